@@ -1,0 +1,78 @@
+package offer
+
+import (
+	"time"
+
+	"github.com/meros-project/meros/offer/resource"
+)
+
+// A Task is one thing to run: a command, a Go function of the slave's host program, or work for an executor. Exactly one of Command,
+// Function and Executor is set.
+type Task struct {
+	ID        TaskID
+	Name      string
+	SlaveID   SlaveID // filled in by the session when the task is launched on an offer
+	Resources resource.Resources
+	Limits    []Limit // upper bounds above the request; empty means the request is the bound
+
+	Command  *Command
+	Function string // a name registered with slave.Supervise
+	Executor *Executor
+	Data     []byte // handed to the function or the executor
+
+	Kill          KillPolicy
+	MaxCompletion time.Duration // from launch; zero means no limit
+	Labels        []resource.Label
+}
+
+// A Limit is a bound above the requested amount of one scalar. Amount of -1 means no bound.
+type Limit struct {
+	Name   string
+	Amount resource.Scalar
+}
+
+// A Command is a program to run.
+type Command struct {
+	Value       string   // with Shell: a line for `sh -c`; else the program's path or name
+	Shell       bool     //
+	Arguments   []string // without Shell: argv, of which the first is the program's name
+	Environment []Variable
+	User        string // empty means the framework's
+}
+
+// A Variable is one entry of an environment.
+type Variable struct {
+	Name, Value string
+}
+
+// An Executor runs tasks of one framework on one slave. The same id with the same description is started once and shared.
+type Executor struct {
+	ID            ExecutorID
+	Name          string
+	Command       *Command
+	Resources     resource.Resources
+	ShutdownGrace time.Duration // zero means the slave's default, 5 s
+	Data          []byte
+	Labels        []resource.Label
+	// Default marks the built-in executor that runs the members of a LaunchGroup beside each other; it has no Command.
+	Default bool
+}
+
+// DefaultKillGrace is the time between the polite and the sure kill. Mesos: KillPolicy.
+const DefaultKillGrace = 3 * time.Second
+
+// A KillPolicy says how a task is killed: SIGTERM, then SIGKILL to whatever is left after Grace.
+type KillPolicy struct {
+	Grace time.Duration // zero means DefaultKillGrace; negative means at once
+}
+
+// Duration returns the effective grace.
+func (k KillPolicy) Duration() time.Duration {
+	switch {
+	case k.Grace == 0:
+		return DefaultKillGrace
+	case k.Grace < 0:
+		return 0
+	}
+	return k.Grace
+}
