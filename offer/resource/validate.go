@@ -13,7 +13,7 @@ import (
 type Limits struct {
 	// Entries is the number of entries. Defaults to 1024.
 	Entries int
-	// Values is the number of ranges or set items of one entry. Defaults to 4096.
+	// Values is the number of ranges and set items of all entries together. Defaults to 16384.
 	Values int
 	// Reservations is the depth of a stack. Defaults to 16.
 	Reservations int
@@ -21,17 +21,17 @@ type Limits struct {
 	Labels int
 	// TextBytes is the length of a principal, a label's key or value, a set item or a path. Defaults to 4096.
 	TextBytes int
-	// SharedCount is how many times one shared volume may be held. Defaults to 65536.
+	// SharedCount is the sum of the counts above one of all shared volumes. Defaults to 4096.
 	SharedCount int
 }
 
 func (l Limits) withDefaults() Limits {
 	l.Entries = cmp.Or(l.Entries, 1024)
-	l.Values = cmp.Or(l.Values, 4096)
+	l.Values = cmp.Or(l.Values, 16384)
 	l.Reservations = cmp.Or(l.Reservations, 16)
 	l.Labels = cmp.Or(l.Labels, 64)
 	l.TextBytes = cmp.Or(l.TextBytes, 4096)
-	l.SharedCount = cmp.Or(l.SharedCount, 65536)
+	l.SharedCount = cmp.Or(l.SharedCount, 4096)
 	return l
 }
 
@@ -60,7 +60,26 @@ func (r Resources) Validate(limits Limits) error {
 			return conflict(e.Name, "must not be both "+prev.Type.String()+" and "+e.Type.String())
 		}
 	}
+	if err := r.validateTotals(limits); err != nil {
+		return err
+	}
 	return r.validateAcross()
+}
+
+// validateTotals bounds what the next check and MarshalJSON cost.
+func (r Resources) validateTotals(l Limits) error {
+	values, shared := 0, 0
+	for i := range r {
+		values += len(r[i].Ranges) + len(r[i].Set)
+		shared += r[i].count() - 1
+	}
+	switch {
+	case values > l.Values:
+		return conflict("values", fmt.Sprintf("%d ranges and items are more than the allowed %d", values, l.Values))
+	case shared > l.SharedCount:
+		return conflict("shared_count", fmt.Sprintf("%d counts of shared volumes are more than the allowed %d", shared, l.SharedCount))
+	}
+	return nil
 }
 
 // validateAcross checks entries of one name against each other. Sums so far are enough: entries are sorted by name.
@@ -258,6 +277,9 @@ func validateText(field, text string, l Limits) error {
 
 // normalize sorts what may come in any order in one entry, and refuses what cannot be sorted without losing something.
 func normalize(r Resource) (Resource, error) {
+	if r.Scalar < 0 {
+		return r, invalid(r.Name, r.Scalar.String(), "must not be negative")
+	}
 	if r.Type == RangesType {
 		for _, x := range r.Ranges {
 			if x.Begin > x.End {
