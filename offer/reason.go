@@ -3,10 +3,10 @@ package offer
 import "fmt"
 
 // Reason says why a status is what it is, or why a request was refused. It is one append-only list for the whole system: numbers up
-// to 34 are Mesos' TaskStatus.Reason, those from 1000 are this project's own. ReasonNone is the zero value.
+// to 35 stand for Mesos' TaskStatus.Reason (see Number), those from 1000 are this project's own. ReasonNone is the zero value.
 type Reason uint16
 
-// The reasons. ReasonNone is kept apart from Mesos' 0 by an offset of one inside the program; Number gives the wire number.
+// The reasons that Mesos knows, in its order and shifted by one, so that the zero value means none; Number gives the number on its wire.
 const (
 	ReasonNone Reason = iota
 	ReasonCommandExecutorFailed
