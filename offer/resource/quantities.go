@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -15,6 +16,44 @@ type Quantity struct {
 // Quantities is amounts sorted by name, each name once and each amount above zero: what quotas, limits and totals are made of. The methods require
 // that form, keep it, and never change their receiver or argument. A result may share memory with either.
 type Quantities []Quantity
+
+// NewQuantities returns items in that form: sorted, those of one name added up, zeros dropped. It fails with an *Error for what Validate refuses. The
+// items are not changed.
+func NewQuantities(items ...Quantity) (Quantities, error) {
+	var out Quantities
+	for _, item := range items {
+		if item.Amount == 0 {
+			continue
+		}
+		one := Quantities{item}
+		if err := one.Validate(Limits{}); err != nil {
+			return nil, err
+		}
+		out = out.Add(one)
+	}
+	return out, out.Validate(Limits{})
+}
+
+// Validate reports the first thing that is wrong as an *Error: a bad name, an amount that is not above zero, names out of order or twice, or more
+// entries than limits allow. It is for values that were decoded field by field.
+func (q Quantities) Validate(limits Limits) error {
+	limits = limits.withDefaults()
+	if len(q) > limits.Entries {
+		return conflict("quantities", fmt.Sprintf("%d are more than the allowed %d", len(q), limits.Entries))
+	}
+	for i := range q {
+		if err := ValidateName(q[i].Name); err != nil {
+			return err
+		}
+		if q[i].Amount <= 0 {
+			return invalid(q[i].Name, q[i].Amount.String(), "must be above 0")
+		}
+		if i > 0 && q[i-1].Name >= q[i].Name {
+			return conflict(q[i].Name, "quantities must be sorted by name, each name once")
+		}
+	}
+	return nil
+}
 
 // ParseQuantities reads scalars in the text form, such as "cpus:4;mem:8192". Zero amounts are dropped.
 func ParseQuantities(text string) (Quantities, error) {

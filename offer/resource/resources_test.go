@@ -179,6 +179,15 @@ func TestFindTakesTheMostRefinedReservationFirst(t *testing.T) {
 	require.Equal(t, 2, got.Len())
 	_, ok = have.Find(parse("cpus(b):1"))
 	require.False(t, ok)
+
+	spare := resource.NewScalar("cpus", 2000)
+	spare.Revocable = true
+	mixed := parse("cpus:1").Add(made(spare))
+	_, ok = mixed.Find(parse("cpus:2"))
+	require.False(t, ok, "what may be taken back does not stand in for what may not")
+	got, ok = mixed.Find(made(spare))
+	require.True(t, ok)
+	require.True(t, got.Equal(made(spare)))
 }
 
 func TestReserveAndUnreserve(t *testing.T) {
@@ -256,6 +265,8 @@ func TestQuantities(t *testing.T) {
 	require.Equal(t, "cpus:2.5", q.Sub(used).String())
 	require.Equal(t, "cpus:5.5;disk:3;mem:128", q.Add(used).String())
 	require.False(t, used.Fits(q))
+	require.True(t, parse("cpus:4").Quantities().Fits(q))
+	require.False(t, parse("cpus:4.001").Quantities().Fits(q))
 	require.True(t, q.Fits(q.Add(used)))
 	require.True(t, resource.Quantities(nil).Fits(nil))
 	require.False(t, q.Fits(nil))
@@ -267,6 +278,75 @@ func TestQuantities(t *testing.T) {
 	for _, bad := range []string{"cpus(a):1", "ports:[1-2]", "d:{a}", "cpus:-1"} {
 		_, err := resource.ParseQuantities(bad)
 		require.Error(t, err, bad)
+	}
+}
+
+func TestQuantitiesFromOutside(t *testing.T) {
+	q, err := resource.NewQuantities(resource.Quantity{Name: "mem", Amount: 5}, resource.Quantity{Name: "cpus"}, resource.Quantity{Name: "mem", Amount: 1})
+	require.NoError(t, err)
+	require.Equal(t, resource.Quantities{{Name: "mem", Amount: 6}}, q)
+	for want, bad := range map[string]resource.Quantities{
+		"must be above 0":         {{Name: "cpus", Amount: -1}},
+		"must not be empty":       {{Amount: 1}},
+		"each name once":          {{Name: "cpus", Amount: 1}, {Name: "cpus", Amount: 1}},
+		"must be sorted by name":  {{Name: "mem", Amount: 1}, {Name: "cpus", Amount: 1}},
+		"1025 are more than the ": make(resource.Quantities, 1025),
+	} {
+		require.ErrorContains(t, bad.Validate(resource.Limits{}), want)
+	}
+	_, err = resource.NewQuantities(resource.Quantity{Name: "cpus", Amount: -1}, resource.Quantity{Name: "cpus", Amount: 2})
+	require.ErrorContains(t, err, `cpus "-0.001": must be above 0`)
+}
+
+func TestEveryPartOfTheIdentityKeepsEntriesApart(t *testing.T) {
+	base := func() resource.Resource {
+		r := volume("v", 1)
+		r.Reservations[0].Labels = []resource.Label{{Key: "k", Value: "v"}}
+		return r
+	}
+	changes := map[string]func(*resource.Resource){
+		"volume id":             func(r *resource.Resource) { r.Volume.ID = "w" },
+		"volume principal":      func(r *resource.Resource) { r.Volume.Principal = "x" },
+		"no volume":             func(r *resource.Resource) { r.Volume = nil },
+		"size":                  func(r *resource.Resource) { r.Scalar++ },
+		"reservation type":      func(r *resource.Resource) { r.Reservations[0].Type = resource.Static },
+		"role":                  func(r *resource.Resource) { r.Reservations[0].Role = "dev" },
+		"reservation principal": func(r *resource.Resource) { r.Reservations[0].Principal = "bob" },
+		"label key":             func(r *resource.Resource) { r.Reservations[0].Labels[0].Key = "l" },
+		"label value":           func(r *resource.Resource) { r.Reservations[0].Labels[0].Value = "w" },
+		"no label":              func(r *resource.Resource) { r.Reservations[0].Labels = nil },
+		"stack": func(r *resource.Resource) {
+			r.Reservations = append(r.Reservations, resource.Reservation{Type: resource.Dynamic, Role: "ops/db"})
+		},
+		"shared": func(r *resource.Resource) { r.Shared = true },
+	}
+	seen := map[string]string{string(base().AppendIdentity(nil)): "base"}
+	for what, change := range changes {
+		other := base()
+		change(&other)
+		require.False(t, base().SameKind(other), what)
+		require.False(t, made(base()).Contains(made(other)), what)
+		require.Equal(t, 2, made(base()).Add(made(other)).Len(), what)
+		identity := string(other.AppendIdentity(nil))
+		require.NotContains(t, seen, identity, "%s looks like %s", what, seen[identity])
+		seen[identity] = what
+	}
+	require.True(t, base().SameKind(base()))
+}
+
+func BenchmarkSub(b *testing.B) {
+	offered, task := parse("cpus:4;disk:100;mem:8192;ports:[31000-32000];cpus(a):2"), parse("cpus:1;mem:64;ports:[31005-31006]")
+	b.ReportAllocs()
+	for b.Loop() {
+		offered.Sub(task)
+	}
+}
+
+func BenchmarkContains(b *testing.B) {
+	offered, task := parse("cpus:4;disk:100;mem:8192;ports:[31000-32000];cpus(a):2"), parse("cpus:1;mem:64;ports:[31005-31006]")
+	b.ReportAllocs()
+	for b.Loop() {
+		offered.Contains(task)
 	}
 }
 
@@ -289,7 +369,7 @@ func TestComparingAllocatesNothing(t *testing.T) {
 
 func TestEqualPrefixesHaveDifferentKeys(t *testing.T) {
 	keys := map[string]string{}
-	for _, text := range []string{"", "a:1", "b:1", "a:1;b:1", "a:2", "a(x):1", "a(x/y):1", "a:[1]", "a:[1-2]", "a:[1,3]", "a:{b}", "a:{b,c}", "a:{bc}", "ab:{c}"} {
+	for _, text := range []string{"", "a:1", "b:1", "a:1;b:1", "a:2", "a(x):1", "a(x/y):1", "a:[1]", "a:[1-2]", "a:[1,3]", "a:{b}", "a:{b,c}", "a:{bc}", "a:{a,bc}", "a:{ab,c}", "ab:{c}"} {
 		key := parse(text).Key()
 		require.NotContains(t, keys, key, text)
 		keys[key] = text

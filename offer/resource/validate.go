@@ -155,7 +155,7 @@ func (r *Resource) validateValue(l Limits) error {
 	switch {
 	case r.Type > SetType:
 		return invalid(r.Name, fmt.Sprint(uint8(r.Type)), "must be of type SCALAR, RANGES or SET")
-	case r.Type != ScalarType && r.Scalar != 0, r.Type != RangesType && r.Ranges != nil, r.Type != SetType && r.Set != nil:
+	case r.Type != ScalarType && r.Scalar != 0, r.Type != RangesType && len(r.Ranges) > 0, r.Type != SetType && len(r.Set) > 0:
 		return conflict(r.Name, "must have no value but that of its type "+r.Type.String())
 	case r.Type == ScalarType && (r.Scalar <= 0 || r.Scalar > MaxScalar):
 		return invalid(r.Name, r.Scalar.String(), "must be above 0 and at most "+MaxScalar.String())
