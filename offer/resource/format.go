@@ -5,8 +5,9 @@ import (
 	"strings"
 )
 
-// String prints the entries separated by semicolons. What the text form can say comes back from Parse as it was; the rest, such as a dynamic reservation, is
-// printed in braces after the name, for people, and Parse refuses it: "disk{dynamic ops by alice,volume v1 at data}:64".
+// String prints the entries separated by semicolons. What the text form can say comes back from Parse as it was; the rest, such
+// as a dynamic reservation, is printed in braces after the name, for people, and Parse refuses it: "disk{dynamic ops by
+// alice,volume v1 at data}:64".
 func (r Resources) String() string {
 	var dst []byte
 	for i := range r {

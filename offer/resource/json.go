@@ -69,7 +69,8 @@ type (
 	}
 )
 
-// MarshalJSON writes an array in Mesos' JSON shape, with exact numbers. A shared volume that is held several times is written as often.
+// MarshalJSON writes an array in Mesos' JSON shape, with exact numbers. A shared volume that is held several times is written as
+// often.
 func (r Resources) MarshalJSON() ([]byte, error) {
 	out := make([]jsonResource, 0, len(r))
 	for i := range r {
@@ -81,9 +82,10 @@ func (r Resources) MarshalJSON() ([]byte, error) {
 	return json.Marshal(out)
 }
 
-// UnmarshalJSON reads an array in Mesos' JSON shape and makes it canonical as New does. Numbers are read from their literals, without rounding. It also reads the older "role"
-// and "reservation" fields, and ignores "allocation_info", so that resources copied from an offer work. Any other unknown field, more than
-// MaxTextBytes, or what New refuses is an *Error, and leaves the receiver as it was.
+// UnmarshalJSON reads an array in Mesos' JSON shape and makes it canonical as New does. Numbers are read from their literals,
+// without rounding. It also reads the older "role" and "reservation" fields, and ignores "allocation_info", so that resources
+// copied from an offer work. Any other unknown field, more than MaxTextBytes, or what New refuses is an *Error, and leaves the
+// receiver as it was.
 func (r *Resources) UnmarshalJSON(data []byte) error {
 	if string(data) == "null" {
 		return nil

@@ -2,8 +2,8 @@ package resource
 
 import "encoding/binary"
 
-// Key returns an encoding of r that is equal for two canonical values exactly if Equal is, for use as a map key when interning. It is
-// opaque, differs between versions of this package, and is not for storage.
+// Key returns an encoding of r that is equal for two canonical values exactly if Equal is, for use as a map key when interning.
+// It is opaque, differs between versions of this package, and is not for storage.
 func (r Resources) Key() string { return string(r.AppendKey(nil)) }
 
 // AppendKey appends the bytes of Key to dst; looking up m[string(dst)] then does not allocate.

@@ -8,9 +8,10 @@ import (
 // MaxTextBytes is the longest text or JSON that Parse and UnmarshalJSON read.
 const MaxTextBytes = 4 << 20
 
-// Parse reads Mesos' text form: entries "name:value" or, reserved statically, "name(role):value", separated by semicolons. A value is a decimal number, ranges
-// "[31000-32000,8080]" or a set "{a,b}". Spaces around entries, names and values do not count; nor do empty entries, nor amounts of zero. Text that begins with '[' is read
-// as JSON, which can also say dynamic reservations, volumes, revocable and shared. The error is an *Error.
+// Parse reads Mesos' text form: entries "name:value" or, reserved statically, "name(role):value", separated by semicolons. A
+// value is a decimal number, ranges "[31000-32000,8080]" or a set "{a,b}". Spaces around entries, names and values do not count;
+// nor do empty entries, nor amounts of zero. Text that begins with '[' is read as JSON, which can also say dynamic reservations,
+// volumes, revocable and shared. The error is an *Error.
 func Parse(text string) (Resources, error) {
 	if len(text) > MaxTextBytes {
 		return nil, invalid("text", text, "must be at most "+strconv.Itoa(MaxTextBytes)+" bytes")
@@ -86,7 +87,8 @@ func parseValue(r *Resource, value string) error {
 	return err
 }
 
-// ParseRanges reads ranges such as "[31000-32000,8080]", in any order. They are returned as written, for Normalize or New to sort.
+// ParseRanges reads ranges such as "[31000-32000,8080]", in any order. They are returned as written, for Normalize or New to
+// sort.
 func ParseRanges(text string) (Ranges, error) {
 	bad := func() (Ranges, error) { return nil, invalid("ranges", text, "must be like [31000-32000,8080]") }
 	body, ok := inside(text, '[', ']')

@@ -13,12 +13,12 @@ type Quantity struct {
 	Amount Scalar
 }
 
-// Quantities is amounts sorted by name, each name once and each amount above zero: what quotas, limits and totals are made of. The methods require
-// that form, keep it, and never change their receiver or argument. A result may share memory with either.
+// Quantities is amounts sorted by name, each name once and each amount above zero: what quotas, limits and totals are made of.
+// The methods require that form, keep it, and never change their receiver or argument. A result may share memory with either.
 type Quantities []Quantity
 
-// NewQuantities returns items in that form: sorted, those of one name added up, zeros dropped. It fails with an *Error for what Validate refuses. The
-// items are not changed.
+// NewQuantities returns items in that form: sorted, those of one name added up, zeros dropped. It fails with an *Error for what
+// Validate refuses. The items are not changed.
 func NewQuantities(items ...Quantity) (Quantities, error) {
 	var out Quantities
 	for _, item := range items {
@@ -34,8 +34,8 @@ func NewQuantities(items ...Quantity) (Quantities, error) {
 	return out, out.Validate(Limits{})
 }
 
-// Validate reports the first thing that is wrong as an *Error: a bad name, an amount that is not above zero, names out of order or twice, or more
-// entries than limits allow. It is for values that were decoded field by field.
+// Validate reports the first thing that is wrong as an *Error: a bad name, an amount that is not above zero, names out of order
+// or twice, or more entries than limits allow. It is for values that were decoded field by field.
 func (q Quantities) Validate(limits Limits) error {
 	limits = limits.withDefaults()
 	if len(q) > limits.Entries {

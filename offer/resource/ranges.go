@@ -11,8 +11,9 @@ import (
 // Range is the values from Begin to End, both included.
 type Range struct{ Begin, End uint64 }
 
-// Ranges is a set of integers, such as ports, as sorted, disjoint ranges that do not touch. Normalize makes it so from any ranges; the other methods
-// require it, keep it, and never change their receiver or argument. A result may share memory with either.
+// Ranges is a set of integers, such as ports, as sorted, disjoint ranges that do not touch. Normalize makes it so from any
+// ranges; the other methods require it, keep it, and never change their receiver or argument. A result may share memory with
+// either.
 type Ranges []Range
 
 // Normalize returns the same values sorted, with overlapping and touching ranges joined and those with Begin > End dropped.

@@ -2,8 +2,9 @@ package resource
 
 import "slices"
 
-// Reserve pushes a reservation on every entry. It fails with an *Error, and changes nothing, when an entry is a volume, is revocable and the reservation
-// dynamic, or would get a stack that Validate refuses: the role must be below the one that an entry is reserved to.
+// Reserve pushes a reservation on every entry. It fails with an *Error, and changes nothing, when an entry is a volume, is
+// revocable and the reservation dynamic, or would get a stack that Validate refuses: the role must be below the one that an
+// entry is reserved to.
 func (r Resources) Reserve(by Reservation) (Resources, error) {
 	by.Labels = sortedLabels(by.Labels)
 	out := make(Resources, len(r))
@@ -21,8 +22,8 @@ func (r Resources) Reserve(by Reservation) (Resources, error) {
 	return canonical(out), nil
 }
 
-// Unreserve pops the outermost reservation of every entry. It fails with an *Error, and changes nothing, when an entry is not reserved, is
-// reserved statically, or is a volume, which must be destroyed first.
+// Unreserve pops the outermost reservation of every entry. It fails with an *Error, and changes nothing, when an entry is not
+// reserved, is reserved statically, or is a volume, which must be destroyed first.
 func (r Resources) Unreserve() (Resources, error) {
 	out := make(Resources, len(r))
 	for i := range r {
@@ -45,8 +46,8 @@ func (r Resources) Unreserve() (Resources, error) {
 	return canonical(out), nil
 }
 
-// Unstacked returns the same amounts with all reservations and volumes taken off, as if nothing had ever been reserved: what a slave
-// has, for totals and for comparing. A shared volume counts once; revocable stays apart.
+// Unstacked returns the same amounts with all reservations and volumes taken off, as if nothing had ever been reserved: what a
+// slave has, for totals and for comparing. A shared volume counts once; revocable stays apart.
 func (r Resources) Unstacked() Resources {
 	out := make(Resources, len(r))
 	for i := range r {

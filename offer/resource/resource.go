@@ -90,8 +90,8 @@ func compareLabels(a, b Label) int {
 	return cmp.Or(strings.Compare(a.Key, b.Key), strings.Compare(a.Value, b.Value))
 }
 
-// Volume makes a reserved disk resource a persistent volume: its data outlives the task and the executor. ID and Principal are its identity; where
-// and how one task mounts it are not, as in Mesos, so that each task may choose its own path.
+// Volume makes a reserved disk resource a persistent volume: its data outlives the task and the executor. ID and Principal are
+// its identity; where and how one task mounts it are not, as in Mesos, so that each task may choose its own path.
 type Volume struct {
 	// ID is unique on a slave among the volumes of one role.
 	ID string
@@ -112,7 +112,8 @@ type Resource struct {
 	Scalar Scalar
 	Ranges Ranges
 	Set    Set
-	// Reservations is the stack of reservations, outermost last: each role is below the one before (refinement). Empty means unreserved.
+	// Reservations is the stack of reservations, outermost last: each role is below the one before (refinement). Empty means
+	// unreserved.
 	Reservations []Reservation
 	// Volume is not nil for a persistent volume, which is taken as a whole or not at all.
 	Volume *Volume
@@ -187,8 +188,8 @@ func (r *Resource) count() int {
 	return 1
 }
 
-// SameKind reports whether two entries have the same identity, so that their amounts add up: name, type, reservations, volume with its
-// size, revocable and shared.
+// SameKind reports whether two entries have the same identity, so that their amounts add up: name, type, reservations, volume
+// with its size, revocable and shared.
 func (r Resource) SameKind(o Resource) bool { return compare(&r, &o) == 0 }
 
 // compare is the total order of canonical resources. It looks at identity only; the size of a volume belongs to it, because a
@@ -239,7 +240,8 @@ func compareBools(a, b bool) int {
 	return 1
 }
 
-// whole reports whether the entry is a volume that one holder has alone, so that a second one of the same identity is a second entry.
+// whole reports whether the entry is a volume that one holder has alone, so that a second one of the same identity is a second
+// entry.
 func (r *Resource) whole() bool { return r.Volume != nil && !r.Shared }
 
 // covers reports whether r holds the value of o, which has the same identity. A shared volume covers any count of itself unless

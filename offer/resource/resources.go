@@ -5,15 +5,17 @@ import (
 	"slices"
 )
 
-// Resources is a bag of entries in canonical form: sorted by identity, entries of one identity merged into one, none empty. New, Parse and
-// UnmarshalJSON make it; Validate checks one that came any other way, such as off the wire.
+// Resources is a bag of entries in canonical form: sorted by identity, entries of one identity merged into one, none empty. New,
+// Parse and UnmarshalJSON make it; Validate checks one that came any other way, such as off the wire.
 //
-// The value is immutable by convention: no method changes its receiver or an argument, a result may share memory with both, and callers do not
-// write to elements. It may therefore be copied, kept and read by several goroutines without a lock. Nil is the empty value.
+// The value is immutable by convention: no method changes its receiver or an argument, a result may share memory with both, and
+// callers do not write to elements. It may therefore be copied, kept and read by several goroutines without a lock. Nil is the
+// empty value.
 type Resources []Resource
 
-// New returns the canonical form of items: empty ones are dropped, those of one identity merged, values and labels sorted. It fails with an
-// *Error for what Validate refuses under the default limits, and for ranges or items that are named twice. The items are not changed.
+// New returns the canonical form of items: empty ones are dropped, those of one identity merged, values and labels sorted. It
+// fails with an *Error for what Validate refuses under the default limits, and for ranges or items that are named twice. The
+// items are not changed.
 func New(items ...Resource) (Resources, error) {
 	out := make(Resources, 0, len(items))
 	for i := range items {
@@ -61,8 +63,8 @@ func merge(sorted Resources) Resources {
 	return out
 }
 
-// Add returns everything in r and in o. Amounts add up exactly, saturating only at the end of int64; ranges and sets are united, so that adding what
-// overlaps loses the second copy. A shared volume counts once more for each time it is added.
+// Add returns everything in r and in o. Amounts add up exactly, saturating only at the end of int64; ranges and sets are united,
+// so that adding what overlaps loses the second copy. A shared volume counts once more for each time it is added.
 func (r Resources) Add(o Resources) Resources {
 	if len(o) == 0 {
 		return r
@@ -100,8 +102,8 @@ func Sum(all ...Resources) Resources {
 	return out
 }
 
-// Sub returns what is left of r without o, or r itself and false when r does not hold all of o. Of a shared volume, o must not hold
-// more counts than r.
+// Sub returns what is left of r without o, or r itself and false when r does not hold all of o. Of a shared volume, o must not
+// hold more counts than r.
 func (r Resources) Sub(o Resources) (Resources, bool) {
 	if len(o) == 0 {
 		return r, true
@@ -127,8 +129,8 @@ func (r Resources) Sub(o Resources) (Resources, bool) {
 	return out, true
 }
 
-// Contains reports whether all of o is in r, entry by entry: what is reserved does not stand in for what is not. A shared volume is contained
-// when r holds it at least once, whatever the counts.
+// Contains reports whether all of o is in r, entry by entry: what is reserved does not stand in for what is not. A shared volume
+// is contained when r holds it at least once, whatever the counts.
 func (r Resources) Contains(o Resources) bool { return r.covers(o, false) }
 
 func (r Resources) covers(o Resources, counting bool) bool {
@@ -148,7 +150,8 @@ func (r Resources) covers(o Resources, counting bool) bool {
 	return true
 }
 
-// ContainsAny reports whether r and o have something in common: an amount of the same identity, a value of the same ranges or set.
+// ContainsAny reports whether r and o have something in common: an amount of the same identity, a value of the same ranges or
+// set.
 func (r Resources) ContainsAny(o Resources) bool {
 	for i, j := 0, 0; i < len(r) && j < len(o); {
 		a, b := &r[i], &o[j]
@@ -245,8 +248,8 @@ func (r Resources) Names() []string {
 	return out
 }
 
-// Quantities returns the amount of each name, whatever its reservation: scalars as they are, ranges as one unit for each value. Sets are not
-// counted; a shared volume counts once.
+// Quantities returns the amount of each name, whatever its reservation: scalars as they are, ranges as one unit for each value.
+// Sets are not counted; a shared volume counts once.
 func (r Resources) Quantities() Quantities {
 	out := make(Quantities, 0, len(r))
 	for i := range r {

@@ -11,8 +11,8 @@ const AnyRole = "*"
 
 const maxNameBytes = 255
 
-// ValidateRole applies Mesos' rules: "*", or a path such as "ops/db" whose components are not empty, not ".", ".." or "*", do not begin with '-' and hold no
-// white space or control character; at most 255 bytes of UTF-8. The error is an *Error.
+// ValidateRole applies Mesos' rules: "*", or a path such as "ops/db" whose components are not empty, not ".", ".." or "*", do
+// not begin with '-' and hold no white space or control character; at most 255 bytes of UTF-8. The error is an *Error.
 func ValidateRole(role string) error {
 	bad := func(want string) error { return invalid("role", role, want) }
 	switch {

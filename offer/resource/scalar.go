@@ -27,8 +27,8 @@ func Units(n int64) Scalar {
 	return Scalar(n * thousandths)
 }
 
-// ParseScalar reads a decimal number such as "4", "0.5" or "31000.125": digits, then at most three decimals. Nothing is rounded: more
-// decimals, a sign, an exponent, or an amount above MaxScalar is an *Error.
+// ParseScalar reads a decimal number such as "4", "0.5" or "31000.125": digits, then at most three decimals. Nothing is rounded:
+// more decimals, a sign, an exponent, or an amount above MaxScalar is an *Error.
 func ParseScalar(text string) (Scalar, error) {
 	bad := func(want string) (Scalar, error) { return 0, invalid("scalar", text, want) }
 	if strings.HasPrefix(text, "-") {
@@ -48,8 +48,8 @@ func ParseScalar(text string) (Scalar, error) {
 	return Scalar(n), nil
 }
 
-// FromFloat converts a float64 that came over a Mesos wire format, rounding to the nearest thousandth as Mesos does. NaN, infinities,
-// negative numbers and amounts above MaxScalar are an *Error.
+// FromFloat converts a float64 that came over a Mesos wire format, rounding to the nearest thousandth as Mesos does. NaN,
+// infinities, negative numbers and amounts above MaxScalar are an *Error.
 func FromFloat(f float64) (Scalar, error) {
 	r := math.Round(f * thousandths)
 	if !(r >= 0) || r > float64(MaxScalar) {

@@ -39,7 +39,8 @@ func (r Resources) ReservedTo(role string) Resources {
 	return r.Filter(func(e Resource) bool { return e.Reserved() && e.Role() == role })
 }
 
-// AvailableTo returns the entries that may be offered to role: unreserved ones, and those reserved to role or to an ancestor of it.
+// AvailableTo returns the entries that may be offered to role: unreserved ones, and those reserved to role or to an ancestor of
+// it.
 func (r Resources) AvailableTo(role string) Resources {
 	return r.Filter(func(e Resource) bool { return e.AvailableTo(role) })
 }
@@ -65,9 +66,10 @@ func (r Resources) Volumes() Resources {
 	return r.Filter(func(e Resource) bool { return e.Volume != nil })
 }
 
-// Find picks from r what a task that wants these names and amounts can use. An entry of want without reservation is taken from any reservation, the
-// most refined first and the unreserved last, never from a volume; one with a reservation or a volume is taken from that identity only. Revocable
-// resources are used only for entries that are revocable themselves. It returns false when r has too little.
+// Find picks from r what a task that wants these names and amounts can use. An entry of want without reservation is taken from
+// any reservation, the most refined first and the unreserved last, never from a volume; one with a reservation or a volume is
+// taken from that identity only. Revocable resources are used only for entries that are revocable themselves. It returns false
+// when r has too little.
 func (r Resources) Find(want Resources) (Resources, bool) {
 	var found Resources
 	left := r

@@ -7,8 +7,8 @@ import (
 	"unicode"
 )
 
-// Set is a sorted list of distinct items. NewSet makes one from any strings; the methods require it, keep it, and never change their
-// receiver or argument. A result may share memory with either.
+// Set is a sorted list of distinct items. NewSet makes one from any strings; the methods require it, keep it, and never change
+// their receiver or argument. A result may share memory with either.
 type Set []string
 
 // NewSet returns the distinct items in order.
@@ -109,7 +109,8 @@ func (s Set) Has(item string) bool {
 // Equal reports whether s and o hold the same items.
 func (s Set) Equal(o Set) bool { return slices.Equal(s, o) }
 
-// String prints the set as Mesos' text form does: "{a,b}". An item that the text form cannot say is printed as a quoted Go string.
+// String prints the set as Mesos' text form does: "{a,b}". An item that the text form cannot say is printed as a quoted Go
+// string.
 func (s Set) String() string { return string(s.append(nil)) }
 
 func (s Set) append(dst []byte) []byte {

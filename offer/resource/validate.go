@@ -37,9 +37,10 @@ func (l Limits) withDefaults() Limits {
 
 const maxPort = 65535
 
-// Validate reports the first thing that is wrong as an *Error: an entry that is empty, negative, too large or badly named, of a type that its
-// name does not have, a stack that is not a refinement, a volume that is not on reserved disk, shared or revocable where that is not allowed, entries
-// out of canonical order, ports or items in two entries, a volume id twice in one role, or more of anything than limits allow.
+// Validate reports the first thing that is wrong as an *Error: an entry that is empty, negative, too large or badly named, of a
+// type that its name does not have, a stack that is not a refinement, a volume that is not on reserved disk, shared or revocable
+// where that is not allowed, entries out of canonical order, ports or items in two entries, a volume id twice in one role, or
+// more of anything than limits allow.
 func (r Resources) Validate(limits Limits) error {
 	limits = limits.withDefaults()
 	if len(r) > limits.Entries {
@@ -242,8 +243,8 @@ func (r *Resource) validateVolume(l Limits) error {
 	return cmp.Or(validateName("volume.id", v.ID), validateText("volume.container_path", v.ContainerPath, l), validateText("volume.principal", v.Principal, l))
 }
 
-// ValidateName checks the name of a resource: not empty, at most 255 bytes of UTF-8, no '/', white space, control character or any of the
-// characters that the text form uses: ; : , ( ) [ ] { } < > ".
+// ValidateName checks the name of a resource: not empty, at most 255 bytes of UTF-8, no '/', white space, control character or
+// any of the characters that the text form uses: ; : , ( ) [ ] { } < > ".
 func ValidateName(name string) error { return validateName("name", name) }
 
 func validateName(field, name string) error {
