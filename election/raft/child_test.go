@@ -1,0 +1,3 @@
+package raft
+
+func childMain() {}

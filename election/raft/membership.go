@@ -1,0 +1,220 @@
+package raft
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	hraft "github.com/hashicorp/raft"
+	"github.com/meros-project/meros/election"
+)
+
+// library returns the running consensus, or ErrDeposed.
+func (e *Elector) library() (*hraft.Raft, error) {
+	select {
+	case <-e.running:
+	default:
+		return nil, election.ErrDeposed
+	}
+	if e.raft == nil {
+		return nil, election.ErrDeposed
+	}
+	return e.raft, nil
+}
+
+// wait runs ask, which blocks until the library has answered, until it has or ctx ends. The answer that comes later is lost.
+func (e *Elector) wait(ctx context.Context, ask func() hraft.Future) error {
+	done := make(chan error, 1)
+	if !e.help(func() { done <- ask().Error() }) {
+		return election.ErrDeposed
+	}
+	select {
+	case err := <-done:
+		switch {
+		case errors.Is(err, hraft.ErrNotLeader), errors.Is(err, hraft.ErrRaftShutdown), errors.Is(err, hraft.ErrLeadershipTransferInProgress):
+			return election.ErrDeposed
+		case errors.Is(err, hraft.ErrLeadershipLost):
+			return election.ErrUnknown
+		}
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (e *Elector) servers() []hraft.Server {
+	r, err := e.library()
+	if err != nil {
+		return nil
+	}
+	f := r.GetConfiguration()
+	if f.Error() != nil {
+		return nil
+	}
+	return f.Configuration().Servers
+}
+
+func (e *Elector) voters() (n int) {
+	for _, s := range e.servers() {
+		if s.Suffrage == hraft.Voter {
+			n++
+		}
+	}
+	return n
+}
+
+// Members implements election.Membership. It may be called on any master and tells what that one knows.
+func (e *Elector) Members(context.Context) ([]election.Member, error) {
+	r, err := e.library()
+	if err != nil {
+		return nil, err
+	}
+	_, leader := r.LeaderWithID()
+	var out []election.Member
+	for _, s := range e.servers() {
+		out = append(out, election.Member{
+			Peer:  election.Peer{ID: string(s.ID), Address: string(s.Address)},
+			Voter: s.Suffrage == hraft.Voter, Leader: s.ID == leader,
+		})
+	}
+	return out, nil
+}
+
+// Add implements election.Membership. A new master gets the log first and its vote once it has caught up, so that one that is slow
+// or away never holds up the cluster: when ctx ends before, it stays a member without a vote, and Add may be repeated.
+func (e *Elector) Add(ctx context.Context, p election.Peer) error {
+	if err := errors.Join(checkName("Peer.ID", p.ID), checkAddress("Peer.Address", p.Address)); err != nil {
+		return err
+	}
+	r, err := e.library()
+	if err != nil {
+		return err
+	}
+	if r.State() != hraft.Leader {
+		return election.ErrDeposed
+	}
+	id, address := hraft.ServerID(p.ID), hraft.ServerAddress(p.Address)
+	known, voter := false, false
+	for _, s := range e.servers() {
+		switch {
+		case s.ID == id && s.Address == address && s.Suffrage == hraft.Voter:
+			return nil
+		case s.ID == id:
+			known, voter = s.Address == address, s.Suffrage == hraft.Voter
+		case s.Address == address:
+			return fmt.Errorf("raft: add master %s: address %s is that of master %s", id, address, s.ID)
+		}
+	}
+	if voter {
+		return e.wait(ctx, func() hraft.Future { return r.AddVoter(id, address, 0, 0) }) // it has moved
+	}
+	if !known {
+		if len(e.servers()) >= maxPeers {
+			return fmt.Errorf("raft: add master %s: the cluster has %d masters, at most %d are allowed", id, len(e.servers()), maxPeers)
+		}
+		if err := e.wait(ctx, func() hraft.Future { return r.AddNonvoter(id, address, 0, 0) }); err != nil {
+			return err
+		}
+	}
+	goal := r.CommitIndex()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for e.guard.confirmed(p.ID) < goal {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("raft: add master %s: it holds entry %d of %d and has no vote yet: %w", id, e.guard.confirmed(p.ID), goal, ctx.Err())
+		case <-e.stopping:
+			return election.ErrDeposed
+		}
+		if r.State() != hraft.Leader {
+			return election.ErrDeposed
+		}
+	}
+	return e.wait(ctx, func() hraft.Future { return r.AddVoter(id, address, 0, 0) })
+}
+
+// AddNonVoter adds a master that follows the log without a vote: a copy in another place, say. Add makes it a voter later.
+func (e *Elector) AddNonVoter(ctx context.Context, p election.Peer) error {
+	if err := errors.Join(checkName("Peer.ID", p.ID), checkAddress("Peer.Address", p.Address)); err != nil {
+		return err
+	}
+	r, err := e.library()
+	if err != nil {
+		return err
+	}
+	return e.wait(ctx, func() hraft.Future { return r.AddNonvoter(hraft.ServerID(p.ID), hraft.ServerAddress(p.Address), 0, 0) })
+}
+
+// Remove implements election.Membership. The leader may remove itself; it hands leadership over first.
+func (e *Elector) Remove(ctx context.Context, id string) error {
+	r, err := e.library()
+	if err != nil {
+		return err
+	}
+	if r.State() != hraft.Leader {
+		return election.ErrDeposed
+	}
+	voters, found := 0, false
+	for _, s := range e.servers() {
+		if s.Suffrage == hraft.Voter {
+			voters++
+		}
+		found = found || string(s.ID) == id
+	}
+	if !found {
+		return fmt.Errorf("raft: remove master %q: it is not in the configuration", id)
+	}
+	if voters == 1 && id == e.nodeID {
+		return fmt.Errorf("raft: remove master %s: it is the last one with a vote", id)
+	}
+	return e.wait(ctx, func() hraft.Future { return r.RemoveServer(hraft.ServerID(id), 0, 0) })
+}
+
+// Transfer implements election.Transferer. The master must have a vote.
+func (e *Elector) Transfer(ctx context.Context, id string) error {
+	r, err := e.library()
+	if err != nil {
+		return err
+	}
+	if r.State() != hraft.Leader {
+		return election.ErrDeposed
+	}
+	for _, s := range e.servers() {
+		if string(s.ID) != id {
+			continue
+		}
+		if s.Suffrage != hraft.Voter {
+			return fmt.Errorf("raft: transfer leadership to master %s: it has no vote", id)
+		}
+		if id == e.nodeID {
+			return nil
+		}
+		return e.transfer(ctx, func(r *hraft.Raft) hraft.Future { return r.LeadershipTransferToServer(s.ID, s.Address) })
+	}
+	return fmt.Errorf("raft: transfer leadership to master %q: it is not in the configuration", id)
+}
+
+func (e *Elector) transfer(ctx context.Context, begin func(*hraft.Raft) hraft.Future) error {
+	r, err := e.library()
+	if err != nil {
+		return err
+	}
+	if err := e.wait(ctx, func() hraft.Future { return begin(r) }); err != nil {
+		return fmt.Errorf("raft: transfer leadership: %w", err)
+	}
+	return nil
+}
+
+// TakeSnapshot implements election.Snapshotter.
+func (e *Elector) TakeSnapshot(ctx context.Context) error {
+	r, err := e.library()
+	if err != nil {
+		return err
+	}
+	if err := e.wait(ctx, func() hraft.Future { return r.Snapshot() }); err != nil && !errors.Is(err, hraft.ErrNothingNewToSnapshot) {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,171 @@
+package raft
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+
+	"github.com/hashicorp/go-hclog"
+	hraft "github.com/hashicorp/raft"
+	"github.com/meros-project/meros/election"
+)
+
+// isNew tells that dir was never a data folder.
+func isNew(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, "identity"))
+	return errors.Is(err, fs.ErrNotExist)
+}
+
+func (e *Elector) start(n *node, peers []election.Peer) error {
+	logger := newHCLogger(e.log)
+	snaps, err := hraft.NewFileSnapshotStoreWithLogger(n.folder.Dir, keepSnapshots, logger)
+	if err != nil {
+		return fmt.Errorf("raft: open snapshots: %w", err)
+	}
+	cache, err := hraft.NewLogCache(logCacheSize, n.disk)
+	if err != nil {
+		return err
+	}
+	conf := e.libraryConfig(n, logger)
+	n.fsm = &fsm{sm: e.env.StateMachine, fatal: e.die}
+	opening, err := e.prepare(n, conf, snaps, peers)
+	if err != nil {
+		return err
+	}
+	var current atomic.Pointer[hraft.Raft]
+	var run [8]byte
+	_, _ = rand.Read(run[:]) // never fails
+	g := &gate{guard: e.guard, members: func() map[string]string { return configuration(current.Load()) }}
+	g.self = hello{Version: helloVersion, Cluster: e.cfg.Cluster, Node: e.nodeID, Run: hex.EncodeToString(run[:]), Opening: opening,
+		Recover: e.cfg.Recover}
+	n.stream = newStream(e.env.Advertise, e.env.Listener, e.env.Dial, g, e.cfg.MaxSnapshot, e.log, e.die)
+	inner := hraft.NewNetworkTransportWithConfig(&hraft.NetworkTransportConfig{
+		Stream: n.stream, Logger: logger, MaxPool: 3, MaxRPCsInFlight: 1, Timeout: ioTimeout,
+	})
+	n.transport = newTransport(inner, func() uint64 {
+		if r := current.Load(); r != nil {
+			return r.CurrentTerm()
+		}
+		return opening.Term
+	}, func() bool {
+		r := current.Load()
+		return r != nil && r.LastIndex() == 0
+	}, e.cfg.MaxTermJump, e.guard)
+	r, err := hraft.NewRaft(conf, n.fsm, cache, n.disk, snaps, n.transport)
+	if err != nil {
+		_ = n.transport.Close()
+		n.stream.tasks.Wait()
+		return fmt.Errorf("raft: start: %w", err)
+	}
+	current.Store(r)
+	e.raft = r
+	return nil
+}
+
+// configuration tells the addresses of the members by id.
+func configuration(r *hraft.Raft) map[string]string {
+	if r == nil {
+		return nil
+	}
+	f := r.GetConfiguration()
+	if f.Error() != nil {
+		return nil
+	}
+	out := map[string]string{}
+	for _, s := range f.Configuration().Servers {
+		out[string(s.ID)] = string(s.Address)
+	}
+	return out
+}
+
+func (e *Elector) libraryConfig(n *node, logger hclog.Logger) *hraft.Config {
+	c := hraft.DefaultConfig()
+	c.LocalID = hraft.ServerID(e.nodeID)
+	c.HeartbeatTimeout = e.cfg.HeartbeatTimeout
+	c.ElectionTimeout = e.cfg.ElectionTimeout
+	c.LeaderLeaseTimeout = e.cfg.LeaseTimeout
+	c.CommitTimeout = e.cfg.CommitTimeout
+	c.MaxAppendEntries = 16
+	c.BatchApplyCh = true
+	c.ShutdownOnRemove = false
+	c.SnapshotThreshold = e.cfg.SnapshotThreshold
+	c.SnapshotInterval = e.cfg.SnapshotInterval
+	c.TrailingLogs = e.cfg.TrailingLogs
+	c.NotifyCh = n.notify
+	c.Logger = logger
+	c.NoLegacyTelemetry = true
+	return c
+}
+
+// prepare judges the folder, gives a new one its first configuration, and tells how far its log has come.
+func (e *Elector) prepare(n *node, conf *hraft.Config, snaps hraft.SnapshotStore, peers []election.Peer) (mark, error) {
+	found, err := lastMark(n.disk, snaps)
+	if err != nil {
+		return found, err
+	}
+	if err := e.guard.check(found, e.cfg.Recover); err != nil {
+		return found, err
+	}
+	if voted, err := getUint64(n.disk, "LastVoteTerm"); err != nil {
+		return found, err
+	} else if found == (mark{Term: 1}) && voted == 0 {
+		// The process died while it wrote the first configuration, after the term and before the entry.
+		if err := n.disk.SetUint64([]byte(keyTerm), 0); err != nil {
+			return found, err
+		}
+		found = mark{}
+	}
+	if found != (mark{}) || e.cfg.Join {
+		return found, nil
+	}
+	if len(peers) == 0 {
+		peers = []election.Peer{{ID: e.nodeID, Address: e.env.Advertise}}
+	}
+	var first hraft.Configuration
+	present := false
+	for _, p := range peers {
+		present = present || p == election.Peer{ID: e.nodeID, Address: e.env.Advertise}
+		first.Servers = append(first.Servers, hraft.Server{
+			Suffrage: hraft.Voter, ID: hraft.ServerID(p.ID), Address: hraft.ServerAddress(p.Address),
+		})
+	}
+	if !present {
+		return found, fmt.Errorf("raft: Config.Bootstrap does not list this master, %s at %s", e.nodeID, e.env.Advertise)
+	}
+	if err := hraft.BootstrapCluster(conf, n.disk, n.disk, snaps, nil, first); err != nil {
+		return found, fmt.Errorf("raft: write the first configuration: %w", err)
+	}
+	return lastMark(n.disk, snaps)
+}
+
+func lastMark(store *watchedStore, snaps hraft.SnapshotStore) (mark, error) {
+	var m mark
+	var err error
+	if m.Term, err = getUint64(store, keyTerm); err != nil {
+		return m, err
+	}
+	if m.Index, err = store.LastIndex(); err != nil {
+		return m, fmt.Errorf("raft: read the log: %w", err)
+	}
+	metas, err := snaps.List()
+	if err != nil {
+		return m, fmt.Errorf("raft: read the snapshots: %w", err)
+	}
+	for _, s := range metas {
+		m.Index = max(m.Index, s.Index)
+	}
+	return m, nil
+}
+
+func getUint64(store *watchedStore, key string) (uint64, error) {
+	v, err := store.GetUint64([]byte(key))
+	if err != nil && err.Error() != "not found" { // the library's contract for stores
+		return 0, fmt.Errorf("raft: read %s from the log: %w", key, err)
+	}
+	return v, nil
+}
