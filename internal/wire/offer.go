@@ -1,0 +1,355 @@
+package wire
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/meros-project/meros/internal/message"
+	"github.com/meros-project/meros/offer"
+	"github.com/meros-project/meros/offer/resource"
+)
+
+// The vocabulary of packages offer and offer/resource: for each struct its fields, in an order that only ever grows at the end.
+
+func (c *codec) quantity(v *resource.Quantity) {
+	o := c.open(2)
+	text(c, &v.Name)
+	signed(c, &v.Amount)
+	c.shut(o)
+}
+
+func (c *codec) quantities(v *resource.Quantities) { list(c, v, (*codec).quantity) }
+
+func (c *codec) label(v *resource.Label) {
+	o := c.open(2)
+	text(c, &v.Key)
+	text(c, &v.Value)
+	c.shut(o)
+}
+
+func (c *codec) labels(v *[]resource.Label) { list(c, v, (*codec).label) }
+
+func (c *codec) reservation(v *resource.Reservation) {
+	o := c.open(4)
+	number(c, &v.Type)
+	text(c, &v.Role)
+	text(c, &v.Principal)
+	c.labels(&v.Labels)
+	c.shut(o)
+}
+
+func (c *codec) volume(v *resource.Volume) {
+	o := c.open(4)
+	text(c, &v.ID)
+	text(c, &v.ContainerPath)
+	text(c, &v.Principal)
+	c.flag(&v.ReadOnly)
+	c.shut(o)
+}
+
+func (c *codec) span(v *resource.Range) {
+	o := c.open(2)
+	number(c, &v.Begin)
+	number(c, &v.End)
+	c.shut(o)
+}
+
+func (c *codec) ranges(v *resource.Ranges) { list(c, v, (*codec).span) }
+
+// resource leaves out of the array what most entries do not have: everything after the value.
+func (c *codec) resource(v *resource.Resource) {
+	fields := 10
+	if c.enc && len(v.Ranges) == 0 && len(v.Set) == 0 && len(v.Reservations) == 0 && v.Volume == nil && !v.Revocable && !v.Shared &&
+		v.SharedCount == 0 {
+		fields = 3
+	}
+	o := c.open(fields)
+	text(c, &v.Name)
+	number(c, &v.Type)
+	signed(c, &v.Scalar)
+	if fields > 3 {
+		c.ranges(&v.Ranges)
+		list(c, &v.Set, text)
+		list(c, &v.Reservations, (*codec).reservation)
+		optional(c, &v.Volume, (*codec).volume)
+		c.flag(&v.Revocable)
+		c.flag(&v.Shared)
+		signed(c, &v.SharedCount)
+	}
+	c.shut(o)
+}
+
+func (c *codec) resources(v *resource.Resources) { list(c, v, (*codec).resource) }
+
+func (c *codec) limit(v *offer.Limit) {
+	o := c.open(2)
+	text(c, &v.Name)
+	signed(c, &v.Amount)
+	c.shut(o)
+}
+
+func (c *codec) variable(v *offer.Variable) {
+	o := c.open(2)
+	text(c, &v.Name)
+	text(c, &v.Value)
+	c.shut(o)
+}
+
+func (c *codec) command(v *offer.Command) {
+	o := c.open(5)
+	text(c, &v.Value)
+	c.flag(&v.Shell)
+	list(c, &v.Arguments, text)
+	list(c, &v.Environment, (*codec).variable)
+	text(c, &v.User)
+	c.shut(o)
+}
+
+func (c *codec) executor(v *offer.Executor) {
+	o := c.open(8)
+	text(c, &v.ID)
+	text(c, &v.Name)
+	optional(c, &v.Command, (*codec).command)
+	c.resources(&v.Resources)
+	signed(c, &v.ShutdownGrace)
+	c.blob(&v.Data)
+	c.labels(&v.Labels)
+	c.flag(&v.Default)
+	c.shut(o)
+}
+
+func (c *codec) killPolicy(v *offer.KillPolicy) {
+	o := c.open(1)
+	signed(c, &v.Grace)
+	c.shut(o)
+}
+
+func (c *codec) task(v *offer.Task) {
+	o := c.open(12)
+	text(c, &v.ID)
+	text(c, &v.Name)
+	text(c, &v.SlaveID)
+	c.resources(&v.Resources)
+	list(c, &v.Limits, (*codec).limit)
+	optional(c, &v.Command, (*codec).command)
+	text(c, &v.Function)
+	optional(c, &v.Executor, (*codec).executor)
+	c.blob(&v.Data)
+	c.killPolicy(&v.Kill)
+	signed(c, &v.MaxCompletion)
+	c.labels(&v.Labels)
+	c.shut(o)
+}
+
+func (c *codec) tasks(v *[]offer.Task) { list(c, v, (*codec).task) }
+
+func (c *codec) exit(v *offer.Exit) {
+	o := c.open(2)
+	signed(c, &v.Code)
+	signed(c, &v.Signal)
+	c.shut(o)
+}
+
+func (c *codec) container(v *offer.Container) {
+	o := c.open(3)
+	text(c, &v.ID)
+	signed(c, &v.PID)
+	text(c, &v.Sandbox)
+	c.shut(o)
+}
+
+func (c *codec) boolean(v *bool) { c.flag(v) }
+
+func (c *codec) status(v *offer.Status) {
+	o := c.open(15)
+	text(c, &v.TaskID)
+	text(c, &v.SlaveID)
+	text(c, &v.ExecutorID)
+	number(c, &v.State)
+	number(c, &v.Source)
+	number(c, &v.Reason)
+	text(c, &v.Message)
+	c.blob(&v.Data)
+	c.moment(&v.Time)
+	c.uuid(&v.UUID)
+	optional(c, &v.Healthy, (*codec).boolean)
+	c.moment(&v.UnreachableTime)
+	optional(c, &v.Exit, (*codec).exit)
+	optional(c, &v.Container, (*codec).container)
+	c.resources(&v.Limitation)
+	c.shut(o)
+}
+
+func (c *codec) operation(v *offer.Operation) {
+	o := c.open(5)
+	text(c, &v.ID)
+	number(c, &v.Kind)
+	c.tasks(&v.Tasks)
+	optional(c, &v.Executor, (*codec).executor)
+	c.resources(&v.Resources)
+	c.shut(o)
+}
+
+func (c *codec) operationStatus(v *offer.OperationStatus) {
+	o := c.open(6)
+	text(c, &v.ID)
+	text(c, &v.SlaveID)
+	number(c, &v.State)
+	number(c, &v.Reason)
+	text(c, &v.Message)
+	c.uuid(&v.UUID)
+	c.shut(o)
+}
+
+func (c *codec) filter(v *offer.Filter) {
+	o := c.open(1)
+	signed(c, &v.Refuse)
+	c.shut(o)
+}
+
+func (c *codec) domain(v *offer.Domain) {
+	o := c.open(2)
+	text(c, &v.Region)
+	text(c, &v.Zone)
+	c.shut(o)
+}
+
+func (c *codec) scalar(v *resource.Scalar) { signed(c, v) }
+
+func (c *codec) attribute(v *offer.Attribute) {
+	o := c.open(4)
+	text(c, &v.Name)
+	text(c, &v.Text)
+	optional(c, &v.Scalar, (*codec).scalar)
+	c.ranges(&v.Ranges)
+	c.shut(o)
+}
+
+func (c *codec) unavailability(v *offer.Unavailability) {
+	o := c.open(2)
+	c.moment(&v.Start)
+	signed(c, &v.Duration)
+	c.shut(o)
+}
+
+func (c *codec) drain(v *offer.Drain) {
+	o := c.open(2)
+	signed(c, &v.MaxGrace)
+	c.flag(&v.MarkGone)
+	c.shut(o)
+}
+
+func (c *codec) slave(v *offer.Slave) {
+	o := c.open(7)
+	text(c, &v.ID)
+	text(c, &v.Hostname)
+	text(c, &v.Address)
+	c.resources(&v.Resources)
+	list(c, &v.Attributes, (*codec).attribute)
+	c.domain(&v.Domain)
+	text(c, &v.Version)
+	c.shut(o)
+}
+
+func (c *codec) offer(v *offer.Offer) {
+	o := c.open(11)
+	text(c, &v.ID)
+	text(c, &v.FrameworkID)
+	text(c, &v.SlaveID)
+	text(c, &v.Hostname)
+	text(c, &v.Address)
+	text(c, &v.Role)
+	c.resources(&v.Resources)
+	list(c, &v.Attributes, (*codec).attribute)
+	c.domain(&v.Domain)
+	list(c, &v.Executors, text)
+	optional(c, &v.Unavailability, (*codec).unavailability)
+	c.shut(o)
+}
+
+func (c *codec) framework(v *offer.Framework) {
+	o := c.open(12)
+	text(c, &v.ID)
+	text(c, &v.Name)
+	text(c, &v.User)
+	list(c, &v.Roles, text)
+	text(c, &v.Principal)
+	text(c, &v.Hostname)
+	text(c, &v.WebURL)
+	c.labels(&v.Labels)
+	signed(c, &v.FailoverTimeout)
+	c.flag(&v.NoCheckpoint)
+	number(c, &v.Capabilities)
+	c.minAllocatable(&v.MinAllocatable)
+	c.shut(o)
+}
+
+// A roleMinimum is one entry of Framework.MinAllocatable, which travels as a list sorted by role.
+type roleMinimum struct {
+	role string
+	sets []resource.Quantities
+}
+
+func (c *codec) roleMinimum(v *roleMinimum) {
+	o := c.open(2)
+	text(c, &v.role)
+	list(c, &v.sets, (*codec).quantities)
+	c.shut(o)
+}
+
+func (c *codec) minAllocatable(v *map[string][]resource.Quantities) {
+	var entries []roleMinimum
+	if c.enc {
+		for _, role := range slices.Sorted(maps.Keys(*v)) {
+			entries = append(entries, roleMinimum{role, (*v)[role]})
+		}
+	}
+	list(c, &entries, (*codec).roleMinimum)
+	if c.enc || len(entries) == 0 || !c.take(64*len(entries)) {
+		return
+	}
+	*v = make(map[string][]resource.Quantities, len(entries))
+	for _, e := range entries {
+		(*v)[e.role] = e.sets
+	}
+}
+
+func (c *codec) taskRef(v *message.TaskRef) {
+	o := c.open(3)
+	text(c, &v.Framework)
+	text(c, &v.Task)
+	text(c, &v.Slave)
+	c.shut(o)
+}
+
+func (c *codec) operationRef(v *message.OperationRef) {
+	o := c.open(2)
+	text(c, &v.Operation)
+	text(c, &v.Slave)
+	c.shut(o)
+}
+
+func (c *codec) slaveTask(v *message.SlaveTask) {
+	o := c.open(5)
+	text(c, &v.Framework)
+	text(c, &v.Role)
+	c.task(&v.Task)
+	number(c, &v.Latest)
+	c.status(&v.Status)
+	c.shut(o)
+}
+
+func (c *codec) slaveExecutor(v *message.SlaveExecutor) {
+	o := c.open(3)
+	text(c, &v.Framework)
+	text(c, &v.Role)
+	c.executor(&v.Executor)
+	c.shut(o)
+}
+
+func (c *codec) refusal(v *offer.Refusal) {
+	o := c.open(2)
+	number(c, &v.Reason)
+	text(c, &v.Message)
+	c.shut(o)
+}
