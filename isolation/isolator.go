@@ -1,0 +1,68 @@
+package isolation
+
+import (
+	"context"
+
+	"github.com/meros-project/meros/offer"
+	"github.com/meros-project/meros/offer/resource"
+)
+
+// An Isolator holds containers to their Specs in one respect. Its methods are safe for concurrent use for different containers; those
+// of one container are called one at a time, in the order Prepare, Attach, Cleanup. What it can do beyond that it says by
+// implementing Recoverer, Updater, Watcher or Meter.
+type Isolator interface {
+	// Name is short and lower case, and unique in a chain.
+	Name() string
+	// Prepare readies what must exist before the container's first process does, and adds to the plan how that is to be started. After
+	// an error Cleanup is called.
+	Prepare(ctx context.Context, spec *Spec, plan *Plan) error
+	// Attach puts the first process under control. The process has executed nothing of the task's yet; it goes on only when every
+	// isolator of the chain has returned. It may be called again for the same process, by a slave that was restarted.
+	Attach(ctx context.Context, container string, pid int) error
+	// Cleanup removes whatever was made for the container, of which nothing runs any more. It may be called again, and for a
+	// container that is not known.
+	Cleanup(ctx context.Context, container string) error
+}
+
+// A Recoverer is told, once and before everything else, which containers an earlier run of the slave has left. It cleans up after
+// those of its own that are not among them.
+type Recoverer interface {
+	Recover(ctx context.Context, running []Recovered) error
+}
+
+// Recovered is one container that an earlier run of the slave started and that may still run.
+type Recovered struct {
+	Spec *Spec
+	PID  int // of its first process; zero if that is not known
+}
+
+// An Updater can change what a container may use while it runs.
+type Updater interface {
+	Update(ctx context.Context, container string, resources resource.Resources, limits []offer.Limit) error
+}
+
+// A Watcher finds out that a container has broken a limit. Watch returns when that happens, or with ctx's error.
+type Watcher interface {
+	Watch(ctx context.Context, container string) (Limitation, error)
+}
+
+// A Meter measures what a container uses.
+type Meter interface {
+	Usage(ctx context.Context, container string) (Usage, error)
+}
+
+// A Limitation is a broken limit: the container is killed for it.
+type Limitation struct {
+	Reason    offer.Reason // such as ReasonContainerLimitationMemory
+	Message   string       // for people
+	Resources resource.Resources
+}
+
+// Usage is what a container uses. Zero means not measured.
+type Usage struct {
+	CPUUser, CPUSystem   float64 // seconds so far
+	MemoryBytes, RSS     uint64
+	MemoryLimit          uint64
+	Processes, Threads   int
+	DiskBytes, DiskLimit uint64
+}

@@ -1,0 +1,331 @@
+package supervisor
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"syscall"
+
+	"github.com/meros-project/meros/isolation"
+	"github.com/meros-project/meros/isolation/process"
+	"github.com/meros-project/meros/offer"
+)
+
+// How far a kill has been asked for.
+const (
+	none = iota
+	polite
+	sure
+)
+
+// A container is the slave's side of one. One goroutine carries it from start to end.
+type container struct {
+	r       *Runner
+	id      string
+	dir     string
+	spec    *isolation.Spec
+	orphan  bool
+	program *os.Process // the supervisor, if this process started it
+	wake    chan struct{}
+
+	mu         sync.Mutex
+	kill       int
+	limitation *isolation.Limitation
+}
+
+// askKill raises the wish to kill; a lower one than before is no news.
+func (c *container) askKill(surely bool) {
+	want := polite
+	if surely {
+		want = sure
+	}
+	c.mu.Lock()
+	c.kill = max(c.kill, want)
+	c.mu.Unlock()
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (c *container) killWanted() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.kill
+}
+
+func (c *container) event(ev isolation.Event) {
+	if c.orphan || c.r.ctx.Err() != nil {
+		return
+	}
+	ev.Container = c.id
+	if c.spec != nil {
+		ev.Sandbox = c.spec.Sandbox
+	}
+	c.r.events(ev)
+}
+
+func (c *container) startFailed(reason offer.Reason, err error) {
+	if c.killWanted() != none {
+		reason = offer.ReasonTaskKilledDuringLaunch
+	}
+	c.event(isolation.Event{Kind: isolation.StartFailed, Reason: reason, Message: err.Error()})
+}
+
+// start is the life of a container that this slave starts, or takes over if an earlier run of it has.
+func (c *container) start(spec *isolation.Spec, recovered bool) {
+	c.spec = spec
+	if spec.Function != "" && !Registered(spec.Function) {
+		c.event(isolation.Event{Kind: isolation.StartFailed, Reason: offer.ReasonFunctionUnknown,
+			Message: fmt.Sprintf("function %q: the slave's program registers no function of that name", spec.Function)})
+		return
+	}
+	if err := os.MkdirAll(c.dir, 0o700); err != nil {
+		c.startFailed(offer.ReasonContainerLaunchFailed, err)
+		return
+	}
+	attempt := 1
+	if recovered {
+		ran, next, err := settle(c.dir)
+		if err != nil {
+			c.startFailed(offer.ReasonContainerLaunchFailed, err)
+			return
+		}
+		if ran {
+			c.follow(false)
+			return
+		}
+		attempt = next
+	}
+	select {
+	case c.r.slots <- struct{}{}:
+	case <-c.r.ctx.Done():
+		return
+	}
+	conn, err := c.launch(attempt)
+	<-c.r.slots
+	if err != nil {
+		c.cleanup()
+		c.startFailed(offer.ReasonContainerLaunchFailed, err)
+		return
+	}
+	c.converse(conn)
+	c.finish(false)
+}
+
+// launch prepares the container, starts its supervisor and connects to it.
+func (c *container) launch(attempt int) (net.Conn, error) {
+	if c.killWanted() != none {
+		return nil, errors.New("killed before it was started")
+	}
+	plan := &isolation.Plan{Directory: c.spec.Sandbox}
+	if err := c.r.cfg.Isolation.Prepare(c.r.ctx, c.spec, plan); err != nil {
+		return nil, err
+	}
+	o := order{Spec: c.spec, Plan: plan, Boot: process.BootID()}
+	if err := writeJSON(filepath.Join(c.dir, specFile), o, false); err != nil {
+		return nil, err
+	}
+	socket := filepath.Join(c.dir, socketFile)
+	_ = os.Remove(socket)
+	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: socket, Net: "unix"})
+	if err != nil {
+		return nil, err
+	}
+	defer ln.Close()
+	ln.SetUnlinkOnClose(false)
+	lf, err := ln.File()
+	if err != nil {
+		return nil, err
+	}
+	defer lf.Close()
+	program, err := self()
+	if err != nil {
+		return nil, err
+	}
+	logs, err := os.OpenFile(filepath.Join(c.dir, logFile), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer logs.Close()
+	cmd := &exec.Cmd{Path: program, Args: []string{supervisorName, c.dir, strconv.Itoa(attempt)}, Dir: "/", ExtraFiles: []*os.File{lf}, Stderr: logs,
+		Env:         []string{roleVariable + "=" + supervisorName, "GOMAXPROCS=2", "PATH=" + process.DefaultPath},
+		SysProcAttr: &syscall.SysProcAttr{Setsid: true}}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start the supervisor: %w", err)
+	}
+	c.program = cmd.Process
+	conn, err := net.Dial("unix", socket)
+	if err != nil {
+		// Nobody will open its gate: whatever it has started ends with it.
+		_ = cmd.Process.Kill()
+		_, _ = cmd.Process.Wait()
+	}
+	return conn, err
+}
+
+// adopt is the life of a container that an earlier run of the slave has started.
+func (c *container) adopt() { c.follow(true) }
+
+// follow connects to a supervisor of an earlier run, if it is still there, and stays with it to the end.
+func (c *container) follow(adopted bool) {
+	if c.spec == nil {
+		var o order
+		if readJSON(filepath.Join(c.dir, specFile), &o) == nil {
+			c.spec = o.Spec
+		}
+	}
+	if conn, err := net.Dial("unix", filepath.Join(c.dir, socketFile)); err == nil {
+		c.converse(conn)
+	}
+	c.finish(adopted)
+}
+
+// runOrphan ends a container that the slave does not know, and removes its files.
+func (c *container) runOrphan() {
+	if _, _, err := settle(c.dir); err != nil {
+		c.r.cfg.Logger.Warn("end an orphan", "dir", c.dir, "err", err)
+	}
+	if conn, err := net.Dial("unix", filepath.Join(c.dir, socketFile)); err == nil {
+		c.converse(conn)
+	}
+	if c.r.ctx.Err() != nil {
+		return
+	}
+	killRemains(c.dir)
+	if c.id != "" {
+		c.cleanup()
+	}
+	_ = os.RemoveAll(c.dir)
+}
+
+// converse talks to the supervisor until it ends or the runner closes.
+func (c *container) converse(conn net.Conn) {
+	ctx, cancel := context.WithCancel(c.r.ctx)
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	var wg sync.WaitGroup
+	defer func() { cancel(); stop(); _ = conn.Close(); wg.Wait() }()
+	wg.Go(func() { c.sayKills(ctx, conn) })
+	lines := bufio.NewReader(conn)
+	started, attached := false, false
+	for {
+		line, err := lines.ReadBytes('\n')
+		if err != nil {
+			return
+		}
+		var st state
+		if json.Unmarshal(line, &st) != nil || c.orphan {
+			continue
+		}
+		if !attached {
+			attached = true
+			if err := c.r.cfg.Isolation.Attach(ctx, c.id, st.Process.PID); err != nil && ctx.Err() == nil {
+				c.limit(isolation.Limitation{Reason: offer.ReasonContainerLaunchFailed, Message: err.Error()})
+			} else if !st.Started {
+				_, _ = conn.Write([]byte(sayGo + "\n"))
+			}
+			if c.r.cfg.Isolation.Watches() {
+				wg.Go(func() { c.watch(ctx) })
+			}
+		}
+		if st.Started && !started {
+			started = true
+			c.event(isolation.Event{Kind: isolation.Started, PID: st.Process.PID})
+		}
+	}
+}
+
+// sayKills passes on how far a kill has been asked for.
+func (c *container) sayKills(ctx context.Context, conn net.Conn) {
+	said := none
+	for {
+		if want := c.killWanted(); want > said {
+			said = want
+			word := sayTerm
+			if want == sure {
+				word = sayKill
+			}
+			_, _ = conn.Write([]byte(word + "\n"))
+		}
+		select {
+		case <-c.wake:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (c *container) watch(ctx context.Context) {
+	if l, err := c.r.cfg.Isolation.Watch(ctx, c.id); err == nil {
+		c.limit(l)
+	}
+}
+
+// limit kills the container for a limitation, which is told with its end.
+func (c *container) limit(l isolation.Limitation) {
+	c.mu.Lock()
+	if c.limitation == nil {
+		c.limitation = &l
+	}
+	c.mu.Unlock()
+	c.askKill(true)
+}
+
+// finish tells how the container ended. The supervisor is gone, by itself or not.
+func (c *container) finish(adopted bool) {
+	if c.r.ctx.Err() != nil {
+		if c.program != nil {
+			_ = c.program.Release()
+		}
+		return
+	}
+	if c.program != nil {
+		_, _ = c.program.Wait()
+	}
+	var rep report
+	err := readJSON(filepath.Join(c.dir, exitFile), &rep)
+	if err != nil {
+		killRemains(c.dir)
+	}
+	c.cleanup()
+	c.mu.Lock()
+	l := c.limitation
+	c.mu.Unlock()
+	ev := isolation.Event{Kind: isolation.Exited, Exit: rep.Exit, Known: err == nil && !rep.Unknown}
+	switch {
+	case err == nil && rep.Failed != "" && !adopted:
+		reason := offer.ReasonContainerLaunchFailed
+		message := rep.Failed
+		if l != nil {
+			reason, message = l.Reason, l.Message
+		}
+		c.startFailed(reason, errors.New(message))
+		return
+	case err == nil && rep.Failed != "":
+		ev.Known, ev.Exit = false, offer.Exit{}
+		ev.Reason, ev.Message = offer.ReasonContainerLaunchFailed, rep.Failed
+	case err != nil:
+		ev.Message = "the task's supervisor ended without a result"
+		if b, _ := os.ReadFile(filepath.Join(c.dir, logFile)); len(b) > 0 {
+			ev.Message += ": " + string(b[:min(len(b), 512)])
+		}
+	}
+	if l != nil {
+		ev.Reason, ev.Message, ev.Limitation = l.Reason, l.Message, l.Resources
+	}
+	c.event(ev)
+}
+
+func (c *container) cleanup() {
+	if err := c.r.cfg.Isolation.Cleanup(context.WithoutCancel(c.r.ctx), c.id); err != nil {
+		c.r.cfg.Logger.Warn("clean up a container", "container", c.id, "err", err)
+	}
+}

@@ -1,0 +1,18 @@
+// Package supervisor runs containers as real processes that outlive the slave.
+//
+// Each container has a supervisor: a copy of the host program in a session of its own, started by [Runner] and entered through
+// [Main]. The supervisor claims the container's run with a file that can be made only once, starts the first process behind a gate,
+// lets it through when the slave has put it under control, waits for it, kills whatever it leaves behind, and writes down how it
+// ended before it ends itself. The slave holds a connection to each supervisor: its end is how it learns, without polling, that there
+// is a result to read or, if there is none, that the supervisor was killed and what it left must be killed too. A slave that is
+// started again connects anew.
+//
+// A container's folder, named by a hash so that its socket's path stays short, holds:
+//
+//	spec.json     what the supervisor carries out
+//	claim.N       who may start the container in attempt N: a supervisor, or nobody
+//	process.json  the first process
+//	exit.json     how it ended
+//	s             the supervisor's socket
+//	log           what the supervisor has to say when something is wrong
+package supervisor

@@ -1,0 +1,213 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+
+	"github.com/meros-project/meros/isolation"
+	"github.com/meros-project/meros/isolation/process"
+	"github.com/meros-project/meros/offer/resource"
+)
+
+// MaxDir is the longest Config.Dir, in bytes: a socket's path must fit 104 bytes on some systems.
+const MaxDir = 80
+
+// Config is the configuration of a Runner.
+type Config struct {
+	// Dir is the absolute path of the folder for the runner's own files, at most MaxDir bytes; it is made when it is missing. It must
+	// outlive the slave process, and need not outlive the machine's boot. Required.
+	Dir string
+	// Isolation is what containers are held by. Defaults to the process isolator alone.
+	Isolation isolation.Chain
+	// Starts bounds how many containers are being started at once. Defaults to twice the number of processors.
+	Starts int
+	// Logger is told what goes wrong. Defaults to none.
+	Logger *slog.Logger
+}
+
+// A Runner is an isolation.Runner that uses a supervisor process for each container.
+type Runner struct {
+	cfg    Config
+	events func(isolation.Event)
+	ctx    context.Context
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+	slots  chan struct{}
+
+	mu         sync.Mutex
+	containers map[string]*container
+	closed     bool
+}
+
+var _ isolation.Runner = (*Runner)(nil)
+
+// New returns a Runner that does nothing until Open.
+func New(cfg Config) *Runner {
+	if cfg.Isolation == nil {
+		cfg.Isolation = isolation.Chain{process.New(process.Config{})}
+	}
+	if cfg.Starts <= 0 {
+		cfg.Starts = 2 * runtime.NumCPU()
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Runner{cfg: cfg, containers: map[string]*container{}, slots: make(chan struct{}, cfg.Starts)}
+}
+
+// Open implements isolation.Runner. It fails if Main was not called in this process.
+func (r *Runner) Open(known []string, events func(isolation.Event)) error {
+	if !Entered() {
+		return errors.New("the program does not call slave.Supervise first in main, so that it cannot supervise tasks")
+	}
+	if !filepath.IsAbs(r.cfg.Dir) || len(r.cfg.Dir) > MaxDir {
+		return fmt.Errorf("runtime dir %q: must be absolute and at most %d bytes", r.cfg.Dir, MaxDir)
+	}
+	if err := os.MkdirAll(r.cfg.Dir, 0o711); err != nil {
+		return fmt.Errorf("runtime dir: %w", err)
+	}
+	r.events = events
+	r.ctx, r.cancel = context.WithCancel(context.Background())
+	return r.recover(known)
+}
+
+// recover finds what an earlier run has left: known containers are shown to the isolators, the others are ended.
+func (r *Runner) recover(known []string) error {
+	keep := map[string]bool{}
+	for _, c := range known {
+		keep[r.dir(c)] = true
+	}
+	found, err := listContainers(r.cfg.Dir)
+	if err != nil {
+		return fmt.Errorf("runtime dir: %w", err)
+	}
+	var running []isolation.Recovered
+	var orphans []string
+	for dir, o := range found {
+		if !keep[dir] {
+			orphans = append(orphans, dir)
+			continue
+		}
+		if o.Spec != nil {
+			var first process.ID
+			_ = readJSON(filepath.Join(dir, processFile), &first)
+			running = append(running, isolation.Recovered{Spec: o.Spec, PID: first.PID})
+		}
+	}
+	if err := r.cfg.Isolation.Recover(r.ctx, running); err != nil {
+		return err
+	}
+	for _, dir := range orphans {
+		r.cfg.Logger.Warn("end a container that the slave does not know", "dir", dir)
+		c := &container{r: r, dir: dir, wake: make(chan struct{}, 1), kill: sure, orphan: true}
+		if s := found[dir].Spec; s != nil {
+			c.id = s.Container
+		}
+		r.goDo(c.runOrphan)
+	}
+	return nil
+}
+
+func (r *Runner) dir(container string) string { return filepath.Join(r.cfg.Dir, folderName(container)) }
+
+func (r *Runner) goDo(f func()) {
+	r.mu.Lock()
+	closed := r.closed
+	if !closed {
+		r.wg.Add(1)
+	}
+	r.mu.Unlock()
+	if closed {
+		return
+	}
+	go func() {
+		defer r.wg.Done()
+		f()
+	}()
+}
+
+// add makes a container unless it is there already.
+func (r *Runner) add(id string) (*container, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.containers[id] != nil {
+		return nil, false
+	}
+	c := &container{r: r, id: id, dir: r.dir(id), wake: make(chan struct{}, 1)}
+	r.containers[id] = c
+	return c, true
+}
+
+func (r *Runner) get(id string) *container {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.containers[id]
+}
+
+// Start implements isolation.Runner.
+func (r *Runner) Start(spec *isolation.Spec, recovered bool) {
+	if c, ok := r.add(spec.Container); ok {
+		r.goDo(func() { c.start(spec, recovered) })
+	}
+}
+
+// Adopt implements isolation.Runner.
+func (r *Runner) Adopt(id string) {
+	if c, ok := r.add(id); ok {
+		r.goDo(c.adopt)
+	}
+}
+
+// Kill implements isolation.Runner.
+func (r *Runner) Kill(id string, surely bool) {
+	if c := r.get(id); c != nil {
+		c.askKill(surely)
+	}
+}
+
+// Update implements isolation.Runner.
+func (r *Runner) Update(id string, resources resource.Resources) {
+	if r.get(id) == nil {
+		return
+	}
+	r.goDo(func() {
+		if err := r.cfg.Isolation.Update(r.ctx, id, resources, nil); err != nil && r.ctx.Err() == nil {
+			r.cfg.Logger.Warn("resize a container", "container", id, "err", err)
+		}
+	})
+}
+
+// Forget implements isolation.Runner.
+func (r *Runner) Forget(id string) {
+	r.mu.Lock()
+	c := r.containers[id]
+	delete(r.containers, id)
+	r.mu.Unlock()
+	if c == nil {
+		c = &container{r: r, id: id, dir: r.dir(id)}
+	}
+	r.goDo(func() {
+		if err := os.RemoveAll(c.dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			r.cfg.Logger.Warn("remove a container's files", "container", id, "err", err)
+		}
+	})
+}
+
+// Close implements isolation.Runner.
+func (r *Runner) Close() error {
+	r.mu.Lock()
+	r.closed = true
+	r.mu.Unlock()
+	if r.cancel != nil {
+		r.cancel()
+	}
+	r.wg.Wait()
+	return nil
+}

@@ -1,0 +1,165 @@
+package supervisor
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+
+	"github.com/meros-project/meros/isolation"
+)
+
+// The descriptors of a stage: the plan to read, the gate to wait at, where to report, and the data of a function task.
+const (
+	planDescriptor   = 3
+	gateDescriptor   = 4
+	reportDescriptor = 5
+	stageData        = 6
+)
+
+// stagePlan is what a stage carries out.
+type stagePlan struct {
+	Plan     *isolation.Plan
+	Function string
+}
+
+// aboutToStart is what a stage reports right before it becomes the task. What follows it is why it could not.
+const aboutToStart = "+"
+
+// stage is the container's first process until it becomes the task: it changes what only a process itself can change.
+func stage() int {
+	// Some of what follows is a property of the thread that finally becomes the task.
+	runtime.LockOSThread()
+	for fd := planDescriptor; fd <= stageData; fd++ {
+		syscall.CloseOnExec(fd)
+	}
+	out := os.NewFile(reportDescriptor, "report")
+	var sp stagePlan
+	if err := json.NewDecoder(os.NewFile(planDescriptor, "plan")).Decode(&sp); err != nil {
+		fmt.Fprintf(out, "read the plan: %v", err)
+		return 126
+	}
+	var gate [1]byte
+	if n, _ := os.NewFile(gateDescriptor, "gate").Read(gate[:]); n != 1 {
+		return 126 // the supervisor is gone: nobody would know how the task ends
+	}
+	program, argv, err := become(&sp)
+	if err != nil {
+		fmt.Fprintf(out, "%v", err)
+		return 126
+	}
+	fmt.Fprint(out, aboutToStart)
+	err = syscall.Exec(program, argv, sp.Plan.Environment)
+	fmt.Fprintf(out, "%s: %v", argv[0], err)
+	return 126
+}
+
+// become applies the plan and returns what to execute.
+func become(sp *stagePlan) (program string, argv []string, err error) {
+	p := sp.Plan
+	syscall.Umask(p.Umask)
+	if err := os.Chdir(p.Directory); err != nil {
+		return "", nil, fmt.Errorf("sandbox: %w", err)
+	}
+	for _, l := range p.Rlimits {
+		if err := setLimit(l); err != nil {
+			return "", nil, fmt.Errorf("limit %s: %w", l.Name, err)
+		}
+	}
+	closeDescriptors(planDescriptor)
+	if err := becomeUser(p); err != nil {
+		return "", nil, err
+	}
+	if p.NoNewPrivileges {
+		if err := banPrivileges(); err != nil {
+			return "", nil, fmt.Errorf("ban new privileges: %w", err)
+		}
+	}
+	if sp.Function != "" {
+		// dup2 leaves the copy open across exec.
+		if err := duplicate(stageData, dataDescriptor); err != nil {
+			return "", nil, fmt.Errorf("data: %w", err)
+		}
+		program, err = self()
+		p.Setenv(roleVariable, functionName)
+		return program, []string{functionName, sp.Function}, err
+	}
+	if len(p.Argv) == 0 {
+		return "", nil, errors.New("the plan names no program")
+	}
+	program = p.Program
+	if program == "" {
+		program = p.Argv[0]
+	}
+	program, err = lookPath(program, p.Getenv("PATH"))
+	return program, p.Argv, err
+}
+
+// lookPath finds a program as a shell would, in the task's PATH.
+func lookPath(name, path string) (string, error) {
+	if strings.Contains(name, "/") {
+		return name, nil
+	}
+	var found error = fs.ErrNotExist
+	for _, dir := range filepath.SplitList(path) {
+		if dir == "" {
+			dir = "."
+		}
+		full := filepath.Join(dir, name)
+		st, err := os.Stat(full)
+		switch {
+		case err != nil:
+		case st.IsDir() || st.Mode()&0o111 == 0:
+			found = fs.ErrPermission
+		default:
+			return full, nil
+		}
+	}
+	return "", fmt.Errorf("%s: %w in PATH %s", name, found, path)
+}
+
+func becomeUser(p *isolation.Plan) error {
+	u := p.User
+	if u == nil {
+		return nil
+	}
+	if u.UID != 0 {
+		dropCapabilities()
+	}
+	groups := u.Groups
+	if groups == nil {
+		groups = []int{}
+	}
+	if err := syscall.Setgroups(groups); err != nil {
+		return fmt.Errorf("user %s: set groups: %w", u.Name, err)
+	}
+	if err := syscall.Setgid(u.GID); err != nil {
+		return fmt.Errorf("user %s: set group: %w", u.Name, err)
+	}
+	if err := syscall.Setuid(u.UID); err != nil {
+		return fmt.Errorf("user %s: set user: %w", u.Name, err)
+	}
+	return nil
+}
+
+func setLimit(l isolation.Rlimit) error {
+	which, ok := rlimits[l.Name]
+	if !ok {
+		return errors.New("is not known here")
+	}
+	want := syscall.Rlimit{Cur: l.Soft, Max: l.Hard}
+	if l.AtMost {
+		var now syscall.Rlimit
+		if err := syscall.Getrlimit(which, &now); err != nil {
+			return err
+		}
+		want.Max = min(want.Max, now.Max)
+		want.Cur = min(want.Cur, want.Max)
+	}
+	return syscall.Setrlimit(which, &want)
+}

@@ -1,0 +1,336 @@
+package supervisor
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/meros-project/meros/isolation"
+	"github.com/meros-project/meros/isolation/process"
+	"github.com/meros-project/meros/offer"
+)
+
+// listenerDescriptor is the supervisor's socket. The slave opens it before it starts the supervisor, so that it can connect at once and
+// a supervisor that has died refuses by itself.
+const listenerDescriptor = 3
+
+// What a slave says to a supervisor, a line each.
+const (
+	sayGo   = "go"   // the first process is under control: let it through
+	sayTerm = "term" // SIGTERM to the task's process group
+	sayKill = "kill" // SIGKILL to everything
+)
+
+// state is what a supervisor tells each slave that connects, and again when it changes: a line of JSON.
+type state struct {
+	Process process.ID
+	Started bool // it has become the task; false: it waits at the gate
+}
+
+// supervisor is the state of a supervisor process.
+type supervisorState struct {
+	dir     string
+	attempt int // which claim to take
+	order   order
+	first   process.ID
+	gate    *os.File // closed and nil when the first process was let through
+	mu      sync.Mutex
+	told    state
+	conns   map[net.Conn]bool
+	slain   bool // everything is being killed: nothing may be let through any more
+}
+
+// supervise is the whole life of a supervisor.
+func supervise(dir string, attempt int) int {
+	s := &supervisorState{dir: dir, attempt: attempt, conns: map[net.Conn]bool{}}
+	if err := s.run(); err != nil {
+		fmt.Fprintf(os.Stderr, "supervisor: %v\n", err)
+		return 1
+	}
+	return 0
+}
+
+func (s *supervisorState) run() error {
+	if err := readJSON(filepath.Join(s.dir, specFile), &s.order); err != nil {
+		return err
+	}
+	f := os.NewFile(listenerDescriptor, "listener")
+	ln, err := net.FileListener(f)
+	if err != nil {
+		return err
+	}
+	_ = f.Close()
+	ln.(*net.UnixListener).SetUnlinkOnClose(false)
+	mine, err := claim(s.dir, s.attempt, claimRun)
+	if err != nil {
+		return fmt.Errorf("claim the run: %w", err)
+	}
+	if !mine {
+		return nil // a slave that was restarted has decided otherwise
+	}
+	// The signals of a host that shuts down must not end the supervisor before its task.
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	if err := process.BecomeReaper(); err != nil {
+		return err
+	}
+	reports, err := s.startStage()
+	if err != nil {
+		return writeJSON(filepath.Join(s.dir, exitFile), report{Failed: err.Error()}, true)
+	}
+	failed := make(chan string, 1)
+	go s.watchStage(reports, failed)
+	go s.accept(ln)
+	go func() {
+		for sig := range signals {
+			if sig == syscall.SIGTERM {
+				s.signal(syscall.SIGTERM)
+			}
+		}
+	}()
+	exit, known := s.wait()
+	why := <-failed
+	return writeJSON(filepath.Join(s.dir, exitFile), report{Exit: exit, Unknown: !known, Failed: why}, true)
+}
+
+// startStage starts the container's first process, which waits at the gate. It returns where that process reports.
+func (s *supervisorState) startStage() (*os.File, error) {
+	spec, plan := s.order.Spec, s.order.Plan
+	plan.Setenv(markName, s.dir)
+	files, err := s.openOutput(plan)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		for _, f := range files {
+			_ = f.Close()
+		}
+	}()
+	body, err := json.Marshal(stagePlan{Plan: plan, Function: spec.Function})
+	if err != nil {
+		return nil, err
+	}
+	planFile, err := s.passing("plan", body)
+	if err != nil {
+		return nil, err
+	}
+	files = append(files, planFile)
+	gateRead, gateWrite, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	files = append(files, gateRead)
+	reportRead, reportWrite, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	files = append(files, reportWrite)
+	dataFile, err := s.passing("data", spec.Data)
+	if err != nil {
+		return nil, err
+	}
+	files = append(files, dataFile)
+	program, err := self()
+	if err != nil {
+		return nil, err
+	}
+	p, err := os.StartProcess(program, []string{stageName}, &os.ProcAttr{
+		Env: []string{roleVariable + "=" + stageName, mark(s.dir), "GOMAXPROCS=1", "PATH=" + plan.Getenv("PATH")}, Files: files,
+		Sys: &syscall.SysProcAttr{Setsid: true}})
+	if err != nil {
+		return nil, fmt.Errorf("start: %w", err)
+	}
+	pid := p.Pid
+	_ = p.Release() // reaped by wait, with everything else
+	s.gate = gateWrite
+	s.first, err = process.Identify(pid)
+	if err != nil {
+		s.first = process.ID{PID: pid, Boot: process.BootID()} // it has ended already; not reaped, so that the number is still its own
+	}
+	if err := writeJSON(filepath.Join(s.dir, processFile), s.first, false); err != nil {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+		return nil, err
+	}
+	s.told = state{Process: s.first}
+	return reportRead, nil
+}
+
+// openOutput opens the task's stdin, stdout and stderr, made before the task runs so that no link of its own is followed.
+func (s *supervisorState) openOutput(plan *isolation.Plan) ([]*os.File, error) {
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		return nil, err
+	}
+	files := []*os.File{null}
+	for _, name := range []string{"stdout", "stderr"} {
+		f, err := os.OpenFile(filepath.Join(s.order.Spec.Sandbox, name), os.O_WRONLY|os.O_APPEND|os.O_CREATE|syscall.O_NOFOLLOW, 0o644)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, f)
+		if u := plan.User; u != nil {
+			if err := f.Chown(u.UID, u.GID); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return files, nil
+}
+
+// passing returns an open file with content that has no name any more.
+func (s *supervisorState) passing(name string, content []byte) (*os.File, error) {
+	path := filepath.Join(s.dir, name)
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		return nil, err
+	}
+	defer os.Remove(path)
+	return os.Open(path)
+}
+
+// watchStage learns whether the first process became the task.
+func (s *supervisorState) watchStage(reports *os.File, failed chan<- string) {
+	defer reports.Close()
+	var first [1]byte
+	if n, err := io.ReadFull(reports, first[:]); n == 0 {
+		failed <- fmt.Sprintf("the first process ended before it became the task (%v)", err)
+		return
+	}
+	rest, _ := io.ReadAll(io.LimitReader(reports, 4096))
+	if string(first[:]) != aboutToStart {
+		failed <- string(first[:]) + string(rest)
+		return
+	}
+	if len(rest) > 0 {
+		failed <- string(rest)
+		return
+	}
+	s.mu.Lock()
+	s.told.Started = true
+	s.tellAll()
+	s.mu.Unlock()
+	failed <- ""
+}
+
+func (s *supervisorState) accept(ln net.Listener) {
+	for {
+		c, err := ln.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			continue
+		}
+		s.mu.Lock()
+		s.conns[c] = true
+		s.tell(c)
+		s.mu.Unlock()
+		go s.serve(c)
+	}
+}
+
+func (s *supervisorState) tellAll() {
+	for c := range s.conns {
+		s.tell(c)
+	}
+}
+
+func (s *supervisorState) tell(c net.Conn) {
+	b, _ := json.Marshal(s.told)
+	_, _ = c.Write(append(b, '\n')) // a slave that is gone connects again; a line fits the socket's buffer
+}
+
+func (s *supervisorState) serve(c net.Conn) {
+	lines := bufio.NewScanner(c)
+	for lines.Scan() {
+		switch strings.TrimSpace(lines.Text()) {
+		case sayGo:
+			s.mu.Lock()
+			if s.gate != nil && !s.slain {
+				_, _ = s.gate.Write([]byte{1})
+				_ = s.gate.Close()
+				s.gate = nil
+			}
+			s.mu.Unlock()
+		case sayTerm:
+			s.signal(syscall.SIGTERM)
+		case sayKill:
+			s.killAll()
+		}
+	}
+	s.mu.Lock()
+	delete(s.conns, c)
+	s.mu.Unlock()
+	_ = c.Close()
+	if s.order.Spec.Tied {
+		s.killAll()
+	}
+}
+
+// signal signals the first process's group; before it is the task, a polite end is a sure one.
+func (s *supervisorState) signal(sig syscall.Signal) {
+	s.mu.Lock()
+	started := s.told.Started
+	s.mu.Unlock()
+	if !started {
+		s.killAll()
+		return
+	}
+	if s.first.Alive() {
+		_ = syscall.Kill(-s.first.PID, sig)
+	}
+}
+
+func (s *supervisorState) killAll() {
+	s.mu.Lock()
+	s.slain = true
+	s.mu.Unlock()
+	_ = s.first.Signal(syscall.SIGKILL)
+	process.KillTree(os.Getpid(), s.first.PID)
+}
+
+// wait reaps until the first process has ended and nothing of the container is left. known is false if the operating system did not
+// hand out the exit status, as when the host program was started with SIGCHLD ignored.
+func (s *supervisorState) wait() (exit offer.Exit, known bool) {
+	for {
+		var ws syscall.WaitStatus
+		pid, err := syscall.Wait4(-1, &ws, 0, nil)
+		if errors.Is(err, syscall.EINTR) {
+			continue
+		}
+		if err != nil { // no child is left
+			break
+		}
+		if pid == s.first.PID {
+			known = true
+			exit = exitOf(ws)
+		}
+		if known {
+			process.KillTree(os.Getpid(), s.first.PID)
+		}
+	}
+	// Where the operating system does not make orphans the supervisor's children, the session is all there is to go by.
+	for range 500 {
+		if process.KillTree(os.Getpid(), s.first.PID) == 0 {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return exit, known
+}
+
+func exitOf(ws syscall.WaitStatus) offer.Exit {
+	if ws.Signaled() {
+		return offer.Exit{Signal: int(ws.Signal())}
+	}
+	return offer.Exit{Code: ws.ExitStatus()}
+}
