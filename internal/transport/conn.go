@@ -44,7 +44,8 @@ type ConnConfig struct {
 	MaxQueueMessages int
 	// WriteTimeout is how long a write of up to 256 KiB may take. Defaults to 15 s.
 	WriteTimeout time.Duration
-	// Unbatched sends each message in a frame and a write of its own: the denominator of the launch benchmark. Defaults to false.
+	// Unbatched sends each message in a frame and a write of its own: the denominator of the launch benchmark. Defaults to what the
+	// net.Conn says, if it has a method Unbatched() bool, so that a Network can ask for it; else to false.
 	Unbatched bool
 }
 
@@ -107,6 +108,9 @@ func putBuffer(b []byte) {
 
 // NewConn makes a Conn of nc. A TLS connection must have shaken hands. Close it when done.
 func NewConn(nc net.Conn, cfg ConnConfig) *Conn {
+	if u, ok := nc.(interface{ Unbatched() bool }); ok && u.Unbatched() {
+		cfg.Unbatched = true
+	}
 	return &Conn{
 		nc: nc, cfg: cfg.withDefaults(), principal: principalOf(nc), in: bufio.NewReaderSize(nc, readBuffer), done: make(chan struct{}),
 	}
