@@ -35,7 +35,9 @@ type memNet struct {
 	cut       map[[2]string]bool
 }
 
-func newMemNet() *memNet { return &memNet{listeners: map[string]*memListener{}, cut: map[[2]string]bool{}} }
+func newMemNet() *memNet {
+	return &memNet{listeners: map[string]*memListener{}, cut: map[[2]string]bool{}}
+}
 
 type memListener struct {
 	net   *memNet
@@ -307,6 +309,7 @@ func (w *world) start(addr, dir string, disk *memDisk, edit ...func(*Config)) *m
 		Listener: w.net.listen(addr), Dial: w.net.dialer(addr),
 		Logger: slog.New(slog.NewTextHandler(&lockedWriter{b: m.log}, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
+	w.t.Cleanup(cancel) // so that a failed test ends
 	go func() { m.ended <- e.Run(ctx, env) }()
 	return m
 }
