@@ -1,0 +1,24 @@
+// Package allocator decides which framework is offered which resources of which slave.
+//
+// Allocator is the interface that the master's core uses: events in, allotments out, time as an argument. Hierarchical is the
+// implementation: dominant resource fairness (Ghodsi et al., NSDI 2011) over a tree of roles. At every level of the tree the child with the
+// lowest weighted dominant share comes first, and among the frameworks of a role the one with the lowest share. A slave's free
+// resources go as a whole to the first framework in that order that can use them. Reservations keep resources for a role and the roles
+// below it, quota limits bound what a role may hold, quota guarantees keep unreserved resources back for roles that have not had theirs.
+//
+// # Cost
+//
+// A run looks only at what has changed. Two sets say what that is: slaves on which anything became free or different, to be tried with
+// every framework; and clients (a framework in a role) that may take more than before, to be tried with every slave that has anything
+// free. Whatever is in neither set has been tried, and would be refused again. What can turn such a refusal into a taker puts the
+// slave or the client back: freed resources, an expired or cleared filter, a revive, a changed role, room under a limit, headroom.
+//
+// Shares are integers: floor(2^40 * allocated / total), times 1000 over the weight in thousandths, computed with 128 bits. Orders are
+// sorted slices in which one entry moves at a time. They are computed anew only when the cluster's total has changed, at the next run.
+//
+// # Determinism
+//
+// Decisions depend on the events, their times and Config.Seed, and on nothing else: ties go by share, number of allotments so far, then
+// by the order of arrival for frameworks and by name for roles; slaves are shuffled by a generator seeded with Config.Seed and the number of
+// the run; the order of a map decides nothing.
+package allocator

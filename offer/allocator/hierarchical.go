@@ -1,0 +1,111 @@
+package allocator
+
+import (
+	"slices"
+	"time"
+)
+
+// Apply takes in what has happened; see Allocator.
+func (a *Hierarchical) Apply(now time.Time, ev Event) {
+	at := a.clock.read(now)
+	switch ev := ev.(type) {
+	case SlaveAdded:
+		a.addSlave(ev)
+	case SlaveUpdated:
+		a.updateSlave(ev)
+	case SlaveActive:
+		a.activateSlave(ev)
+	case SlaveRemoved:
+		a.removeSlave(a.slaveIndex[ev.Slave])
+	case FrameworkAdded:
+		a.addFramework(ev)
+	case FrameworkUpdated:
+		a.updateFramework(ev)
+	case FrameworkActive:
+		a.activateFramework(ev)
+	case FrameworkRemoved:
+		a.removeFramework(ev)
+	case Used:
+		a.used(ev.Allotment)
+	case Recovered:
+		a.recovered(at, ev)
+	case Converted:
+		a.converted(ev)
+	case Suppressed:
+		a.suppress(ev)
+	case Revived:
+		a.revive(ev)
+	case Requested:
+		a.requested(ev)
+	case RoleSet:
+		a.setRole(ev)
+	}
+}
+
+// Deadline reports when to run next; see Allocator.
+func (a *Hierarchical) Deadline() time.Time {
+	a.wakeShort()
+	if a.pending() {
+		return a.clock.time(a.clock.last)
+	}
+	if expiry, ok := a.filters.next(); ok {
+		return a.clock.time(expiry)
+	}
+	return time.Time{}
+}
+
+// pending reports whether a run would look at anything.
+func (a *Hierarchical) pending() bool {
+	return len(a.dirty) > 0 || len(a.woken) > 0 && len(a.withFree) > 0
+}
+
+// clock turns times into nanoseconds since the first time it has read, so that comparing them is cheap.
+type clock struct {
+	base    time.Time
+	started bool
+	last    int64
+}
+
+func (c *clock) read(now time.Time) int64 {
+	if !c.started {
+		c.base, c.started = now, true
+	}
+	at := int64(now.Sub(c.base))
+	c.last = at
+	return at
+}
+
+func (c *clock) time(at int64) time.Time {
+	t := c.base.Add(time.Duration(at))
+	if t.IsZero() {
+		return t.Add(1) // zero means never
+	}
+	return t
+}
+
+// markDirty has a slave tried with every client at the next run.
+func (a *Hierarchical) markDirty(s *slave) {
+	if !s.dirty && s.active && s.offerable() {
+		s.dirty = true
+		a.dirty = append(a.dirty, s.handle)
+	}
+}
+
+// noteFree keeps withFree right after a slave's free resources or its activity have changed.
+func (a *Hierarchical) noteFree(s *slave) {
+	switch in := s.active && s.offerable(); {
+	case in && s.freeAt < 0:
+		s.freeAt = int32(len(a.withFree))
+		a.withFree = append(a.withFree, s.handle)
+	case !in && s.freeAt >= 0:
+		last := a.withFree[len(a.withFree)-1]
+		a.withFree[s.freeAt] = last
+		a.slaves[last].freeAt = s.freeAt
+		a.withFree = a.withFree[:len(a.withFree)-1]
+		s.freeAt = -1
+	}
+}
+
+func without(list []int32, h int32) []int32 {
+	return slices.DeleteFunc(list, func(x int32) bool { return x == h })
+}

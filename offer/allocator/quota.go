@@ -1,0 +1,168 @@
+package allocator
+
+import (
+	"math"
+	"slices"
+
+	"github.com/meros-project/meros/offer/resource"
+)
+
+// surplus returns how much of a kind is free beyond what the guarantees require.
+func (a *Hierarchical) surplus(k int) int64 {
+	return max(0, a.available.at(k)-a.root.childRequire.at(k))
+}
+
+// relief computes, by kind, how much less would be required if r consumed without end: what r may take of the resources that are
+// kept free for guarantees. With several levels, taking x lessens the requirement by min(x, relief).
+func (a *Hierarchical) relief(r *role, out *vec) {
+	out.clear()
+	for n := r; n != a.root; n = n.parent {
+		if !n.needs {
+			out.clear()
+			return
+		}
+		for k := range n.required {
+			was := n.required[k]
+			left := max(0, n.childRequire.at(k)-out.at(k))
+			out.add(k, was-left-out.at(k))
+		}
+	}
+}
+
+// cut decides how much of each entry of res a client of r may be offered, given limits and guarantees: amounts[i] for the entry i, with
+// whole for all of it. It reports whether anything is cut. In the first stage, a role gets of the kinds that it is short of no more
+// than its guarantee, and must get some of them.
+func (a *Hierarchical) cut(r *role, res resource.Resources, guaranteed bool) (isCut, some bool) {
+	x := &a.run
+	x.amounts = x.amounts[:0]
+	x.plain.clear()
+	x.relief.clear()
+	if a.promises > 0 {
+		a.relief(r, &x.relief)
+	}
+	for n := r; n != a.root; n = n.parent {
+		n.taken.clear()
+	}
+	for i := range res {
+		e := &res[i]
+		k := -1
+		if e.Type == resource.ScalarType && !e.Revocable {
+			k = a.kinds.of(e.Name)
+		}
+		if k < 0 {
+			x.amounts = append(x.amounts, whole)
+			continue
+		}
+		want := int64(e.Scalar)
+		got := a.grant(r, e, k, want, guaranteed)
+		if got < want {
+			isCut = true
+			x.amounts = append(x.amounts, got)
+		} else {
+			x.amounts = append(x.amounts, whole)
+		}
+		some = some || got > 0 && x.relief.at(k) > 0
+	}
+	return isCut, some
+}
+
+const whole = int64(-1)
+
+// grant returns how much of want, of entry e, a client of r may be offered, and notes it in the scratch of cut.
+func (a *Hierarchical) grant(r *role, e *resource.Resource, k int, want int64, guaranteed bool) int64 {
+	x := &a.run
+	got := want
+	owner := ""
+	if n := len(e.Reservations); n > 0 {
+		owner = e.Reservations[n-1].Role
+	}
+	for n := r; n != a.root && n.name != owner; n = n.parent {
+		if k < len(n.limit) && n.limit[k] != noLimit {
+			got = min(got, max(0, n.limit[k]-n.consumed.at(k)-n.taken.at(k)))
+		}
+	}
+	short := false
+	if owner == "" && a.promises > 0 {
+		bound := x.relief.at(k)
+		if !guaranteed || bound == 0 {
+			bound += a.surplus(k)
+			short = true
+		}
+		bound = max(0, bound-x.plain.at(k))
+		short = short && bound < got
+		got = min(got, bound)
+	}
+	if got < want {
+		switch {
+		case e.Volume != nil || e.Shared:
+			got = 0
+		case k == gpuKind:
+			got -= got % 1000
+		}
+		a.block(r, k, short)
+	}
+	for n := r; n != a.root && n.name != owner; n = n.parent {
+		n.taken.add(k, got)
+	}
+	if owner == "" {
+		x.plain.add(k, got)
+	}
+	return got
+}
+
+// block remembers that a client of r was offered less than there is, so that r is woken when there is more for it.
+func (a *Hierarchical) block(r *role, k int, short bool) {
+	for n := r; n != a.root; n = n.parent {
+		n.blocked = true
+	}
+	if !short {
+		return
+	}
+	if !r.isShort {
+		r.isShort = true
+		a.short = append(a.short, r)
+	}
+	for len(a.shortAt) <= k {
+		a.shortAt = append(a.shortAt, math.MaxInt64)
+	}
+	a.shortAt[k] = min(a.shortAt[k], a.surplus(k))
+}
+
+// wakeShort wakes the roles that were cut for want of headroom, if there is more of it now.
+func (a *Hierarchical) wakeShort() {
+	if len(a.short) == 0 {
+		return
+	}
+	for k, at := range a.shortAt {
+		if a.surplus(k) > at {
+			for _, r := range a.short {
+				r.isShort = false
+				a.wake(r)
+			}
+			a.short = a.short[:0]
+			a.shortAt.clear()
+			return
+		}
+	}
+}
+
+func (a *Hierarchical) forgetShort(r *role) {
+	a.short = slices.DeleteFunc(a.short, func(o *role) bool { return o == r })
+	r.isShort = false
+}
+
+// trimmed returns res with the amounts that cut has decided.
+func (a *Hierarchical) trimmed(res resource.Resources) resource.Resources {
+	out := make(resource.Resources, 0, len(res))
+	for i, amount := range a.run.amounts {
+		switch {
+		case amount == whole:
+			out = append(out, res[i])
+		case amount > 0:
+			e := res[i]
+			e.Scalar = resource.Scalar(amount)
+			out = append(out, e)
+		}
+	}
+	return out
+}

@@ -1,0 +1,433 @@
+package allocator
+
+import (
+	"cmp"
+	"math/bits"
+	"slices"
+	"time"
+
+	"github.com/meros-project/meros/offer"
+	"github.com/meros-project/meros/offer/resource"
+)
+
+// fewAwake is up to how many woken clients are compared with each other instead of walking the tree.
+const fewAwake = 16
+
+// run is the state of one Run, and scratch of it.
+type run struct {
+	todo  []ticket
+	awake []int32
+	work  int
+
+	out    []Allotment
+	start  int     // of the present slave's allotments in out
+	given  []int32 // their clients
+	slave  *slave
+	full   bool // all clients are tried, not only those awake
+	shared bool // the slave's shared volumes may still be offered in this run
+
+	views    [8]view
+	viewMask uint8
+	viewRole *role
+	proposal proposal
+
+	// The client found by pick and what it gets.
+	client *client
+	offer  resource.Resources
+
+	amounts               []int64
+	plain, relief         vec
+	cutQty, sum, sumPlain vec
+}
+
+// ticket is a slave to be looked at.
+type ticket struct {
+	seq    uint64
+	handle int32
+	full   bool
+}
+
+// view is what of the slave's free resources a framework may see, given its role and capabilities.
+type view struct {
+	res resource.Resources
+	qty vec
+}
+
+// proposal is what every framework of a role with the same capabilities would be offered, but for its filters and its minimum.
+type proposal struct {
+	ok         bool
+	role       *role
+	strip      traits
+	guaranteed bool
+	view       *view
+	cut        bool
+	qty        vec
+	empty      bool
+	trimmed    resource.Resources // built on demand
+}
+
+// Run decides; see Allocator.
+func (a *Hierarchical) Run(now time.Time, out []Allotment) []Allotment {
+	at := a.clock.read(now)
+	a.expire(at)
+	a.wakeShort()
+	if len(a.dirty) == 0 && len(a.woken) == 0 {
+		return out
+	}
+	x := &a.run
+	a.gather()
+	x.out, x.work = out, 0
+	for i, t := range x.todo {
+		s := a.slaves[t.handle]
+		if x.work >= a.cfg.MaxWork {
+			for _, rest := range x.todo[i:] {
+				a.markDirty(a.slaves[rest.handle])
+			}
+			break
+		}
+		a.serve(s, t.full)
+	}
+	for _, h := range x.awake {
+		c := a.clients[h]
+		c.awake = false
+		for n := c.role; n != nil; n = n.parent {
+			n.awake--
+		}
+	}
+	x.awake = x.awake[:0]
+	out, x.out, x.slave, x.client, x.offer = x.out, nil, nil, nil, nil
+	return out
+}
+
+// gather makes todo and awake from dirty, woken and withFree, which it empties, and shuffles todo.
+func (a *Hierarchical) gather() {
+	x := &a.run
+	x.todo, x.awake = x.todo[:0], x.awake[:0]
+	for _, h := range a.woken {
+		c := a.clients[h]
+		c.woken = false
+		if !c.enabled {
+			continue
+		}
+		c.awake = true
+		x.awake = append(x.awake, h)
+		for n := c.role; n != nil; n = n.parent {
+			n.awake++
+		}
+	}
+	a.woken = a.woken[:0]
+	if len(x.awake) > 0 {
+		for _, h := range a.withFree {
+			if s := a.slaves[h]; !s.dirty {
+				x.todo = append(x.todo, ticket{s.seq, h, false})
+			}
+		}
+	}
+	for _, h := range a.dirty {
+		s := a.slaves[h]
+		s.dirty = false
+		if s.active && s.offerable() {
+			x.todo = append(x.todo, ticket{s.seq, h, true})
+		}
+	}
+	a.dirty = a.dirty[:0]
+	if len(x.todo) == 0 {
+		return
+	}
+	slices.SortFunc(x.todo, func(s, t ticket) int { return cmp.Compare(s.seq, t.seq) })
+	a.counter++
+	a.shuffle.Seed(a.cfg.Seed, a.counter)
+	for i := len(x.todo) - 1; i > 0; i-- {
+		j, _ := bits.Mul64(a.shuffle.Uint64(), uint64(i+1))
+		x.todo[i], x.todo[j] = x.todo[j], x.todo[i]
+	}
+}
+
+// serve allots what a slave has free until nobody takes any of it.
+func (a *Hierarchical) serve(s *slave, full bool) {
+	x := &a.run
+	x.slave, x.full, x.shared = s, full, true
+	x.start, x.given = len(x.out), x.given[:0]
+	x.work++
+	// A filter's verdict holds for the free resources that it was reached for, and less.
+	if !same(s.seen, s.free) && !s.seen.Equal(s.free) {
+		clear(s.filtered)
+	}
+	s.seen = s.free
+	for {
+		x.viewMask, x.proposal.ok = 0, false
+		s.traits = traitsOf(s.free)
+		if x.shared && len(s.shared) > 0 {
+			s.traits |= traitsOf(s.shared)
+		}
+		s.qty.clear()
+		a.addScalars(&s.qty, s.free, 1)
+		if !a.pick() {
+			return
+		}
+		a.allot(x.client, x.offer)
+		if len(s.free) == 0 && (!x.shared || len(s.shared) == 0) {
+			return
+		}
+	}
+}
+
+// pick finds the next client that takes something of the slave: first one with an unmet guarantee, then by share alone.
+func (a *Hierarchical) pick() bool {
+	x := &a.run
+	few := !x.full && len(x.awake) <= fewAwake
+	if a.promises > 0 && !a.root.childRequire.zero() {
+		if few && a.pickAwake(true) || !few && a.visit(a.root, true) {
+			return true
+		}
+	}
+	if few {
+		return a.pickAwake(false)
+	}
+	return a.visit(a.root, false)
+}
+
+// pickAwake is visit for few clients.
+func (a *Hierarchical) pickAwake(guaranteed bool) bool {
+	x := &a.run
+	x.client = nil
+	var best *client
+	var what resource.Resources
+	for _, h := range x.awake {
+		c := a.clients[h]
+		if guaranteed && !c.role.needs || best != nil && a.before(best, c) {
+			continue
+		}
+		if a.takes(c, guaranteed) {
+			best, what = c, x.offer
+		}
+	}
+	x.client, x.offer = best, what
+	return best != nil
+}
+
+// before reports whether x comes before y in the walk of the tree.
+func (a *Hierarchical) before(x, y *client) bool {
+	if x.role == y.role {
+		fresh(&x.role.clients, a.epoch, clientsOf{a})
+		return compareEntries(entry{x.place, x.handle}, entry{y.place, y.handle}, clientsOf{a}) < 0
+	}
+	// Climb to the children of the nearest common ancestor; its own frameworks are its virtual leaf.
+	r, q := x.role, y.role
+	from, to := virtualLeaf, virtualLeaf
+	for r != q {
+		if r.depth >= q.depth {
+			from, r = r.handle, r.parent
+		} else {
+			to, q = q.handle, q.parent
+		}
+	}
+	of := childrenOf{a, r}
+	fresh(&r.below, a.epoch, of)
+	return compareEntries(entry{*of.stored(from), from}, entry{*of.stored(to), to}, of) < 0
+}
+
+// visit looks for a taker in r and below, in order.
+func (a *Hierarchical) visit(r *role, guaranteed bool) bool {
+	x := &a.run
+	fresh(&r.below, a.epoch, childrenOf{a, r})
+	for i := range r.below.list {
+		h := r.below.list[i].handle
+		if h == virtualLeaf {
+			if a.visitClients(r, guaranteed) {
+				return true
+			}
+			continue
+		}
+		n := a.roles[h]
+		x.work++
+		if !x.full && n.awake == 0 || guaranteed && !n.needs {
+			continue
+		}
+		if a.visit(n, guaranteed) {
+			return true
+		}
+	}
+	return false
+}
+
+func (a *Hierarchical) visitClients(r *role, guaranteed bool) bool {
+	x := &a.run
+	fresh(&r.clients, a.epoch, clientsOf{a})
+	filtered := x.slave.filtered
+	x.work += len(r.clients.list) / 16
+	for i := range r.clients.list {
+		h := r.clients.list[i].handle
+		if filtered.has(h) {
+			continue
+		}
+		c := a.clients[h]
+		if (x.full || c.awake) && a.takes(c, guaranteed) {
+			x.client = c
+			return true
+		}
+	}
+	return false
+}
+
+// takes reports whether there is an offer of the slave for c, and leaves it in run.offer.
+func (a *Hierarchical) takes(c *client, guaranteed bool) bool {
+	x := &a.run
+	s := x.slave
+	x.work++
+	f := c.framework
+	if s.filtered.has(c.handle) || s.gpus && !a.cfg.GPUsToAll && f.caps&offer.GPUResources == 0 || s.remote && f.caps&offer.RegionAware == 0 {
+		return false
+	}
+	p := &x.proposal
+	if strip := s.traits & strippable &^ f.keeps; !p.ok || p.role != c.role || p.strip != strip || p.guaranteed != guaranteed {
+		a.propose(c.role, strip, guaranteed)
+	}
+	if p.empty || !allocatable(c.min, p.qty) {
+		return false
+	}
+	if p.cut && p.trimmed == nil {
+		p.trimmed = a.trimmed(p.view.res)
+	}
+	x.offer = p.view.res
+	if p.cut {
+		x.offer = p.trimmed
+	}
+	return len(x.offer) > 0 && !(s.hasFilter.has(c.handle) && a.refuses(s, c, x.offer))
+}
+
+// propose works out what the frameworks of a role would be offered that have the same capabilities.
+func (a *Hierarchical) propose(r *role, strip traits, guaranteed bool) {
+	p := &a.run.proposal
+	v := a.viewOf(r, strip)
+	p.ok, p.role, p.strip, p.guaranteed = true, r, strip, guaranteed
+	p.view, p.cut, p.trimmed, p.qty = v, false, nil, v.qty
+	p.empty = len(v.res) == 0
+	if p.empty || !guaranteed && a.promises == 0 && !a.limited(r) {
+		return
+	}
+	some := false
+	p.cut, some = a.cut(r, v.res, guaranteed)
+	if guaranteed && !some {
+		p.empty = true
+		return
+	}
+	if !p.cut {
+		return
+	}
+	q := &a.run.cutQty
+	q.clear()
+	p.empty = true
+	for i, amount := range a.run.amounts {
+		e := &v.res[i]
+		if amount == whole {
+			amount = int64(e.Scalar)
+			p.empty = false
+		}
+		if amount == 0 {
+			continue
+		}
+		p.empty = false
+		if k := a.kinds.of(e.Name); k >= 0 {
+			q.add(k, amount)
+		}
+	}
+	p.qty = *q
+}
+
+func (a *Hierarchical) limited(r *role) bool {
+	if a.limits == 0 {
+		return false
+	}
+	for n := r; n != a.root; n = n.parent {
+		if n.limit != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// viewOf returns the slave's free resources without what is reserved to others and what is to be stripped.
+func (a *Hierarchical) viewOf(r *role, strip traits) *view {
+	x := &a.run
+	s := x.slave
+	offersShared := x.shared && len(s.shared) > 0
+	if s.traits&hasReserved == 0 {
+		r = nil // then the role makes no difference
+	}
+	if x.viewRole != r {
+		x.viewRole, x.viewMask = r, 0
+	}
+	v := &x.views[strip]
+	if x.viewMask&(1<<strip) != 0 {
+		return v
+	}
+	x.viewMask |= 1 << strip
+	if r == nil && strip == 0 && !offersShared {
+		v.res = s.free
+		v.qty = append(v.qty[:0], s.qty...)
+		return v
+	}
+	all := s.free
+	if offersShared && strip&hasShared == 0 {
+		all = all.Add(s.shared)
+	}
+	var out resource.Resources
+	for i := range all {
+		e := &all[i]
+		if strip&hasRevocable != 0 && e.Revocable || strip&hasRefined != 0 && len(e.Reservations) > 1 {
+			continue
+		}
+		if n := len(e.Reservations); n > 0 {
+			if owner := e.Reservations[n-1].Role; owner != r.name && !resource.IsDescendant(r.name, owner) {
+				continue
+			}
+		}
+		out = append(out, *e)
+	}
+	v.res = out
+	v.qty.clear()
+	a.addScalars(&v.qty, out, 1)
+	return v
+}
+
+// refuses reports whether a filter of c covers what it is offered. While nothing of the slave has been given away in this run, the verdict
+// on the whole view is kept for the next ones.
+func (a *Hierarchical) refuses(s *slave, c *client, what resource.Resources) bool {
+	x := &a.run
+	from, to := s.pairs(c.handle)
+	for _, p := range s.filters[from:to] {
+		refused := s.refused[a.filters.slab[p.id].refused].res
+		if len(x.given) == 0 {
+			if all := x.proposal.view.res; same(refused, all) || refused.Contains(all) {
+				s.filtered.add(c.handle)
+				return true
+			}
+		}
+		if refused.Contains(what) {
+			return true
+		}
+	}
+	return false
+}
+
+// allot gives resources of the slave to a client, as a new allotment or as more of one of this run.
+func (a *Hierarchical) allot(c *client, res resource.Resources) {
+	x := &a.run
+	s := x.slave
+	if i := slices.Index(x.given, c.handle); i >= 0 {
+		al := &x.out[x.start+i]
+		al.Resources = al.Resources.Add(res)
+	} else {
+		x.given = append(x.given, c.handle)
+		x.out = append(x.out, Allotment{Framework: c.framework.id, Role: c.role.name, Slave: s.id, Resources: res})
+		c.count++
+		c.role.directCount++
+		for n := c.role; n != a.root; n = n.parent {
+			n.count++
+		}
+	}
+	x.shared = x.shared && traitsOf(res)&hasShared == 0
+	a.take(s, res)
+	a.hold(s, c, res)
+}

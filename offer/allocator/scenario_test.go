@@ -1,0 +1,266 @@
+package allocator
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/datadriven"
+	"github.com/stretchr/testify/require"
+
+	"github.com/meros-project/meros/offer"
+	"github.com/meros-project/meros/offer/resource"
+)
+
+// TestScenarios plays the files in testdata. Each line of a "do" block is an event or a command; see world.do. After every line the
+// allocator's books are checked.
+func TestScenarios(t *testing.T) {
+	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+		w := newWorld(Config{Seed: 1})
+		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
+			switch d.Cmd {
+			case "config":
+				w = newWorld(config(t, d.CmdArgs))
+			case "do":
+				var out strings.Builder
+				for line := range strings.Lines(d.Input) {
+					out.WriteString(w.do(t, strings.Fields(line)))
+					require.NoError(t, w.a.Check(), "after %s at %s", line, d.Pos)
+				}
+				return out.String()
+			default:
+				d.Fatalf(t, "unknown command %s", d.Cmd)
+			}
+			return ""
+		})
+	})
+}
+
+// config reads the options of a "config" line.
+func config(t testing.TB, args []datadriven.CmdArg) Config {
+	cfg := Config{Seed: 1}
+	for _, arg := range args {
+		value := strings.Join(arg.Vals, ",")
+		switch arg.Key {
+		case "region":
+			cfg.Region = value
+		case "max-work":
+			n, err := strconv.Atoi(value)
+			require.NoError(t, err)
+			cfg.MaxWork = n
+		case "gpus-to-all":
+			cfg.GPUsToAll = true
+		case "exclude":
+			cfg.ExcludeFromFairness = strings.Split(value, "+")
+		case "min":
+			cfg.MinAllocatable = sets(t, value)
+		default:
+			require.Fail(t, "unknown option", arg.Key)
+		}
+	}
+	return cfg
+}
+
+// world is an allocator, a clock, and what is on offer.
+type world struct {
+	a   *Hierarchical
+	now time.Time
+}
+
+func newWorld(cfg Config) *world { return &world{a: New(cfg), now: time.Unix(1_000_000, 0)} }
+
+// do plays one line: words, then options name=value.
+func (w *world) do(t testing.TB, words []string) string {
+	opt := map[string]string{}
+	var arg []string
+	for _, word := range words[1:] {
+		if k, v, ok := strings.Cut(word, "="); ok && !strings.Contains(k, ":") {
+			opt[k] = v
+		} else {
+			arg = append(arg, word)
+		}
+	}
+	get := func(i int) string {
+		require.Less(t, i, len(arg), "missing word in %v", words)
+		return arg[i]
+	}
+	role := opt["role"]
+	if role == "" {
+		role = "*"
+	}
+	list := func(name string) []string {
+		if opt[name] == "" {
+			return nil
+		}
+		return strings.Split(opt[name], ",")
+	}
+	allotment := func() Allotment { // framework slave resources [role=]
+		return Allotment{Framework: offer.FrameworkID(get(0)), Slave: offer.SlaveID(get(1)), Role: role, Resources: entries(t, get(2))}
+	}
+	slave := func() offer.Slave { // id resources [region=] [rack=]
+		s := offer.Slave{ID: offer.SlaveID(get(0)), Resources: entries(t, get(1)), Domain: offer.Domain{Region: opt["region"]}}
+		if rack := opt["rack"]; rack != "" {
+			s.Attributes = []offer.Attribute{{Name: "rack", Text: rack}}
+		}
+		return s
+	}
+	switch words[0] {
+	case "slave":
+		ev := SlaveAdded{Slave: slave(), Inactive: opt["inactive"] != ""}
+		for _, used := range list("used") { // framework/resources, in role=
+			id, text, _ := strings.Cut(used, "/")
+			ev.Used = append(ev.Used, Allotment{Framework: offer.FrameworkID(id), Role: role, Resources: entries(t, text)})
+		}
+		w.apply(ev)
+	case "update-slave":
+		w.apply(SlaveUpdated{slave()})
+	case "activate-slave", "deactivate-slave":
+		w.apply(SlaveActive{offer.SlaveID(get(0)), words[0] == "activate-slave"})
+	case "remove-slave":
+		w.apply(SlaveRemoved{offer.SlaveID(get(0))})
+	case "framework":
+		w.apply(FrameworkAdded{Framework: scheduler(t, get(0), opt), Suppressed: list("suppressed"), Inactive: opt["inactive"] != ""})
+	case "update-framework":
+		w.apply(FrameworkUpdated{Framework: scheduler(t, get(0), opt), Suppressed: list("suppressed")})
+	case "activate-framework", "deactivate-framework":
+		w.apply(FrameworkActive{offer.FrameworkID(get(0)), words[0] == "activate-framework"})
+	case "remove-framework":
+		w.apply(FrameworkRemoved{offer.FrameworkID(get(0))})
+	case "used":
+		w.apply(Used{allotment()})
+	case "recover":
+		refuse := time.Duration(0)
+		if text := opt["refuse"]; text != "" {
+			var err error
+			refuse, err = time.ParseDuration(text)
+			require.NoError(t, err)
+		}
+		w.apply(Recovered{allotment(), refuse})
+	case "convert": // framework slave from to; "-" for the operator
+		id := offer.FrameworkID(strings.TrimPrefix(get(0), "-"))
+		w.apply(Converted{Framework: id, Role: role, Slave: offer.SlaveID(get(1)), From: entries(t, get(2)), To: entries(t, get(3))})
+	case "suppress":
+		w.apply(Suppressed{offer.FrameworkID(get(0)), list("roles")})
+	case "revive":
+		w.apply(Revived{offer.FrameworkID(get(0)), list("roles")})
+	case "request":
+		w.apply(Requested{offer.FrameworkID(get(0)), role, sets(t, get(1))})
+	case "role":
+		ev := RoleSet{Role: get(0), Guarantee: quantities(t, opt["guarantee"]), Limit: quantities(t, opt["limit"])}
+		if text := opt["weight"]; text != "" {
+			var err error
+			ev.Weight, err = resource.ParseScalar(text)
+			require.NoError(t, err)
+		}
+		w.apply(ev)
+	case "advance":
+		by, err := time.ParseDuration(get(0))
+		require.NoError(t, err)
+		w.now = w.now.Add(by)
+	case "run":
+		return w.run()
+	case "deadline":
+		switch at := w.a.Deadline(); {
+		case at.IsZero():
+			return "never\n"
+		case !at.After(w.now):
+			return "now\n"
+		default:
+			return fmt.Sprintf("in %s\n", at.Sub(w.now))
+		}
+	case "held":
+		var out strings.Builder
+		for _, al := range w.a.Held(offer.FrameworkID(get(0))) {
+			fmt.Fprintln(&out, show(al))
+		}
+		return out.String()
+	case "describe":
+		return w.a.Describe()
+	default:
+		require.Fail(t, "unknown word", "%v", words)
+	}
+	return ""
+}
+
+func (w *world) apply(ev Event) { w.a.Apply(w.now, ev) }
+
+func (w *world) run() string {
+	out := w.a.Run(w.now, nil)
+	if len(out) == 0 {
+		return "nothing\n"
+	}
+	var b strings.Builder
+	for _, al := range out {
+		fmt.Fprintln(&b, show(al))
+	}
+	return b.String()
+}
+
+func show(al Allotment) string {
+	return fmt.Sprintf("%s in %s on %s: %s", al.Framework, al.Role, al.Slave, al.Resources)
+}
+
+func scheduler(t testing.TB, id string, opt map[string]string) offer.Framework {
+	f := offer.Framework{ID: offer.FrameworkID(id)}
+	if opt["roles"] != "" {
+		f.Roles = strings.Split(opt["roles"], ",")
+	}
+	for _, name := range strings.Split(opt["can"], ",") {
+		f.Capabilities |= map[string]offer.Capabilities{"": 0, "revocable": offer.RevocableResources, "gpus": offer.GPUResources,
+			"shared": offer.SharedResources, "refined": offer.ReservationRefinement, "regions": offer.RegionAware}[name]
+	}
+	if opt["min"] != "" {
+		role, text, _ := strings.Cut(opt["min"], "@")
+		f.MinAllocatable = map[string][]resource.Quantities{role: sets(t, text)}
+	}
+	return f
+}
+
+// sets reads sets of amounts, separated by "|"; "any" is one empty set.
+func sets(t testing.TB, text string) []resource.Quantities {
+	var out []resource.Quantities
+	for part := range strings.SplitSeq(text, "|") {
+		out = append(out, quantities(t, strings.TrimPrefix(part, "any")))
+	}
+	return out
+}
+
+func quantities(t testing.TB, text string) resource.Quantities {
+	q, err := resource.ParseQuantities(text)
+	require.NoError(t, err)
+	return q
+}
+
+// entries reads resources in the text form, each entry with suffixes: @revocable, @shared, @volume:id, @dynamic (the reservation), @under:role
+// (a reservation beneath that of the entry).
+func entries(t testing.TB, text string) resource.Resources {
+	var out []resource.Resource
+	for part := range strings.SplitSeq(text, ";") {
+		words := strings.Split(part, "@")
+		for _, e := range resource.Must(words[0]) {
+			for _, word := range words[1:] {
+				name, value, _ := strings.Cut(word, ":")
+				switch name {
+				case "revocable":
+					e.Revocable = true
+				case "shared":
+					e.Shared = true
+				case "volume":
+					e.Volume = &resource.Volume{ID: value, ContainerPath: "data"}
+				case "dynamic":
+					e.Reservations[len(e.Reservations)-1].Type = resource.Dynamic
+				case "under":
+					e.Reservations = append([]resource.Reservation{{Type: resource.Static, Role: value}}, e.Reservations...)
+				default:
+					require.Fail(t, "unknown suffix", word)
+				}
+			}
+			out = append(out, e)
+		}
+	}
+	r, err := resource.New(out...)
+	require.NoError(t, err, text)
+	return r
+}
