@@ -1,0 +1,370 @@
+package wire
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"math"
+	"math/rand/v2"
+	"reflect"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/vmihailenco/msgpack/v5"
+	"github.com/vmihailenco/msgpack/v5/msgpcode"
+
+	"github.com/meros-project/meros/internal/message"
+	"github.com/meros-project/meros/internal/registry"
+	"github.com/meros-project/meros/offer"
+)
+
+// declared returns the types of the package in dir that have the method.
+func declared(t *testing.T, dir, method string) []string {
+	pkgs, err := parser.ParseDir(token.NewFileSet(), dir, nil, 0)
+	require.NoError(t, err)
+	var out []string
+	for _, p := range pkgs {
+		for _, f := range p.Files {
+			for _, d := range f.Decls {
+				fn, ok := d.(*ast.FuncDecl)
+				if !ok || fn.Recv == nil || fn.Name.Name != method || fn.Type.Results == nil {
+					continue
+				}
+				if star, ok := fn.Recv.List[0].Type.(*ast.StarExpr); ok {
+					out = append(out, star.X.(*ast.Ident).Name)
+				}
+			}
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+func TestEveryKindHasACodec(t *testing.T) {
+	methods := map[string][2]string{"message": {"../message", "Kind"}, "command": {"../registry", "OpKind"},
+		"snapshot": {"../registry", "RecordKind"}, "journal": {"../slavecore", "RecordKind"}}
+	for _, f := range families() {
+		var have []string
+		for k, make := range f.kinds {
+			v := make()
+			have = append(have, reflect.TypeOf(v).Elem().Name())
+			m := methods[f.name][1]
+			number := reflect.ValueOf(v).MethodByName(m).Call(nil)[0].Uint()
+			require.EqualValues(t, k, number, "%T stands under another number than its %s", v, m)
+		}
+		slices.Sort(have)
+		want := declared(t, methods[f.name][0], methods[f.name][1])
+		require.NotEmpty(t, want)
+		require.Equal(t, want, have, f.name)
+	}
+}
+
+func TestWhatIsWrittenIsReadBack(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for _, f := range families() {
+		for _, make := range f.kinds {
+			values := []any{make(), sample(make())}
+			for range 200 {
+				values = append(values, random(make(), r))
+			}
+			for _, v := range values {
+				b, err := f.encode(v)
+				require.NoError(t, err)
+				got, err := f.decode(b)
+				require.NoError(t, err, "%+v", v)
+				require.Equal(t, v, got)
+				var plain any
+				require.NoError(t, msgpack.Unmarshal(b, &plain), "the library reads it too")
+			}
+		}
+	}
+}
+
+// A reader of another version knows more fields, or fewer.
+func TestFieldsMayBeMissingOrNew(t *testing.T) {
+	ack := &message.StatusAck{Framework: "f", Task: "t"}
+	b, err := msgpack.Marshal([]any{int(ack.Kind()), []any{"f", "t", nil, map[string]any{"new": []int{1, 2}}, "newer"}, "beside"})
+	require.NoError(t, err)
+	m, err := DecodeMessage(b)
+	require.NoError(t, err)
+	require.Equal(t, ack, m)
+	b, err = msgpack.Marshal([]any{int(ack.Kind()), []any{"f"}})
+	require.NoError(t, err)
+	m, err = DecodeMessage(b)
+	require.NoError(t, err)
+	require.Equal(t, &message.StatusAck{Framework: "f"}, m)
+	b, err = msgpack.Marshal([]any{int(message.KindLaunch), []any{[]any{"f"}, "role", []any{[]any{"t1"}, []any{"t2", "name"}, nil}}})
+	require.NoError(t, err)
+	m, err = DecodeMessage(b)
+	require.NoError(t, err)
+	require.Equal(t, &message.Launch{Framework: offer.Framework{ID: "f"}, Role: "role",
+		Tasks: []offer.Task{{ID: "t1"}, {ID: "t2", Name: "name"}, {}}}, m)
+}
+
+func reason(t *testing.T, want offer.Reason, err error, note ...any) {
+	t.Helper()
+	var r *offer.Refusal
+	require.True(t, errors.As(err, &r), "%v %v", err, note)
+	require.Equal(t, want, r.Reason, "%v %v", r, note)
+}
+
+func TestWhatIsNotKnownIsUnsupported(t *testing.T) {
+	for _, v := range []any{[]any{255, []any{}}, []any{0}, []any{}, nil} {
+		b, err := msgpack.Marshal(v)
+		require.NoError(t, err)
+		for _, f := range families() {
+			if f.name != "command" {
+				_, err = f.decode(b)
+				reason(t, offer.ReasonUnsupported, err, f.name, v)
+			}
+		}
+	}
+	for _, v := range []any{[]any{2, 1, []any{}}, []any{1, 1, []any{[]any{nil, []any{200, []any{}}}}}} {
+		b, err := msgpack.Marshal(v)
+		require.NoError(t, err)
+		_, err = DecodeEntry(b)
+		reason(t, offer.ReasonUnsupported, err)
+	}
+	_, err := AppendMessage(nil, nil)
+	require.Error(t, err)
+	_, err = AppendMessage(nil, (*message.Ping)(nil))
+	require.Error(t, err)
+	_, err = AppendMessage(nil, stranger{})
+	require.ErrorContains(t, err, "has no encoding")
+}
+
+type stranger struct{}
+
+func (stranger) Kind() message.Kind { return 250 }
+
+func TestMalformedBytesAreRefused(t *testing.T) {
+	good, err := AppendMessage(nil, sample(&message.Offers{}).(message.Message))
+	require.NoError(t, err)
+	for n := range good {
+		_, err := DecodeMessage(good[:n])
+		reason(t, offer.ReasonMalformed, err, n)
+	}
+	_, err = DecodeMessage(append(slices.Clone(good), 0xc0))
+	reason(t, offer.ReasonMalformed, err)
+	for _, fields := range []any{
+		[]any{"f", "t", "not a uuid"}, []any{"f", "t", []byte{1, 2}}, []any{1}, []any{true}, []any{"f", []any{}}, "fields", 3.5, map[string]int{},
+	} {
+		b, err := msgpack.Marshal([]any{int(message.KindStatusAck), fields})
+		require.NoError(t, err)
+		_, err = DecodeMessage(b)
+		reason(t, offer.ReasonMalformed, err, fields)
+	}
+	for _, fields := range []any{[]any{-1}, []any{"s"}, []any{1.5}, []any{uint64(math.MaxUint64), 70000}, []any{1, -3}} {
+		b, err := msgpack.Marshal([]any{int(message.KindOperated), fields})
+		require.NoError(t, err)
+		_, err = DecodeMessage(b)
+		reason(t, offer.ReasonMalformed, err, fields)
+	}
+	b, err := msgpack.Marshal([]any{int(message.KindSubscribed), []any{"f", uint64(math.MaxUint64)}})
+	require.NoError(t, err)
+	_, err = DecodeMessage(b)
+	reason(t, offer.ReasonMalformed, err)
+}
+
+func TestScanStopsBombs(t *testing.T) {
+	nest := func(n int) []byte { return append(bytes.Repeat([]byte{0x91}, n), 0xc0) }
+	require.NoError(t, Scan(nest(32), Limits{}))
+	require.NoError(t, Scan([]byte{0x82, 0xa1, 'a', 0x01, 0xa1, 'b', 0x93, 1, 2, 3}, Limits{}))
+	for name, c := range map[string]struct {
+		b    []byte
+		l    Limits
+		want offer.Reason
+	}{
+		"nothing":                {nil, Limits{}, offer.ReasonMalformed},
+		"deep":                   {nest(33), Limits{}, offer.ReasonTooLarge},
+		"deeper than asked":      {nest(5), Limits{Depth: 4}, offer.ReasonTooLarge},
+		"a million deep":         {nest(1 << 20), Limits{}, offer.ReasonTooLarge},
+		"array of 4 G":           {[]byte{0xdd, 0xff, 0xff, 0xff, 0xff}, Limits{}, offer.ReasonMalformed},
+		"map of 4 G":             {[]byte{0xdf, 0xff, 0xff, 0xff, 0xff, 0}, Limits{}, offer.ReasonMalformed},
+		"string of 4 G":          {[]byte{0xdb, 0xff, 0xff, 0xff, 0xff, 'a'}, Limits{}, offer.ReasonMalformed},
+		"bytes of 4 G":           {[]byte{0xc6, 0xff, 0xff, 0xff, 0xff, 'a'}, Limits{}, offer.ReasonMalformed},
+		"extension of 4 G":       {[]byte{0xc9, 0xff, 0xff, 0xff, 0xff, 'a'}, Limits{}, offer.ReasonMalformed},
+		"code that is not there": {[]byte{0xc1}, Limits{}, offer.ReasonMalformed},
+		"too many elements":      {append([]byte{0xdc, 1, 0}, make([]byte, 256)...), Limits{Elements: 100}, offer.ReasonTooLarge},
+		"something after it":     {[]byte{0xc0, 0xc0}, Limits{}, offer.ReasonMalformed},
+		"cut length":             {[]byte{0xda, 0x01}, Limits{}, offer.ReasonMalformed},
+		"cut number":             {[]byte{0xcf, 0x01, 2, 3}, Limits{}, offer.ReasonMalformed},
+		"half a map":             {[]byte{0x81, 0x01}, Limits{}, offer.ReasonMalformed},
+	} {
+		reason(t, c.want, Scan(c.b, c.l), name)
+	}
+}
+
+// Whatever Scan lets through, decoding it takes memory in proportion to the input.
+func TestDecodingIsBoundedInMemory(t *testing.T) {
+	bomb := []byte{0x92, codeUint8, byte(message.KindExecutorLaunch), 0x91, 0xdd, 0, 0x0f, 0, 0}
+	bomb = append(bomb, bytes.Repeat([]byte{0x90}, 0x0f0000)...) // a million tasks of one byte each
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := DecodeMessage(bomb)
+	runtime.ReadMemStats(&after)
+	reason(t, offer.ReasonTooLarge, err)
+	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(amplification*len(bomb)+1<<20))
+	// Nothing that we write ourselves runs into this bound, however empty.
+	for _, v := range []message.Message{
+		&message.ExecutorLaunch{Tasks: make([]offer.Task, 10000)},
+		&message.SlaveReregister{Tasks: make([]message.SlaveTask, 10000), Executors: make([]message.SlaveExecutor, 10000)},
+		&message.Reconcile{Tasks: make([]message.TaskRef, 10000)},
+		&message.Accept{Operations: make([]offer.Operation, 10000), Offers: make([]offer.OfferID, 10000)},
+		&message.Offers{Offers: make([]offer.Offer, 10000)},
+		sized(&message.Request{}, 10000),
+		sized(&message.SlaveRegister{}, 1000),
+		sized(&message.Subscribe{}, 100),
+	} {
+		b, err := AppendMessage(nil, v)
+		require.NoError(t, err)
+		got, err := DecodeMessage(b)
+		require.NoError(t, err, "%T", v)
+		require.Equal(t, v, got)
+	}
+}
+
+// sized makes the outermost lists of a message n zero elements long.
+func sized(m message.Message, n int) message.Message {
+	walk(reflect.ValueOf(m).Elem(), "", func(path string) int {
+		if strings.Contains(path, "[") {
+			return 0
+		}
+		return n
+	}, func(reflect.Value, string) {})
+	return m
+}
+
+func TestTimes(t *testing.T) {
+	for in, want := range map[time.Time]time.Time{
+		{}:                                 {},
+		time.Unix(0, 0):                    time.Unix(0, 0).UTC(),
+		time.Unix(-1, 5):                   time.Unix(-1, 5).UTC(),
+		time.Unix(0, math.MaxInt64):        maxTime.UTC(),
+		time.Unix(math.MaxInt32*100, 0):    maxTime.UTC(),
+		time.Unix(math.MinInt32*100, 1000): minTime.UTC(),
+	} {
+		b, err := AppendMessage(nil, &message.Update{Status: offer.Status{Time: in}})
+		require.NoError(t, err)
+		m, err := DecodeMessage(b)
+		require.NoError(t, err)
+		require.Equal(t, want, m.(*message.Update).Status.Time)
+	}
+}
+
+func TestBatch(t *testing.T) {
+	want := []message.Envelope{
+		{Cluster: "c", Reign: 3, Message: &message.Ping{Connected: true}},
+		{Cluster: "c", Reign: 3, Message: sample(&message.StatusUpdate{}).(message.Message)},
+		{Cluster: "c", Reign: 3, Message: &message.Heartbeat{}},
+	}
+	b, at := OpenBatch([]byte("before"), "c", 3)
+	var err error
+	for _, e := range want {
+		b, err = AppendMessage(b, e.Message)
+		require.NoError(t, err)
+	}
+	CloseBatch(b, at, len(want))
+	first := message.Envelope{Cluster: "other"}
+	got, err := DecodeBatch([]message.Envelope{first}, b[len("before"):])
+	require.NoError(t, err)
+	require.Equal(t, append([]message.Envelope{first}, want...), got)
+	got, err = DecodeBatch([]message.Envelope{first}, b[len("before"):len(b)-1])
+	reason(t, offer.ReasonMalformed, err)
+	require.Len(t, got, 1)
+}
+
+func TestDecodedValuesDoNotShareTheInput(t *testing.T) {
+	want := sample(&message.StatusUpdate{})
+	b, err := AppendMessage(nil, want.(message.Message))
+	require.NoError(t, err)
+	got, err := DecodeMessage(b)
+	require.NoError(t, err)
+	clear(b)
+	require.Equal(t, want, got)
+}
+
+func TestSnapshotStreams(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	var want []registry.Record
+	for range 300 {
+		for k := registry.RecordHeader; k <= registry.RecordTrailer; k++ {
+			want = append(want, random(records[k].make(), r).(registry.Record))
+		}
+	}
+	var b bytes.Buffer
+	n, err := WriteSnapshot(&b, slices.Values(want))
+	require.NoError(t, err)
+	require.EqualValues(t, b.Len(), n)
+	read := func(b []byte) (got []registry.Record, err error) {
+		for r, e := range ReadSnapshot(bytes.NewReader(b)) {
+			if e != nil {
+				require.NoError(t, err)
+				err = e
+				continue
+			}
+			got = append(got, r)
+		}
+		return got, err
+	}
+	got, err := read(b.Bytes())
+	require.NoError(t, err)
+	require.Equal(t, want, got)
+	_, err = read(b.Bytes()[:b.Len()-1])
+	reason(t, offer.ReasonMalformed, err)
+	_, err = read([]byte("MERO"))
+	reason(t, offer.ReasonMalformed, err)
+	_, err = read([]byte("something else"))
+	reason(t, offer.ReasonMalformed, err)
+	_, err = read([]byte("MEROSsn2"))
+	reason(t, offer.ReasonUnsupported, err)
+	_, err = read([]byte("MEROSsn1\xff\xff\xff\xff"))
+	reason(t, offer.ReasonTooLarge, err)
+}
+
+// The state of a registry survives the way through a snapshot.
+func TestRegistrySurvivesASnapshot(t *testing.T) {
+	s := registry.New()
+	key := byte(0)
+	apply := func(op registry.Op) registry.Result {
+		key++
+		b, err := AppendEntry(nil, registry.Entry{Reign: s.View().Reign(), Commands: []registry.Command{{Key: registry.Key{key}, Op: op}}})
+		require.NoError(t, err)
+		e, err := DecodeEntry(b)
+		require.NoError(t, err)
+		return s.Apply(e)[0]
+	}
+	require.Nil(t, apply(&registry.Open{Cluster: "c", Master: "m1"}).Err)
+	for i := range 20 {
+		require.Nil(t, apply(&registry.AdmitSlave{Slave: offer.Slave{Hostname: fmt.Sprint("h", i)}}).Err)
+	}
+	var b bytes.Buffer
+	_, err := WriteSnapshot(&b, s.View().Export())
+	require.NoError(t, err)
+	again, err := registry.Import(ReadSnapshot(&b))
+	require.NoError(t, err)
+	require.Equal(t, slices.Collect(s.View().Export()), slices.Collect(again.View().Export()))
+}
+
+func TestCodesAreThoseOfTheLibrary(t *testing.T) {
+	for _, c := range [][2]byte{
+		{codePosFixedNumHigh, msgpcode.PosFixedNumHigh}, {codeNegFixedNumLow, msgpcode.NegFixedNumLow}, {codeNil, msgpcode.Nil},
+		{codeFalse, msgpcode.False}, {codeTrue, msgpcode.True}, {codeUint8, msgpcode.Uint8}, {codeUint16, msgpcode.Uint16},
+		{codeUint32, msgpcode.Uint32}, {codeUint64, msgpcode.Uint64}, {codeInt8, msgpcode.Int8}, {codeInt16, msgpcode.Int16},
+		{codeInt32, msgpcode.Int32}, {codeInt64, msgpcode.Int64}, {codeFixedStrLow, msgpcode.FixedStrLow},
+		{codeFixedStrHigh, msgpcode.FixedStrHigh}, {codeFixedStrMask, msgpcode.FixedStrMask}, {codeStr8, msgpcode.Str8},
+		{codeStr16, msgpcode.Str16}, {codeStr32, msgpcode.Str32}, {codeBin8, msgpcode.Bin8}, {codeBin16, msgpcode.Bin16},
+		{codeBin32, msgpcode.Bin32}, {codeFixedArrayLow, msgpcode.FixedArrayLow}, {codeFixedArrayHigh, msgpcode.FixedArrayHigh},
+		{codeFixedArrayMask, msgpcode.FixedArrayMask}, {codeArray16, msgpcode.Array16}, {codeArray32, msgpcode.Array32},
+		{codeFixedMapHigh, msgpcode.FixedMapHigh}, {codeFixedMapMask, msgpcode.FixedMapMask},
+	} {
+		require.Equal(t, c[1], c[0])
+	}
+}
