@@ -1,6 +1,8 @@
 package slavecore
 
 import (
+	"time"
+
 	"github.com/meros-project/meros/offer"
 	"github.com/meros-project/meros/offer/resource"
 )
@@ -43,7 +45,8 @@ type Launched struct {
 	Task      offer.Task
 	Container string           // of the task itself, or of its executor
 	Group     uint64           // tasks of one launch group share a number above zero
-	Executor  offer.ExecutorID // of a custom executor; empty otherwise
+	Executor  offer.ExecutorID // of the executor it runs under; empty for a task of its own
+	At        time.Time        // when it was accepted: MaxCompletion counts from here
 }
 
 // Updated appends a status to the task's stream. On disk before it is sent, or before an executor is told that it was taken over.
@@ -93,6 +96,7 @@ type Killed struct {
 	Framework offer.FrameworkID
 	Task      offer.TaskID
 	Policy    *offer.KillPolicy
+	Reason    offer.Reason // why, where it was not the framework that asked
 }
 
 func (*Registered) RecordKind() RecordKind      { return RecordRegistered }

@@ -1,0 +1,63 @@
+package frameworkcore
+
+import (
+	"github.com/meros-project/meros/offer"
+	"github.com/meros-project/meros/offer/resource"
+)
+
+// The estimates are generous: a part may be smaller than it could be, never larger than a frame.
+
+func sizeOfResources(rs resource.Resources) int {
+	n := 8
+	for i := range rs {
+		r := &rs[i]
+		n += 96 + len(r.Name) + 24*len(r.Ranges)
+		for _, s := range r.Set {
+			n += 8 + len(s)
+		}
+		for _, v := range r.Reservations {
+			n += 32 + len(v.Role) + len(v.Principal)
+			for _, l := range v.Labels {
+				n += 16 + len(l.Key) + len(l.Value)
+			}
+		}
+		if v := r.Volume; v != nil {
+			n += 32 + len(v.ID) + len(v.ContainerPath) + len(v.Principal)
+		}
+	}
+	return n
+}
+
+func sizeOfLabels(ls []resource.Label) int {
+	n := 8
+	for _, l := range ls {
+		n += 16 + len(l.Key) + len(l.Value)
+	}
+	return n
+}
+
+func sizeOfCommand(cmd *offer.Command) int {
+	if cmd == nil {
+		return 8
+	}
+	n := 64 + len(cmd.Value) + len(cmd.User)
+	for _, a := range cmd.Arguments {
+		n += 8 + len(a)
+	}
+	for _, v := range cmd.Environment {
+		n += 24 + len(v.Name) + len(v.Value)
+	}
+	return n
+}
+
+func sizeOfExecutor(e *offer.Executor) int {
+	if e == nil {
+		return 8
+	}
+	return 128 + len(e.ID) + len(e.Name) + len(e.Data) + sizeOfCommand(e.Command) + sizeOfResources(e.Resources) + sizeOfLabels(e.Labels)
+}
+
+func sizeOfTask(t *offer.Task) int {
+	return 256 + len(t.ID) + len(t.Name) + len(t.SlaveID) + len(t.Function) + len(t.Data) + 32*len(t.Limits) +
+		sizeOfResources(t.Resources) + sizeOfCommand(t.Command) + sizeOfExecutor(t.Executor) + sizeOfLabels(t.Labels)
+}

@@ -1,0 +1,112 @@
+package frameworkcore
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/meros-project/meros/internal/message"
+	"github.com/meros-project/meros/offer"
+)
+
+// known is a task that the session launched or has heard of, until its end was taken over by the handler.
+type known struct {
+	slave offer.SlaveID
+	told  bool // the handler has taken a status over
+	state offer.State
+	kill  *message.KillTask // asked, and repeated after each subscription
+	asked bool              // the user wants to hear its state, even if it is not news
+}
+
+func (c *Core) sortedTasks() []offer.TaskID { return slices.Sorted(maps.Keys(c.tasks)) }
+
+// updated delivers a status unless the handler has it already.
+func (c *Core) updated(m *message.Update) {
+	st := &m.Status
+	c.answered(st.TaskID)
+	d := &c.deliver
+	if !st.UUID.IsZero() {
+		switch {
+		case d.window[st.UUID]:
+			c.acknowledge(st)
+			return
+		case d.pending[st.UUID]:
+			return
+		}
+	}
+	t := c.tasks[st.TaskID]
+	if t == nil {
+		if st.State.Terminal() || st.State == offer.Unknown {
+			c.pushUpdate(m)
+			return
+		}
+		t = &known{state: offer.Staging}
+		c.tasks[st.TaskID] = t
+	}
+	if st.SlaveID != "" {
+		t.slave = st.SlaveID
+	}
+	if st.UUID.IsZero() && st.Reason == offer.ReasonReconciliation && t.told && t.state == st.State && !t.asked {
+		return // the session asked on its own account, and this is no news
+	}
+	t.asked = false
+	c.pushUpdate(m)
+}
+
+// pushUpdate queues an update. When there is no room for one that its slave repeats, it is left to that.
+func (c *Core) pushUpdate(m *message.Update) {
+	c.push(delivery{message: m, uuid: m.Status.UUID})
+}
+
+func (c *Core) updateHandled(st *offer.Status, ok bool) {
+	if !ok {
+		c.note("update not taken over", st.TaskID, st.Reason, st.State.String())
+		return
+	}
+	if !st.UUID.IsZero() {
+		c.deliver.took(st.UUID, c.cfg.Window)
+		c.acknowledge(st)
+	}
+	t := c.tasks[st.TaskID]
+	switch {
+	case t == nil:
+	case st.State.Terminal() || st.State == offer.Unknown:
+		delete(c.tasks, st.TaskID)
+	default:
+		t.told, t.state = true, st.State
+	}
+}
+
+// acknowledge tells the slave that the status was taken over. Without a connection it is not told, repeats the update, and is told then.
+func (c *Core) acknowledge(st *offer.Status) {
+	if c.subscribed {
+		c.send(&message.Acknowledge{Slave: st.SlaveID, Task: st.TaskID, UUID: st.UUID})
+	}
+}
+
+func (c *Core) operationUpdated(m *message.OperationUpdate) {
+	u := m.Status.UUID
+	switch {
+	case u.IsZero():
+	case c.deliver.window[u]:
+		c.acknowledgeOperation(&m.Status)
+		return
+	case c.deliver.pending[u]:
+		return
+	}
+	c.push(delivery{message: m, uuid: u})
+}
+
+func (c *Core) acknowledgeOperation(st *offer.OperationStatus) {
+	if c.subscribed {
+		c.send(&message.AcknowledgeOperation{Slave: st.SlaveID, Operation: st.ID, UUID: st.UUID})
+	}
+}
+
+// killAgain repeats the kills of tasks that have not ended, since a kill that is lost on its way is nobody's to repeat.
+func (c *Core) killAgain() {
+	for _, id := range c.sortedTasks() {
+		if t := c.tasks[id]; t.kill != nil {
+			c.send(t.kill)
+		}
+	}
+}

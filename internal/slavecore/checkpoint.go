@@ -1,0 +1,107 @@
+package slavecore
+
+import (
+	"github.com/meros-project/meros/internal/message"
+	"github.com/meros-project/meros/offer"
+)
+
+// writes are the records of the Step at hand and what waits for those under way.
+type writes struct {
+	records []Record
+	then    []then
+	token   uint64
+	waiting map[uint64][]then
+}
+
+type thenKind uint8
+
+const (
+	thenStart     thenKind = iota + 1 // of task
+	thenStartExec                     // of exec
+	thenUpdated                       // uuid of task may be sent, and acknowledged to exec
+	thenForget                        // container
+	thenReign
+	thenOperated // of op
+)
+
+// then is what is to be done once a record is on disk.
+type then struct {
+	kind      thenKind
+	task      *task
+	exec      *executor
+	op        *operation
+	uuid      offer.UUID
+	container string
+}
+
+// persist appends a record to the Step's checkpoint and does the rest when it is on disk.
+func (c *Core) persist(r Record, t then) {
+	c.writes.records = append(c.writes.records, r)
+	if t.kind != 0 {
+		c.writes.then = append(c.writes.then, t)
+	}
+}
+
+// persistFor is persist for what belongs to a framework: one without checkpointing is not written, and the rest is done at once.
+func (c *Core) persistFor(f *framework, r Record, t then) {
+	if f.info.NoCheckpoint {
+		c.carryOut(t)
+		return
+	}
+	c.persist(r, t)
+}
+
+// flush ends a Step with its one checkpoint.
+func (c *Core) flush() {
+	w := &c.writes
+	if len(w.records) == 0 || c.stopped {
+		return
+	}
+	w.token++
+	if w.waiting == nil {
+		w.waiting = map[uint64][]then{}
+	}
+	w.waiting[w.token] = w.then
+	c.emit(Checkpoint{Token: w.token, Records: w.records})
+	w.records, w.then = nil, nil
+}
+
+func (c *Core) checkpointed(token uint64) {
+	todo, ok := c.writes.waiting[token]
+	if !ok {
+		return
+	}
+	delete(c.writes.waiting, token)
+	for _, t := range todo {
+		c.carryOut(t)
+	}
+}
+
+// checkpointFailed ends this run: what the disk holds is not known any more, and nothing that it should hold may be relied on.
+func (c *Core) checkpointFailed(ev CheckpointFailed) {
+	if _, ok := c.writes.waiting[ev.Token]; !ok {
+		return
+	}
+	c.halt(offer.Refuse(offer.ReasonDiskFailed, "slave: checkpoint: "+ev.Error))
+}
+
+func (c *Core) carryOut(t then) {
+	switch t.kind {
+	case thenStart:
+		c.start(t.task)
+	case thenStartExec:
+		c.startExecutor(t.exec)
+	case thenUpdated:
+		t.task.stream.durable(t.uuid)
+		if t.exec != nil && t.exec.conn != 0 {
+			c.emit(SendExecutor{Conn: t.exec.conn, Message: &message.ExecutorAck{Task: t.task.info.ID, UUID: t.uuid}})
+		}
+		c.pump(t.task)
+	case thenForget:
+		c.emit(Forget{Container: t.container})
+	case thenReign:
+		c.reignOnDisk()
+	case thenOperated:
+		c.operated(t.op)
+	}
+}

@@ -1,0 +1,124 @@
+package slavecore
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/meros-project/meros/offer"
+)
+
+// Describe prints the state as aligned tables, for scenarios and for operators.
+func (c *Core) Describe() string {
+	var b strings.Builder
+	r := &c.registration
+	link := "disconnected"
+	switch {
+	case c.stopped:
+		link = "stopped"
+	case r.registered:
+		link = fmt.Sprintf("registered conn=%d", r.conn)
+	case r.linked:
+		link = fmt.Sprintf("registering conn=%d attempts=%d", r.conn, r.attempts)
+	}
+	fmt.Fprintf(&b, "slave %s cluster=%s reign=%d %s\n", dash(string(c.slave.ID)), dash(string(c.cluster)), c.reign, link)
+	fmt.Fprintf(&b, "total %s\n", c.slave.Resources.String())
+	if d := c.draining; d != nil {
+		fmt.Fprintf(&b, "draining max-grace=%v mark-gone=%v\n", d.MaxGrace, d.MarkGone)
+	}
+	if c.stop != nil {
+		fmt.Fprintf(&b, "stopping leave=%v\n", c.stop.leave)
+	}
+	var rows [][]string
+	for f := range c.frameworks.all {
+		for e := range f.executors.all {
+			rows = append(rows, []string{string(f.id), string(e.info.ID), execPhaseNames[e.phase], fmt.Sprintf("conn=%d tasks=%d queued=%d", e.conn,
+				e.tasks.len(), len(e.queue))})
+		}
+	}
+	table(&b, []string{"framework", "executor", "phase", ""}, rows)
+	rows = nil
+	for f := range c.frameworks.all {
+		for t := range f.tasks.all {
+			rows = append(rows, []string{string(f.id), string(t.info.ID), phaseNames[t.phase], t.state.String(), c.describeStream(t), describeTask(t)})
+		}
+	}
+	table(&b, []string{"framework", "task", "phase", "state", "updates", ""}, rows)
+	rows = nil
+	for o := range c.operations.all {
+		if h := o.stream.head(); h != nil {
+			rows = append(rows, []string{string(o.framework), dash(string(h.value.ID)), h.value.State.String(), fmt.Sprint(h.durable)})
+		}
+	}
+	table(&b, []string{"framework", "operation", "state", "on-disk"}, rows)
+	return b.String()
+}
+
+func (c *Core) describeStream(t *task) string {
+	if len(t.stream.entries) == 0 {
+		return "-"
+	}
+	var parts []string
+	for i := range t.stream.entries {
+		e := &t.stream.entries[i]
+		s := strings.TrimPrefix(e.value.State.String(), "TASK_")
+		if !e.durable {
+			s += "(unwritten)"
+		}
+		if i == 0 && t.stream.tries > 0 {
+			s += fmt.Sprintf("(sent %d)", t.stream.tries)
+		}
+		parts = append(parts, s)
+	}
+	return strings.Join(parts, ",")
+}
+
+func describeTask(t *task) string {
+	var parts []string
+	if t.exec != nil {
+		parts = append(parts, "executor="+string(t.exec.info.ID))
+	}
+	if t.groupID != 0 {
+		parts = append(parts, fmt.Sprintf("group=%d", t.groupID))
+	}
+	if t.kill != nil {
+		parts = append(parts, "kill="+t.kill.at.Format(time.TimeOnly))
+		if t.kill.reason != offer.ReasonNone {
+			parts = append(parts, t.kill.reason.String())
+		}
+	}
+	if t.bare {
+		parts = append(parts, "answer")
+	}
+	return strings.Join(parts, " ")
+}
+
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+// table prints rows in aligned columns, and nothing if there are none.
+func table(b *strings.Builder, head []string, rows [][]string) {
+	if len(rows) == 0 {
+		return
+	}
+	widths := make([]int, len(head))
+	rows = append([][]string{head}, rows...)
+	for _, r := range rows {
+		for i, s := range r {
+			widths[i] = max(widths[i], len(s))
+		}
+	}
+	for _, r := range rows {
+		var line strings.Builder
+		for i, s := range r {
+			line.WriteString(s)
+			line.WriteString(strings.Repeat(" ", widths[i]-len(s)+2))
+		}
+		b.WriteString(strings.TrimRight(line.String(), " "))
+		b.WriteByte('\n')
+	}
+}

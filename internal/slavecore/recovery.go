@@ -1,0 +1,282 @@
+package slavecore
+
+import (
+	"fmt"
+
+	"github.com/meros-project/meros/offer"
+	"github.com/meros-project/meros/offer/resource"
+)
+
+// replay rebuilds the state from a journal. A record may occur again after a compaction that contains it already: a repeat changes nothing.
+func (c *Core) replay(records []Record) error {
+	var total resource.Resources
+	known := false
+	for i, r := range records {
+		switch r := r.(type) {
+		case *Registered:
+			c.cluster, c.slave.ID = r.Cluster, r.Slave.ID
+			if !known {
+				total, known = r.Slave.Resources, true
+			}
+		case *Reign:
+			c.reign = max(c.reign, r.Reign)
+		case *Boot:
+			c.boot = r.ID
+		case *Resources:
+			total, known = r.Total, true
+			c.replayOperation(r)
+		case *Draining:
+			c.draining = r.Config
+		case *Launched:
+			c.replayLaunched(r)
+		case *Updated:
+			c.replayUpdated(r)
+		case *Acked:
+			c.replayAcked(r)
+		case *Killed:
+			c.replayKilled(r)
+		case *ExecutorStarted:
+			c.replayExecutor(r)
+		case *ExecutorEnded:
+			if f := c.frameworks.get(r.Framework); f != nil {
+				if e := f.executors.get(r.Executor); e != nil {
+					e.phase = execEnded
+					delete(c.containers, e.container)
+					f.executors.remove(r.Executor)
+				}
+			}
+		default:
+			return fmt.Errorf("slave: journal: record %d: %T is of an unknown kind", i, r)
+		}
+	}
+	if !known {
+		return nil
+	}
+	return c.replayTotal(total)
+}
+
+// replayTotal keeps the reservations and volumes of the recorded total. The configuration may have grown since, but not shrunk.
+func (c *Core) replayTotal(total resource.Resources) error {
+	had, has := total.Unstacked(), c.cfg.Slave.Resources.Unstacked()
+	if had.Equal(has) {
+		c.slave.Resources = total
+		return nil
+	}
+	more, ok := has.Sub(had)
+	if !ok {
+		return fmt.Errorf("slave: config: resources are %.300s, but %.300s were registered (allowed: the same or more, or a new work folder)",
+			c.cfg.Slave.Resources.String(), total.String())
+	}
+	c.slave.Resources = total.Add(more)
+	return nil
+}
+
+func (c *Core) replayFramework(info *offer.Framework) *framework { return c.framework(info, true) }
+
+func (c *Core) replayLaunched(r *Launched) {
+	f := c.replayFramework(&r.Framework)
+	c.lastGroup = max(c.lastGroup, r.Group)
+	if f.tasks.get(r.Task.ID) != nil {
+		return
+	}
+	t := &task{fw: f, info: r.Task, role: r.Role, container: r.Container, groupID: r.Group, at: r.At, state: offer.Staging}
+	if r.Executor != "" {
+		t.exec = f.executors.get(r.Executor)
+		if t.exec != nil && !t.exec.builtin && t.exec.container != r.Container {
+			t.exec = nil // the same id again, but another run
+		}
+		if t.exec == nil { // it has ended, and this task with it: recovery says so
+			t.exec = &executor{fw: f, info: offer.Executor{ID: r.Executor, Default: r.Task.Executor == nil}, phase: execEnded}
+			t.exec.builtin = t.exec.info.Default
+		}
+	}
+	if t.own() {
+		c.containers[t.container] = &container{task: t}
+		if t.groupID != 0 {
+			t.group = c.ensureGroup(t.groupID)
+		}
+	}
+	c.addTask(t)
+}
+
+func (c *Core) replayUpdated(r *Updated) {
+	t := c.task(r.Framework, r.Status.TaskID)
+	if t == nil || t.stream.find(r.Status.UUID) != nil || t.last.UUID == r.Status.UUID {
+		return
+	}
+	was := t.state
+	t.state = r.Status.State
+	t.stream.push(r.Status, r.Status.UUID)
+	t.stream.durable(r.Status.UUID)
+	if r.Status.Container != nil {
+		t.where = r.Status.Container
+	}
+	if t.exec != nil && r.Status.Source == offer.SourceExecutor {
+		t.seen.add(r.Status.UUID)
+		t.exec.told = true
+	}
+	if r.Status.State.Terminal() && !was.Terminal() {
+		c.live--
+		t.phase = phaseEnded
+		t.asked = true // whether the container ever was is not known; forgetting it does no harm
+		if t.own() {
+			delete(c.containers, t.container)
+		}
+		if t.exec != nil {
+			t.exec.tasks.remove(t.info.ID)
+		}
+		if t.group != nil {
+			t.group.tasks.remove(t.info.ID)
+			if t.group.tasks.len() == 0 {
+				delete(c.groups, t.group.id)
+			}
+		}
+	}
+}
+
+func (c *Core) replayAcked(r *Acked) {
+	t := c.task(r.Framework, r.Task)
+	if t == nil || t.stream.find(r.UUID) == nil {
+		return
+	}
+	for {
+		uuid := t.stream.head().uuid
+		st, _ := t.stream.ack(uuid)
+		t.last = st
+		if st.State.Terminal() {
+			t.gone = true
+			t.fw.tasks.remove(t.info.ID)
+			c.tasks--
+			c.settle(t.fw)
+		}
+		if uuid == r.UUID {
+			return
+		}
+	}
+}
+
+func (c *Core) replayKilled(r *Killed) {
+	t := c.task(r.Framework, r.Task)
+	if t == nil || t.state.Terminal() {
+		return
+	}
+	grace := t.info.Kill.Duration()
+	if r.Policy != nil {
+		grace = r.Policy.Duration()
+	}
+	k := &killing{at: c.now.Add(grace), grace: grace, reason: r.Reason}
+	if t.kill != nil {
+		k.reason = t.kill.reason
+	}
+	if r.Reason == offer.ReasonMaxCompletionTimeReached {
+		k.reason = r.Reason
+	}
+	k.timer.kind, k.timer.task = timerKill, t
+	t.kill = k
+}
+
+func (c *Core) replayExecutor(r *ExecutorStarted) {
+	f := c.replayFramework(&r.Framework)
+	if f.executors.get(r.Executor.ID) != nil {
+		return
+	}
+	c.addExecutor(&executor{fw: f, info: r.Executor, role: r.Role, container: r.Container, token: r.Token, builtin: r.Executor.Default,
+		phase: execLaunching})
+}
+
+func (c *Core) replayOperation(r *Resources) {
+	uuid := r.Status.UUID
+	if uuid.IsZero() {
+		return
+	}
+	o := c.operations.get(uuid)
+	switch {
+	case r.Acked:
+		c.operations.remove(uuid)
+	case o == nil:
+		o = c.addOperation(r.Framework, uuid)
+		o.stream.push(r.Status, uuid)
+		o.stream.durable(uuid)
+	}
+}
+
+// recover goes on where the last run ended: it takes over what runs, starts what was promised, and says what is lost.
+func (c *Core) recover() {
+	rebooted := c.boot != c.cfg.BootID
+	if rebooted {
+		c.boot = c.cfg.BootID
+		c.persist(&Boot{ID: c.boot}, then{})
+	}
+	if v := c.slave.Resources.Volumes(); !v.Empty() {
+		c.emit(MakeVolumes{Create: v}) // the last run may have ended before it made them
+	}
+	for f := range c.frameworks.all {
+		if rebooted {
+			c.recoverRebooted(f)
+			continue
+		}
+		for e := range f.executors.all {
+			c.recoverExecutor(e)
+		}
+		for t := range f.tasks.all {
+			c.recoverTask(t)
+		}
+	}
+	for f := range c.frameworks.all {
+		c.settle(f)
+	}
+	c.drainTasks()
+}
+
+// recoverRebooted says of everything that ran before the machine went down that it is gone (S2).
+func (c *Core) recoverRebooted(f *framework) {
+	for t := range f.tasks.all {
+		if !t.state.Terminal() {
+			t.group = nil
+			t.asked = true
+			delete(c.containers, t.container)
+			c.update(t, c.status(t, offer.Gone, offer.ReasonSlaveRestarted, "the machine was restarted"), nil)
+		}
+	}
+	for e := range f.executors.all {
+		delete(c.containers, e.container)
+		e.asked = !e.builtin
+		c.removeExecutor(e, offer.Exit{})
+	}
+	clear(c.groups)
+}
+
+func (c *Core) recoverExecutor(e *executor) {
+	switch {
+	case e.builtin && e.tasks.len() == 0:
+		c.removeExecutor(e, offer.Exit{})
+	case e.builtin:
+		e.phase = execSubscribed
+	case e.told: // it has subscribed before, so it runs, or has ended since
+		e.phase, e.asked = execRecovering, true
+		c.awaited++
+		c.timers.arm(&e.timer, c.now.Add(c.cfg.ExecutorReregistrationTimeout))
+		c.emit(Adopt{Container: e.container, Framework: e.fw.id, Executor: e.info.ID})
+	default:
+		c.startExecutorContainer(e, true)
+	}
+}
+
+func (c *Core) recoverTask(t *task) {
+	switch {
+	case t.state.Terminal():
+	case t.exec != nil && t.exec.phase == execEnded:
+		t.asked = true
+		delete(c.containers, t.container)
+		c.update(t, c.status(t, offer.Gone, offer.ReasonExecutorTerminated, "its executor ended before the slave was restarted"), nil)
+	case !t.own():
+		t.phase = phaseSent // perhaps; the executor says when it subscribes
+		c.armCompletion(t)
+	case t.state == offer.Staging && t.kill == nil:
+		c.startContainer(t, true)
+	default: // it was started, or must not be started any more
+		t.phase, t.asked = phaseStarting, true
+		c.armCompletion(t)
+		c.emit(Adopt{Container: t.container, Framework: t.fw.id, Task: t.info.ID})
+	}
+}

@@ -1,0 +1,117 @@
+package slavecore
+
+import (
+	"github.com/meros-project/meros/internal/message"
+	"github.com/meros-project/meros/offer"
+)
+
+// status makes a report of the slave's own. What the built-in executor sees has that as its source.
+func (c *Core) status(t *task, state offer.State, reason offer.Reason, text string) offer.Status {
+	st := offer.Status{TaskID: t.info.ID, SlaveID: c.slave.ID, State: state, Source: offer.SourceSlave, Reason: reason, Message: text,
+		Time: c.now, UUID: c.uuid(), Container: t.where}
+	if t.exec != nil {
+		st.ExecutorID = t.exec.info.ID
+	} else if reason == offer.ReasonNone {
+		st.Source = offer.SourceExecutor
+	}
+	return st
+}
+
+// update appends a status to the task's stream; it is sent when it is on disk. From is the executor that waits to hear so.
+func (c *Core) update(t *task, st offer.Status, from *executor) {
+	was := t.state
+	t.state = st.State
+	t.stream.push(st, st.UUID)
+	after := then{kind: thenUpdated, task: t, uuid: st.UUID, exec: from}
+	if t.bare {
+		c.carryOut(after)
+	} else {
+		c.persistFor(t.fw, &Updated{Framework: t.fw.id, Status: st}, after)
+	}
+	if st.State.Terminal() && !was.Terminal() {
+		c.ended(t)
+	}
+}
+
+// ended does what follows from a task's end.
+func (c *Core) ended(t *task) {
+	c.live--
+	wasQueued := t.phase == phaseQueued
+	t.phase = phaseEnded
+	c.stopTaskTimers(t)
+	if t.own() && !t.asked {
+		delete(c.containers, t.container)
+	}
+	if t.group != nil {
+		c.memberEnded(t)
+	}
+	if t.exec != nil {
+		t.exec.tasks.remove(t.info.ID)
+		c.executorLostTask(t.exec, wasQueued)
+	}
+	if t.fw.removed {
+		c.lastWord(t)
+	}
+}
+
+// lastWord ends the stream of a task whose framework was shut down: nobody will acknowledge it. The master is told once, so that it can
+// free the resources.
+func (c *Core) lastWord(t *task) {
+	if t.gone || len(t.stream.entries) == 0 {
+		return
+	}
+	e := &t.stream.entries[len(t.stream.entries)-1]
+	underWay := len(t.stream.entries) == 1 && t.stream.epoch == c.registration.epoch
+	if c.registration.registered && !underWay {
+		c.send(&message.StatusUpdate{Framework: t.fw.id, Status: e.value, Latest: e.value.State})
+	}
+	c.forget(t, e.uuid)
+}
+
+// pump sends the first update of a stream if it is on disk and not under way.
+func (c *Core) pump(t *task) {
+	if c.registration.registered && !t.gone && t.stream.ready(c.registration.epoch) {
+		c.sendHead(t)
+	}
+}
+
+func (c *Core) sendHead(t *task) {
+	wait := t.stream.sent(c.registration.epoch, c.cfg.RetryMin, c.cfg.RetryMax)
+	c.send(&message.StatusUpdate{Framework: t.fw.id, Status: t.stream.head().value, Latest: t.latest()})
+	c.timers.arm(&t.retry, c.now.Add(wait))
+}
+
+// retry repeats an update that was not acknowledged in time. While the slave is not registered streams rest: registration resends them.
+func (c *Core) retry(t *task) {
+	h := t.stream.head()
+	if !c.registration.registered || t.gone || h == nil || !h.durable {
+		return
+	}
+	if t.bare && t.stream.tries >= c.cfg.MaxAnswers {
+		c.note("answer given up", t.fw.id, t.info.ID, h.value.Reason, "nobody acknowledges it")
+		c.forget(t, h.uuid)
+		return
+	}
+	c.sendHead(t)
+}
+
+// acknowledged takes the head off a stream. Anything but the head's uuid is ignored (T4).
+func (c *Core) acknowledged(m *message.StatusAck) {
+	t := c.task(m.Framework, m.Task)
+	if t == nil {
+		return
+	}
+	st, ok := t.stream.ack(m.UUID)
+	if !ok {
+		c.note("unexpected acknowledgement", m.Framework, m.Task, offer.ReasonUnknownID, m.UUID.String())
+		return
+	}
+	t.last = st
+	c.timers.stop(&t.retry)
+	if st.State.Terminal() {
+		c.forget(t, m.UUID)
+		return
+	}
+	c.persistFor(t.fw, &Acked{Framework: t.fw.id, Task: t.info.ID, UUID: m.UUID}, then{})
+	c.pump(t)
+}
