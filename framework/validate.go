@@ -1,0 +1,114 @@
+package framework
+
+import (
+	"fmt"
+
+	"github.com/meros-project/meros/offer"
+	"github.com/meros-project/meros/offer/resource"
+)
+
+// maxData bounds what Message carries; with its envelope it fits a frame.
+const maxData = 1 << 20
+
+func validateID(what, id string) error {
+	if err := offer.ValidateID(what, id); err != nil {
+		return offer.Refuse(offer.ReasonInvalidField, err.Error())
+	}
+	return nil
+}
+
+func validateOffers(call string, offers []offer.OfferID) error {
+	if len(offers) == 0 {
+		return offer.Refuse(offer.ReasonInvalidOffers, call+": offers is empty (allowed: at least one)")
+	}
+	seen := make(map[offer.OfferID]bool, len(offers))
+	for i, id := range offers {
+		if err := validateID(fmt.Sprintf("%s: offers[%d]", call, i), string(id)); err != nil {
+			return err
+		}
+		if seen[id] {
+			return offer.Refuse(offer.ReasonInvalidOffers, fmt.Sprintf("%s: offers[%d] %q is named twice", call, i, id))
+		}
+		seen[id] = true
+	}
+	return nil
+}
+
+// validateOperation checks what can be seen without the offer; the master checks it again with it.
+func validateOperation(path string, op *offer.Operation) error {
+	bad := func(field, why string) error {
+		return offer.Refuse(offer.ReasonInvalidField, path+"."+field+": "+why)
+	}
+	if op.ID != "" {
+		if err := validateID(path+".id", string(op.ID)); err != nil {
+			return err
+		}
+	}
+	switch op.Kind {
+	case offer.OperationLaunch, offer.OperationLaunchGroup:
+		if len(op.Tasks) == 0 {
+			return bad("tasks", "is empty (allowed: at least one)")
+		}
+		seen := make(map[offer.TaskID]bool, len(op.Tasks))
+		for i := range op.Tasks {
+			t := &op.Tasks[i]
+			if err := validateTask(fmt.Sprintf("%s.tasks[%d]", path, i), t, op.Executor != nil); err != nil {
+				return err
+			}
+			if seen[t.ID] {
+				return offer.Refuse(offer.ReasonDuplicateID, fmt.Sprintf("%s.tasks[%d].id %q is named twice", path, i, t.ID))
+			}
+			seen[t.ID] = true
+		}
+	case offer.OperationReserve, offer.OperationUnreserve, offer.OperationCreate, offer.OperationDestroy:
+		if op.Resources.Empty() {
+			return bad("resources", "is empty")
+		}
+		if err := op.Resources.Validate(resource.Limits{}); err != nil {
+			return bad("resources", err.Error())
+		}
+	default:
+		return bad("kind", fmt.Sprintf("%d is not an operation (allowed: LAUNCH, LAUNCH_GROUP, RESERVE, UNRESERVE, CREATE, DESTROY)", op.Kind))
+	}
+	return nil
+}
+
+func validateTask(path string, t *offer.Task, grouped bool) error {
+	bad := func(field, why string) error {
+		return offer.Refuse(offer.ReasonInvalidField, path+"."+field+": "+why)
+	}
+	if err := validateID(path+".id", string(t.ID)); err != nil {
+		return err
+	}
+	kinds := 0
+	if t.Command != nil {
+		kinds++
+	}
+	if t.Function != "" {
+		kinds++
+	}
+	if t.Executor != nil {
+		kinds++
+	}
+	if kinds != 1 && !(grouped && kinds == 0) {
+		return bad("command", fmt.Sprintf("%d of command, function and executor are set (allowed: exactly one)", kinds))
+	}
+	if t.Command != nil && t.Command.Value == "" {
+		return bad("command.value", "is empty")
+	}
+	if t.Executor != nil {
+		if err := validateID(path+".executor.id", string(t.Executor.ID)); err != nil {
+			return err
+		}
+	}
+	if t.Resources.Empty() {
+		return bad("resources", "is empty")
+	}
+	if err := t.Resources.Validate(resource.Limits{}); err != nil {
+		return bad("resources", err.Error())
+	}
+	if t.MaxCompletion < 0 {
+		return bad("maxCompletion", fmt.Sprintf("%v is negative", t.MaxCompletion))
+	}
+	return nil
+}
