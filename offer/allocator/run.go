@@ -428,6 +428,6 @@ func (a *Hierarchical) allot(c *client, res resource.Resources) {
 		}
 	}
 	x.shared = x.shared && traitsOf(res)&hasShared == 0
-	a.take(s, res)
 	a.hold(s, c, res)
+	a.take(s, res)
 }
