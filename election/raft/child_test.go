@@ -180,7 +180,7 @@ func (w *world) startTCP(addr, dir string) *master {
 	ln, err := net.Listen("tcp", addr)
 	require.NoError(w.t, err)
 	ctx, cancel := context.WithCancel(context.Background())
-	m := &master{Elector: e, w: w, addr: addr, dir: dir, state: &ledger{}, cancel: cancel, ended: make(chan error, 1), log: &strings.Builder{}}
+	m := &master{Elector: e, w: w, addr: addr, dir: dir, state: &ledger{}, cancel: cancel, ended: make(chan error, 1), log: &logText{}}
 	go func() {
 		m.ended <- e.Run(ctx, election.Env{StateMachine: m.state, Opening: func() []byte { return []byte(openingEntry) }, Advertise: addr,
 			Listener: ln, Dial: tcpDial})

@@ -163,6 +163,7 @@ func TestADeclaredLengthIsNotBelieved(t *testing.T) {
 			require.Zero(t, n)
 			require.NoError(t, conn.Close())
 		}
+		synctest.Wait()
 		require.Equal(t, 5, strings.Count(leader.log.String(), "connection closed"))
 		_, err := propose(term, "undisturbed")
 		require.NoError(t, err)

@@ -265,7 +265,7 @@ type master struct {
 	state  *ledger
 	cancel context.CancelFunc
 	ended  chan error
-	log    *strings.Builder
+	log    *logText
 }
 
 func newWorld(t *testing.T, n int, edit ...func(*Config)) *world {
@@ -279,15 +279,21 @@ func newWorld(t *testing.T, n int, edit ...func(*Config)) *world {
 	return w
 }
 
-type lockedWriter struct {
+type logText struct {
 	mu sync.Mutex
-	b  *strings.Builder
+	b  strings.Builder
 }
 
-func (w *lockedWriter) Write(p []byte) (int, error) {
+func (w *logText) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.b.Write(p)
+}
+
+func (w *logText) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.b.String()
 }
 
 func (w *world) start(addr, dir string, disk *memDisk, edit ...func(*Config)) *master {
@@ -303,11 +309,11 @@ func (w *world) start(addr, dir string, disk *memDisk, edit ...func(*Config)) *m
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	m := &master{Elector: e, w: w, addr: addr, dir: dir, disk: disk, state: &ledger{}, cancel: cancel, ended: make(chan error, 1),
-		log: &strings.Builder{}}
+		log: &logText{}}
 	env := election.Env{
 		StateMachine: m.state, Opening: func() []byte { return []byte(openingEntry) }, Advertise: addr,
 		Listener: w.net.listen(addr), Dial: w.net.dialer(addr),
-		Logger: slog.New(slog.NewTextHandler(&lockedWriter{b: m.log}, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Logger: slog.New(slog.NewTextHandler(m.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	w.t.Cleanup(cancel) // so that a failed test ends
 	go func() { m.ended <- e.Run(ctx, env) }()

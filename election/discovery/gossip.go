@@ -1,0 +1,306 @@
+package discovery
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+)
+
+const (
+	joinPause    = 500 * time.Millisecond // before the second try; doubled up to joinPauseMax
+	joinPauseMax = 15 * time.Second
+	rejoinEvery  = 15 * time.Second // for a member that finds itself alone
+	leaveTimeout = 3 * time.Second
+	tcpTimeout   = 3 * time.Second
+	tagTimeout   = 2 * time.Second
+)
+
+// A Gossip is one member. Its methods are safe for concurrent use.
+type Gossip struct {
+	cfg     Config
+	table   *table
+	started atomic.Bool
+	ready   chan struct{}
+	joined  chan struct{}
+	ended   chan struct{}
+
+	mu      sync.Mutex // held while tags are announced, so that announcements keep the order of the calls
+	list    *memberlist.Memberlist
+	address string
+	stop    bool
+
+	metaMu sync.Mutex
+	tags   map[string]string
+	meta   []byte
+}
+
+// New returns a member, or an error that names the field of cfg that is wrong. No socket or goroutine is opened before Run.
+func New(cfg Config) (*Gossip, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	cfg = cfg.withDefaults()
+	g := &Gossip{cfg: cfg, table: newTable(cfg.Forget), ready: make(chan struct{}), joined: make(chan struct{}), ended: make(chan struct{}),
+		tags: maps.Clone(cfg.Tags)}
+	if g.tags == nil {
+		g.tags = map[string]string{}
+	}
+	g.meta, _ = encodeMeta(g.tags, false) // Validate has tried
+	return g, nil
+}
+
+// Run gossips until ctx ends, then tells the others that it leaves and returns nil. It joins in the background and goes on trying
+// while nobody answers. Run may be called once.
+func (g *Gossip) Run(ctx context.Context) error {
+	if g.started.Swap(true) {
+		return errors.New("discovery: Run was called twice")
+	}
+	defer close(g.ended)
+	conf, err := g.config()
+	if err != nil {
+		return err
+	}
+	list, err := memberlist.Create(conf)
+	if err != nil {
+		return fmt.Errorf("discovery: listen on %s: %w", g.cfg.Bind, err)
+	}
+	g.mu.Lock()
+	g.list, g.address = list, list.LocalNode().Address()
+	g.mu.Unlock()
+	g.cfg.Logger.Info("gossiping", "name", g.cfg.Name, "address", g.address, "encrypted", len(g.cfg.Key) > 0)
+	close(g.ready)
+	g.join(ctx, list)
+	return g.leave(list)
+}
+
+// Ready is closed when the sockets are open.
+func (g *Gossip) Ready() <-chan struct{} { return g.ready }
+
+// Joined is closed when the first of Config.Join has answered; without any, at once.
+func (g *Gossip) Joined() <-chan struct{} { return g.joined }
+
+// Name tells this member's name.
+func (g *Gossip) Name() string { return g.cfg.Name }
+
+// Address tells the gossip address that others can join, host:port; empty before Ready.
+func (g *Gossip) Address() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.address
+}
+
+// Members lists everyone this member knows, itself included, in the order of names. Those that left or failed are listed for
+// Config.Forget.
+func (g *Gossip) Members() []Member {
+	members, _ := g.table.snapshot(time.Now())
+	return members
+}
+
+// Watch returns a watcher of all changes from now on.
+func (g *Gossip) Watch() *Watcher { return g.table.watch() }
+
+// UpdateTags changes tags of this member and announces them: each key of change is set, or removed if its value is empty. An error
+// leaves the tags as they were.
+func (g *Gossip) UpdateTags(change map[string]string) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.stop {
+		return errors.New("discovery: update tags: the member is leaving")
+	}
+	g.metaMu.Lock()
+	tags := maps.Clone(g.tags)
+	for k, v := range change {
+		if tags[k] = v; v == "" {
+			delete(tags, k)
+		}
+	}
+	meta, err := encodeMeta(tags, false)
+	if err == nil {
+		g.tags, g.meta = tags, meta
+	}
+	g.metaMu.Unlock()
+	if err != nil || g.list == nil {
+		return err
+	}
+	if err := g.list.UpdateNode(tagTimeout); err != nil {
+		g.cfg.Logger.Info("tags are announced late", "err", err) // they are sent with the next exchange of states
+	}
+	return nil
+}
+
+// Lead announces that this master leads with the given reign; reign 0 takes it back.
+func (g *Gossip) Lead(reign uint64) error {
+	v := ""
+	if reign > 0 {
+		v = strconv.FormatUint(reign, 10)
+	}
+	return g.UpdateTags(map[string]string{TagLeader: v})
+}
+
+func (g *Gossip) config() (*memberlist.Config, error) {
+	host, port, _ := splitHostPort("Bind", g.cfg.Bind) // Validate has tried
+	ip, err := resolve(host)
+	if err != nil {
+		return nil, fmt.Errorf("discovery: Config.Bind is %q: %w", g.cfg.Bind, err)
+	}
+	c := memberlist.DefaultLANConfig()
+	if ip.IsLoopback() {
+		c = memberlist.DefaultLocalConfig()
+	}
+	c.TCPTimeout = min(c.TCPTimeout, tcpTimeout)
+	c.Name, c.Label = g.cfg.Name, g.cfg.Cluster
+	c.BindAddr, c.BindPort, c.AdvertisePort = ip.String(), port, port
+	if g.cfg.Advertise != "" {
+		host, port, _ := splitHostPort("Advertise", g.cfg.Advertise)
+		ip, err := resolve(host)
+		if err != nil {
+			return nil, fmt.Errorf("discovery: Config.Advertise is %q: %w", g.cfg.Advertise, err)
+		}
+		c.AdvertiseAddr, c.AdvertisePort = ip.String(), port
+	}
+	if len(g.cfg.Key) > 0 {
+		if c.Keyring, err = memberlist.NewKeyring(nil, g.cfg.Key); err != nil {
+			return nil, fmt.Errorf("discovery: Config.Key: %w", err)
+		}
+	}
+	c.RequireNodeNames = false // an address to join does not say whose it is
+	c.Delegate, c.Events, c.Conflict = delegate{g}, events{g}, conflicts{g}
+	c.Logger = log.New(lineLogger{g.cfg.Logger}, "", 0)
+	return c, nil
+}
+
+func resolve(host string) (net.IP, error) {
+	if host == "" {
+		return net.IPv4zero, nil
+	}
+	a, err := net.ResolveIPAddr("ip", host)
+	if err != nil {
+		return nil, err
+	}
+	return a.IP, nil
+}
+
+// join tries until somebody answers, and again whenever this member is alone: after a long partition the others have given it up.
+func (g *Gossip) join(ctx context.Context, list *memberlist.Memberlist) {
+	if len(g.cfg.Join) == 0 {
+		close(g.joined)
+		<-ctx.Done()
+		return
+	}
+	first, pause := true, joinPause
+	for {
+		wait := rejoinEvery
+		if first || list.NumMembers() < 2 {
+			n, err := g.tryJoin(ctx, list)
+			switch {
+			case ctx.Err() != nil:
+				return
+			case n > 0 && first:
+				first = false
+				close(g.joined)
+			case n == 0:
+				g.cfg.Logger.Warn("nobody to join answers: is it running, with the same cluster name and key?",
+					"join", g.cfg.Join, "cluster", g.cfg.Cluster, "err", err)
+				wait = pause/2 + rand.N(pause)
+				pause = min(2*pause, joinPauseMax)
+			}
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// tryJoin asks one address after the other, so that ctx need not wait for all of them.
+func (g *Gossip) tryJoin(ctx context.Context, list *memberlist.Memberlist) (joined int, err error) {
+	for _, a := range g.cfg.Join {
+		if ctx.Err() != nil {
+			break
+		}
+		n, joinErr := list.Join([]string{a})
+		joined += n
+		err = errors.Join(err, joinErr)
+	}
+	return joined, err
+}
+
+// leave says goodbye, so that the others need not find out, and closes everything.
+func (g *Gossip) leave(list *memberlist.Memberlist) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.stop = true
+	g.metaMu.Lock()
+	g.meta, _ = encodeMeta(g.tags, true)
+	g.metaMu.Unlock()
+	if err := list.UpdateNode(leaveTimeout); err != nil {
+		g.cfg.Logger.Info("leave", "err", err)
+	}
+	if err := list.Leave(leaveTimeout); err != nil {
+		g.cfg.Logger.Info("leave", "err", err)
+	}
+	if err := list.Shutdown(); err != nil {
+		return fmt.Errorf("discovery: close: %w", err)
+	}
+	return nil
+}
+
+// A delegate hands the library this member's tags. Nothing else is gossiped.
+type delegate struct{ g *Gossip }
+
+func (d delegate) NodeMeta(limit int) []byte {
+	d.g.metaMu.Lock()
+	defer d.g.metaMu.Unlock()
+	if len(d.g.meta) > limit {
+		return nil
+	}
+	return bytes.Clone(d.g.meta)
+}
+func (delegate) NotifyMsg([]byte)                {}
+func (delegate) GetBroadcasts(int, int) [][]byte { return nil }
+func (delegate) LocalState(bool) []byte          { return nil }
+func (delegate) MergeRemoteState([]byte, bool)   {}
+
+type events struct{ g *Gossip }
+
+func (e events) NotifyJoin(n *memberlist.Node) {
+	e.g.table.put(time.Now(), n.Name, n.Address(), n.Meta)
+}
+func (e events) NotifyUpdate(n *memberlist.Node) { e.NotifyJoin(n) }
+func (e events) NotifyLeave(n *memberlist.Node)  { e.g.table.gone(time.Now(), n.Name) }
+
+type conflicts struct{ g *Gossip }
+
+func (c conflicts) NotifyConflict(has, other *memberlist.Node) {
+	c.g.cfg.Logger.Error("two members have the same name", "name", has.Name, "at", has.Address(), "and", other.Address())
+}
+
+// A lineLogger turns the library's lines into records; it puts the level in brackets.
+type lineLogger struct{ l *slog.Logger }
+
+func (w lineLogger) Write(p []byte) (int, error) {
+	line, level := strings.TrimSpace(string(p)), slog.LevelDebug
+	for prefix, l := range map[string]slog.Level{"[DEBUG] ": slog.LevelDebug, "[INFO] ": slog.LevelInfo, "[WARN] ": slog.LevelWarn,
+		"[ERR] ": slog.LevelWarn, "[ERROR] ": slog.LevelWarn} {
+		if rest, ok := strings.CutPrefix(line, prefix); ok {
+			line, level = rest, l
+			break
+		}
+	}
+	w.l.Log(context.Background(), level, line)
+	return len(p), nil
+}
