@@ -1,0 +1,595 @@
+package mastercore
+
+import (
+	"slices"
+	"time"
+
+	"github.com/meros-project/meros/internal/message"
+	"github.com/meros-project/meros/internal/registry"
+	"github.com/meros-project/meros/offer"
+	"github.com/meros-project/meros/offer/allocator"
+	"github.com/meros-project/meros/offer/resource"
+)
+
+type frameworkState uint8
+
+const (
+	frameworkAbsent    frameworkState = iota // never admitted, or retired and no longer shown
+	frameworkLive                            // admitted
+	frameworkCompleted                       // retired and still shown
+)
+
+// framework is one framework, at the index of the number in its id.
+type framework struct {
+	info       offer.Framework
+	state      frameworkState
+	busy       bool   // a proposal about it is under way
+	recorded   bool   // the registry has it as connected
+	conn       ConnID // zero when it is not connected
+	lastSent   moment
+	deadline   moment // when it is retired, while it is not connected
+	due        moment // of its next heartbeat, or deadline
+	tasks      list
+	ended      list
+	offers     []uint64 // outstanding, not read by views
+	suppressed []string // roles, sorted; replaced as a whole
+	held       []string // roles with a quota that wait for the slaves to come back, sorted
+	waiting    *subscription
+}
+
+// loadFramework takes a framework over from the registry. Its time to come back starts again from what was recorded, so that no clock of
+// another machine matters (F2).
+func (c *Core) loadFramework(r *registry.FrameworkRecord) {
+	num, _ := registry.FrameworkNumber(r.Framework.ID)
+	n := uint32(num)
+	f := c.frameworks.mut(n)
+	*f = framework{info: r.Framework, state: frameworkLive, recorded: r.Connected}
+	left := r.Remaining
+	if r.Connected {
+		left = max(r.Framework.FailoverTimeout, c.cfg.ResubscribeTimeout)
+	}
+	c.counts.away++
+	c.apply(allocator.FrameworkAdded{Framework: f.info, Inactive: true})
+	c.holdQuotaRoles(f)
+	c.awaitFramework(n, f, left)
+}
+
+func (c *Core) awaitFramework(n uint32, f *framework, left time.Duration) {
+	f.deadline = c.in(max(left, 0))
+	c.frameworkDue(n, f, f.deadline)
+	c.scheduleCountDown(c.in(c.cfg.CountDownInterval))
+}
+
+func (c *Core) toFramework(f *framework, m message.Message) {
+	f.lastSent = c.tick
+	c.send(f.conn, m)
+}
+
+// refuse tells a framework that a call was refused; the connection goes on.
+func (c *Core) refuse(f *framework, reason offer.Reason, text string) {
+	if f.conn != 0 {
+		c.toFramework(f, &message.Error{Reason: reason, Message: text})
+	}
+	c.note(Note{Event: "call refused", Framework: f.info.ID, Reason: reason, Text: text})
+}
+
+// dismiss ends a connection of a framework with a last word.
+func (c *Core) dismiss(id ConnID, reason offer.Reason, text string) {
+	if id == 0 || c.conns[id] == nil {
+		return
+	}
+	c.conns[id].pending = false
+	c.send(id, &message.Error{Reason: reason, Message: text, Final: true})
+	c.emit(Close{id, offer.Refuse(reason, text)})
+}
+
+func (c *Core) fromFramework(id ConnID, cn *conn, m message.Message) {
+	if m, ok := m.(*message.Subscribe); ok {
+		c.subscribe(id, cn, m)
+		return
+	}
+	var f *framework
+	if cn.kind == connFramework {
+		f = c.frameworks.mut(cn.of)
+	}
+	if f == nil || f.conn != id || f.state != frameworkLive {
+		if !cn.pending {
+			c.refuseConn(id, offer.ReasonFrameworkUnknown, "not subscribed on this connection")
+		}
+		return
+	}
+	n := cn.of
+	switch m := m.(type) {
+	case *message.Accept:
+		c.accept(n, f, cn, m)
+	case *message.Decline:
+		c.decline(n, f, m)
+	case *message.Revive:
+		c.revive(f, m.Roles)
+	case *message.Suppress:
+		c.suppress(f, m.Roles)
+	case *message.KillTask:
+		c.killTask(n, f, m)
+	case *message.Acknowledge:
+		c.acknowledge(n, f, m)
+	case *message.AcknowledgeOperation:
+		c.acknowledgeOperation(n, f, m)
+	case *message.Reconcile:
+		c.reconcile(n, f, m)
+	case *message.ReconcileOperations:
+		c.reconcileOperations(n, f, m)
+	case *message.Teardown:
+		c.retire(n, f, answerTo{})
+	case *message.ShutdownExecutor:
+		if _, s, ok := c.slaveOf(m.Slave); ok && s.connected() {
+			c.send(s.conn, &message.ExecutorShutdown{Framework: f.info.ID, Executor: m.Executor})
+		} else {
+			c.refuse(f, offer.ReasonSlaveDisconnected, "executor "+short(string(m.Executor))+": slave "+short(string(m.Slave))+" is not connected")
+		}
+	case *message.Request:
+		if !slices.Contains(f.info.Roles, m.Role) {
+			c.refuse(f, offer.ReasonInvalidField, "request: role "+short(m.Role)+" is not among the framework's")
+			return
+		}
+		c.apply(allocator.Requested{Framework: f.info.ID, Role: m.Role, Needs: m.Needs})
+	case *message.UpdateFramework:
+		c.updateFramework(n, f, m)
+	case *message.ToExecutor:
+		if _, s, ok := c.slaveOf(m.Slave); ok && s.connected() {
+			c.send(s.conn, &message.ToExecutor{Framework: f.info.ID, Slave: m.Slave, Executor: m.Executor, Data: m.Data})
+		}
+	default:
+		c.refuseConn(id, offer.ReasonMalformed, "message of kind "+utoa(uint64(m.Kind()))+" does not fit its type")
+	}
+}
+
+// subscription is a framework that waits for the registry before it is told that it is subscribed.
+type subscription struct {
+	key        registry.Key
+	n          uint32 // zero for a new one
+	conn       ConnID
+	info       offer.Framework
+	suppressed []string
+}
+
+func (c *Core) subscribe(id ConnID, cn *conn, m *message.Subscribe) {
+	if cn.kind == connSlave || cn.pending {
+		c.refuseConn(id, offer.ReasonMalformed, "a subscription must be the first message of its connection")
+		return
+	}
+	info := m.Framework
+	if bad := c.checkSubscribe(cn, &info, m.Suppressed); bad != nil {
+		c.dismiss(id, bad.Reason, bad.Message)
+		return
+	}
+	sub := &subscription{conn: id, info: info, suppressed: sorted(m.Suppressed)}
+	if info.ID != "" {
+		c.resubscribe(sub)
+		return
+	}
+	if len(c.proposals) >= c.cfg.MaxProposals {
+		c.dismiss(id, offer.ReasonLimitReached, "too many registry writes are under way")
+		return
+	}
+	cn.pending = true
+	if !m.Nonce.IsZero() {
+		sub.key = nonceKey('f', cn.principal, m.Nonce)
+	}
+	c.proposeKeyed(sub.key, sub, &registry.AdmitFramework{Framework: info})
+}
+
+func (c *Core) checkSubscribe(cn *conn, info *offer.Framework, suppressed []string) *offer.Refusal {
+	if cn.principal != "" && info.Principal != "" && info.Principal != cn.principal {
+		return offer.Refuse(offer.ReasonForbidden, "principal "+short(info.Principal)+": the connection is authenticated as "+short(cn.principal))
+	}
+	if info.Principal == "" {
+		info.Principal = cn.principal
+	}
+	if len(info.Roles) == 0 {
+		info.Roles = []string{resource.AnyRole}
+	}
+	if bad := registry.ValidateFramework(info); bad != nil {
+		return bad
+	}
+	if bad := registry.ValidateRoles(suppressed); bad != nil {
+		return bad
+	}
+	return nil
+}
+
+func (sub *subscription) committed(c *Core, results []registry.Result) {
+	r := results[0]
+	if r.Err != nil {
+		c.dismiss(sub.conn, r.Err.Reason, r.Err.Message)
+		return
+	}
+	num, ok := registry.FrameworkNumber(r.Framework)
+	if !ok {
+		c.resign(offer.Refuse(offer.ReasonInternal, "the registry admitted a framework without an id"))
+		return
+	}
+	n := uint32(num)
+	sub.info.ID = r.Framework
+	known := n <= c.maxFramework
+	c.maxFramework = max(c.maxFramework, n)
+	if known {
+		// An earlier attempt of the same session was admitted and its answer lost.
+		if cn := c.conns[sub.conn]; cn != nil {
+			cn.pending = false
+			c.resubscribe(sub)
+		}
+		return
+	}
+	f := c.frameworks.mut(n)
+	*f = framework{info: sub.info, state: frameworkLive, recorded: true, suppressed: sub.suppressed}
+	c.counts.away++
+	c.apply(allocator.FrameworkAdded{Framework: f.info, Suppressed: f.suppressed, Inactive: true})
+	c.holdQuotaRoles(f)
+	c.note(Note{Event: "framework admitted", Framework: f.info.ID, Text: f.info.Name})
+	sub.n = n
+	if c.conns[sub.conn] == nil {
+		c.awaitFramework(n, f, f.info.FailoverTimeout)
+		return
+	}
+	c.subscribed(sub, f)
+}
+
+// resubscribe lets a framework with an id in again, after the registry if anything changes there.
+func (c *Core) resubscribe(sub *subscription) {
+	n, f, ok := c.frameworkOf(sub.info.ID)
+	if !ok {
+		if num, valid := registry.FrameworkNumber(sub.info.ID); valid && num <= uint64(c.maxFramework) {
+			c.dismiss(sub.conn, offer.ReasonFrameworkCompleted, "framework "+string(sub.info.ID)+" was removed; its id is retired")
+		} else {
+			c.dismiss(sub.conn, offer.ReasonFrameworkUnknown, "framework "+short(string(sub.info.ID))+" was never admitted to this cluster")
+		}
+		return
+	}
+	if sub.info.Principal != f.info.Principal {
+		c.dismiss(sub.conn, offer.ReasonPrincipalChanged, "framework "+string(f.info.ID)+": principal is "+short(f.info.Principal)+
+			" and cannot become "+short(sub.info.Principal))
+		return
+	}
+	cn := c.conns[sub.conn]
+	if f.busy {
+		if f.waiting != nil {
+			c.dismiss(f.waiting.conn, offer.ReasonFrameworkConflict, "framework "+string(f.info.ID)+" has a newer connection")
+		}
+		cn.pending = true
+		f.waiting = sub
+		return
+	}
+	sub.n = n
+	sub.info.User, sub.info.NoCheckpoint = f.info.User, f.info.NoCheckpoint // fixed for life
+	var ops []registry.Op
+	if !sameFramework(&f.info, &sub.info) {
+		ops = append(ops, &registry.UpdateFramework{Framework: sub.info})
+	}
+	if !f.recorded {
+		ops = append(ops, &registry.CountDown{Frameworks: []registry.Remaining{{ID: f.info.ID, Remaining: -1}}})
+	}
+	if len(ops) == 0 {
+		c.subscribed(sub, f)
+		return
+	}
+	cn.pending = true
+	f.busy = true
+	c.propose(&resubscription{sub}, ops...)
+}
+
+type resubscription struct{ sub *subscription }
+
+func (r *resubscription) committed(c *Core, results []registry.Result) {
+	sub := r.sub
+	f := c.frameworks.mut(sub.n)
+	f.busy = false
+	for i := range results {
+		if bad := results[i].Err; bad != nil {
+			c.dismiss(sub.conn, bad.Reason, bad.Message)
+			c.nextSubscription(f)
+			return
+		}
+	}
+	f.recorded = true
+	c.replaceInfo(f, sub.info, sub.suppressed)
+	if c.conns[sub.conn] != nil {
+		c.subscribed(sub, f)
+	} else if f.conn == 0 {
+		c.scheduleCountDown(c.in(c.cfg.CountDownInterval))
+	}
+	c.nextSubscription(f)
+}
+
+// nextSubscription goes on with an attempt that came while the registry was being written.
+func (c *Core) nextSubscription(f *framework) {
+	next := f.waiting
+	f.waiting = nil
+	if next == nil {
+		return
+	}
+	if cn := c.conns[next.conn]; cn != nil {
+		cn.pending = false
+		c.resubscribe(next)
+	}
+}
+
+// subscribed makes a connection the framework's one connection (F1).
+func (c *Core) subscribed(sub *subscription, f *framework) {
+	cn := c.conns[sub.conn]
+	if f.conn != 0 && f.conn != sub.conn {
+		c.dismiss(f.conn, offer.ReasonFrameworkConflict, "framework "+string(f.info.ID)+" has a newer connection")
+	}
+	if f.conn == 0 {
+		c.counts.away--
+	}
+	if f.conn != sub.conn {
+		c.returnOffers(f)
+	}
+	cn.kind, cn.of, cn.pending, cn.accept = connFramework, sub.n, false, nil
+	f.conn, f.deadline = sub.conn, 0
+	c.replaceInfo(f, sub.info, sub.suppressed)
+	c.toFramework(f, &message.Subscribed{ID: f.info.ID, Heartbeat: c.cfg.Heartbeat})
+	c.frameworkDue(sub.n, f, c.in(c.cfg.Heartbeat))
+	c.apply(allocator.FrameworkActive{Framework: f.info.ID, Active: true})
+	c.note(Note{Event: "framework subscribed", Framework: f.info.ID})
+}
+
+func (c *Core) replaceInfo(f *framework, info offer.Framework, suppressed []string) {
+	if sameFramework(&f.info, &info) && slices.Equal(f.suppressed, suppressed) {
+		return
+	}
+	f.info, f.suppressed = info, suppressed
+	c.rescindRoles(f)
+	c.holdQuotaRoles(f)
+	c.apply(allocator.FrameworkUpdated{Framework: f.info, Suppressed: union(f.suppressed, f.held)})
+}
+
+// frameworkLost notes that a framework's connection has ended: its offers return, its tasks go on, its time runs.
+func (c *Core) frameworkLost(n uint32, f *framework) {
+	f.conn = 0
+	if f.state != frameworkLive {
+		return
+	}
+	c.counts.away++
+	c.returnOffers(f)
+	c.apply(allocator.FrameworkActive{Framework: f.info.ID, Active: false})
+	c.note(Note{Event: "framework disconnected", Framework: f.info.ID})
+	c.awaitFramework(n, f, f.info.FailoverTimeout)
+}
+
+// frameworkTimer sends a heartbeat on a quiet connection, or retires a framework whose time is over.
+func (c *Core) frameworkTimer(n uint32, f *framework) {
+	f.due = 0
+	switch {
+	case f.state != frameworkLive:
+	case f.conn == 0:
+		c.retire(n, f, answerTo{})
+	default:
+		next := f.lastSent + moment(c.cfg.Heartbeat)
+		if next <= c.tick {
+			c.toFramework(f, &message.Heartbeat{})
+			next = c.in(c.cfg.Heartbeat)
+		}
+		c.frameworkDue(n, f, next)
+	}
+}
+
+func (c *Core) revive(f *framework, roles []string) {
+	roles, bad := c.rolesOf(f, roles)
+	if bad != "" {
+		c.refuse(f, offer.ReasonInvalidField, "revive: "+bad)
+		return
+	}
+	f.suppressed = without(f.suppressed, roles)
+	if open := without(roles, f.held); len(open) > 0 {
+		c.apply(allocator.Revived{Framework: f.info.ID, Roles: open})
+	}
+}
+
+func (c *Core) suppress(f *framework, roles []string) {
+	roles, bad := c.rolesOf(f, roles)
+	if bad != "" {
+		c.refuse(f, offer.ReasonInvalidField, "suppress: "+bad)
+		return
+	}
+	f.suppressed = union(f.suppressed, roles)
+	c.apply(allocator.Suppressed{Framework: f.info.ID, Roles: roles})
+}
+
+// rolesOf checks roles that a framework names; none means all of its own. The result is sorted.
+func (c *Core) rolesOf(f *framework, roles []string) ([]string, string) {
+	if len(roles) == 0 {
+		return sorted(f.info.Roles), ""
+	}
+	for _, r := range roles {
+		if !slices.Contains(f.info.Roles, r) {
+			return nil, "role " + short(r) + " is not among the framework's"
+		}
+	}
+	return sorted(roles), ""
+}
+
+func (c *Core) updateFramework(n uint32, f *framework, m *message.UpdateFramework) {
+	info := m.Framework
+	if info.ID == "" {
+		info.ID = f.info.ID
+	}
+	if info.Principal == "" {
+		info.Principal = f.info.Principal
+	}
+	if len(info.Roles) == 0 {
+		info.Roles = f.info.Roles
+	}
+	bad := registry.ValidateFramework(&info)
+	switch {
+	case bad != nil:
+	case info.ID != f.info.ID:
+		bad = offer.Refuse(offer.ReasonInvalidField, "framework id: cannot change")
+	case info.Principal != f.info.Principal:
+		bad = offer.Refuse(offer.ReasonPrincipalChanged, "principal: cannot change")
+	case info.User != f.info.User:
+		bad = offer.Refuse(offer.ReasonInvalidField, "user: cannot change")
+	case info.NoCheckpoint != f.info.NoCheckpoint:
+		bad = offer.Refuse(offer.ReasonInvalidField, "checkpoint: cannot change")
+	case f.busy:
+		bad = offer.Refuse(offer.ReasonLimitReached, "another change of this framework is under way")
+	default:
+		bad = registry.ValidateRoles(m.Suppressed)
+	}
+	if bad != nil {
+		c.refuse(f, bad.Reason, "update framework: "+bad.Message)
+		return
+	}
+	f.busy = true
+	c.propose(&frameworkUpdate{n, info, sorted(m.Suppressed)}, &registry.UpdateFramework{Framework: info})
+}
+
+type frameworkUpdate struct {
+	n          uint32
+	info       offer.Framework
+	suppressed []string
+}
+
+func (u *frameworkUpdate) committed(c *Core, results []registry.Result) {
+	f := c.frameworks.mut(u.n)
+	f.busy = false
+	if bad := results[0].Err; bad != nil {
+		c.refuse(f, bad.Reason, bad.Message)
+	} else {
+		c.replaceInfo(f, u.info, u.suppressed)
+	}
+	c.nextSubscription(f)
+}
+
+// retire removes a framework for good, once the registry has it.
+func (c *Core) retire(n uint32, f *framework, to answerTo) {
+	if f.busy {
+		// Whatever is under way ends soon; the timer or the caller comes again.
+		if f.conn == 0 {
+			c.frameworkDue(n, f, c.in(c.cfg.RetryDelay))
+		} else {
+			c.refuse(f, offer.ReasonLimitReached, "another change of this framework is under way")
+		}
+		c.answer(to, offer.Refuse(offer.ReasonLimitReached, "another change of this framework is under way"))
+		return
+	}
+	f.busy = true
+	c.propose(&retirement{n, to}, &registry.RemoveFramework{ID: f.info.ID})
+}
+
+type retirement struct {
+	n  uint32
+	to answerTo
+}
+
+func (r *retirement) committed(c *Core, results []registry.Result) {
+	f := c.frameworks.mut(r.n)
+	f.busy = false
+	if bad := results[0].Err; bad != nil {
+		c.answer(r.to, bad)
+		c.refuse(f, bad.Reason, bad.Message)
+		c.nextSubscription(f)
+		return
+	}
+	if f.waiting != nil {
+		c.dismiss(f.waiting.conn, offer.ReasonFrameworkCompleted, "framework "+string(f.info.ID)+" was removed; its id is retired")
+		f.waiting = nil
+	}
+	c.removeFramework(r.n, f, r.to != answerTo{})
+	c.answer(r.to, nil)
+}
+
+// removeFramework ends all that a framework has. Its tasks are taken off the books at once: nobody is left to be told when they end.
+func (c *Core) removeFramework(n uint32, f *framework, byOperator bool) {
+	c.note(Note{Event: "framework removed", Framework: f.info.ID})
+	c.returnOffers(f)
+	last := ConnID(0)
+	for i := uint32(1); i <= c.maxSlave; i++ {
+		s := c.slaves.get(i)
+		if s == nil || s.state != slaveRegistered {
+			continue
+		}
+		s = c.slaves.mut(i)
+		if s.conn != 0 && c.runsOn(n, f, i, s) {
+			c.send(s.conn, &message.FrameworkShutdown{Framework: f.info.ID})
+		}
+		for j := len(s.executors) - 1; j >= 0; j-- {
+			if s.executors[j].framework == n {
+				c.removeExecutor(s, n, s.executors[j].id)
+			}
+		}
+	}
+	for f.tasks.head != 0 {
+		slot := f.tasks.head
+		t := c.tasks.records.mut(slot)
+		if !t.latest.Terminal() {
+			c.setByMaster(t, offer.Killed, offer.ReasonFrameworkRemoved, "")
+		}
+		owner := t.slave
+		c.finishTask(slot)
+		c.checkDrained(owner, c.slaves.mut(owner))
+	}
+	if last = f.conn; last != 0 {
+		if byOperator {
+			c.dismiss(last, offer.ReasonFrameworkCompleted, "framework "+string(f.info.ID)+" was removed by an operator")
+		} else {
+			c.emit(Close{Conn: last})
+		}
+	} else {
+		c.counts.away--
+	}
+	c.apply(allocator.FrameworkRemoved{Framework: f.info.ID})
+	f.state, f.conn, f.held = frameworkCompleted, 0, nil
+	c.frameworkDue(n, f, 0)
+	c.completed = append(c.completed, n)
+	for len(c.completed) > c.cfg.MaxCompletedFrameworks {
+		c.dropCompleted(c.completed[0])
+		c.completed = c.completed[1:]
+	}
+}
+
+// runsOn reports whether a framework has a task or an executor on a slave.
+func (c *Core) runsOn(n uint32, f *framework, slaveNumber uint32, s *slave) bool {
+	if slices.ContainsFunc(s.executors, func(e executor) bool { return e.framework == n }) {
+		return true
+	}
+	// The shorter list decides.
+	if f.tasks.count < s.tasks.count {
+		for slot := f.tasks.head; slot != 0; slot = c.tasks.records.get(slot).ownerNext {
+			if c.tasks.records.get(slot).slave == slaveNumber {
+				return true
+			}
+		}
+		return false
+	}
+	for slot := s.tasks.head; slot != 0; slot = c.tasks.records.get(slot).slaveNext {
+		if c.tasks.records.get(slot).framework == n {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *Core) dropCompleted(n uint32) {
+	f := c.frameworks.mut(n)
+	for f.ended.head != 0 {
+		slot := f.ended.head
+		c.tasks.cutOwner(&f.ended, slot)
+		c.tasks.drop(slot)
+	}
+	*f = framework{}
+}
+
+func sameFramework(a, b *offer.Framework) bool {
+	if len(a.MinAllocatable) != len(b.MinAllocatable) {
+		return false
+	}
+	for _, role := range a.Roles {
+		if !slices.EqualFunc(a.MinAllocatable[role], b.MinAllocatable[role], resource.Quantities.Equal) {
+			return false
+		}
+	}
+	return a.Name == b.Name && a.User == b.User && slices.Equal(a.Roles, b.Roles) && a.Principal == b.Principal && a.Hostname == b.Hostname &&
+		a.WebURL == b.WebURL && slices.Equal(a.Labels, b.Labels) && a.FailoverTimeout == b.FailoverTimeout && a.NoCheckpoint == b.NoCheckpoint &&
+		a.Capabilities == b.Capabilities
+}

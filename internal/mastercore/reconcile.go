@@ -1,0 +1,114 @@
+package mastercore
+
+import (
+	"github.com/meros-project/meros/internal/message"
+	"github.com/meros-project/meros/offer"
+)
+
+// reconcile answers explicitly for the named tasks, or implicitly for all that the master knows of the framework.
+func (c *Core) reconcile(n uint32, f *framework, m *message.Reconcile) {
+	if len(m.Tasks) > 0 {
+		if len(m.Tasks) <= c.cfg.MaxReconcile {
+			for _, ref := range m.Tasks {
+				c.answerReconcile(n, f, ref)
+			}
+			return
+		}
+		c.jobs = append(c.jobs, &explicitJob{n, f.conn, m.Tasks})
+		return
+	}
+	slots := make([]uint32, 0, f.tasks.count)
+	for slot := f.tasks.head; slot != 0; {
+		t := c.tasks.records.get(slot)
+		if t.state != offer.Unreachable && !t.has(taskShadow) {
+			slots = append(slots, slot)
+		}
+		slot = t.ownerNext
+	}
+	j := &implicitJob{n, f.conn, slots}
+	if j.run(c) {
+		c.jobs = append(c.jobs, j)
+	}
+}
+
+// explicitJob answers a long list of tasks a part at a time.
+type explicitJob struct {
+	n     uint32
+	conn  ConnID
+	tasks []message.TaskRef
+}
+
+func (j *explicitJob) run(c *Core) bool {
+	f := c.frameworks.mut(j.n)
+	if f.conn != j.conn || f.state != frameworkLive {
+		return false
+	}
+	k := min(len(j.tasks), c.cfg.MaxReconcile)
+	for _, ref := range j.tasks[:k] {
+		c.answerReconcile(j.n, f, ref)
+	}
+	j.tasks = j.tasks[k:]
+	return len(j.tasks) > 0
+}
+
+// implicitJob tells all tasks of a framework a part at a time. One that has ended since needs no telling.
+type implicitJob struct {
+	n     uint32
+	conn  ConnID
+	slots []uint32
+}
+
+func (j *implicitJob) run(c *Core) bool {
+	f := c.frameworks.mut(j.n)
+	if f.conn != j.conn || f.state != frameworkLive {
+		return false
+	}
+	k := min(len(j.slots), c.cfg.MaxReconcile)
+	for _, slot := range j.slots[:k] {
+		if t := c.tasks.records.get(slot); t.framework == j.n && t.has(taskLive) {
+			c.tellReconciled(f, t)
+		}
+	}
+	j.slots = j.slots[k:]
+	return len(j.slots) > 0
+}
+
+func (c *Core) tellReconciled(f *framework, t *task) {
+	s := c.slaves.get(t.slave)
+	st := t.status(s.info.ID)
+	st.UUID, st.Source, st.Reason, st.Time = offer.UUID{}, offer.SourceMaster, offer.ReasonReconciliation, c.now
+	st.State = t.state.ForFramework(f.info.Capabilities)
+	if t.state == offer.Unreachable {
+		st.UnreachableTime = s.unreachableTime()
+	}
+	c.toFramework(f, &message.Update{Status: st})
+}
+
+// answerReconcile follows the table of Mesos' explicit reconciliation. It is silent as long as the answer may still come back with a
+// slave (T8).
+func (c *Core) answerReconcile(n uint32, f *framework, ref message.TaskRef) {
+	if slot := c.tasks.find(n, ref.Task); slot != 0 {
+		c.tellReconciled(f, c.tasks.records.get(slot))
+		return
+	}
+	st := offer.Status{TaskID: ref.Task, SlaveID: ref.Slave, State: offer.Unknown, Source: offer.SourceMaster, Reason: offer.ReasonReconciliation,
+		Time: c.now}
+	_, s, known := c.slaveOf(ref.Slave)
+	switch {
+	case ref.Slave == "":
+		if c.counts.recovering > 0 {
+			return
+		}
+	case !known || s.state == slaveAbsent:
+	case s.state == slaveRecovering || s.busy && !s.connected():
+		return
+	case s.state == slaveRegistered:
+		st.State = offer.Gone
+	case s.state == slaveUnreachable:
+		st.State, st.UnreachableTime = offer.Unreachable, s.since
+	case s.state == slaveGone:
+		st.State = offer.GoneByOperator
+	}
+	st.State = st.State.ForFramework(f.info.Capabilities)
+	c.toFramework(f, &message.Update{Status: st})
+}

@@ -1,0 +1,350 @@
+package mastercore
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"time"
+
+	"github.com/meros-project/meros/offer"
+	"github.com/meros-project/meros/offer/resource"
+)
+
+// task is what the leader keeps of one task: one compact record with two pointers, in a page with its neighbours. What only the slave
+// needs (command, environment, data) is not kept.
+type task struct {
+	text  string     // packed: id, name, executor id, number of labels, labels
+	extra string     // packed: message and container id of the latest status; often empty
+	uuid  offer.UUID // of the latest status
+	time  int64      // of the latest status, in nanoseconds since 1970
+
+	framework, slave         uint32
+	role, resources          uint32 // handles
+	slaveNext, slavePrev     uint32 // the tasks of a slave, oldest first
+	ownerNext, ownerPrev     uint32 // the tasks of a framework; of its ended ones once done
+	hash                     uint32
+	state, latest            offer.State // as last told to the framework; as the slave knows it
+	source                   offer.Source
+	flags                    taskFlags
+	reason                   offer.Reason
+	exitCode                 int16
+	exitSignal, healthUnused uint8
+}
+
+type taskFlags uint8
+
+const (
+	taskLive      taskFlags = 1 << iota // in the lists of its slave and framework
+	taskDone                            // ended and acknowledged; in its framework's list of ended ones
+	taskHolds                           // the allocator counts its resources
+	taskShadow                          // a second task of the same id, on a slave that came back: not in the index, being killed
+	taskNamed                           // named by its slave in the registration that is being worked on
+	taskHealthy                         // the latest status has a health, and it is good
+	taskUnhealthy                       // the latest status has a health, and it is bad
+	taskExit                            // exitCode and exitSignal are known
+)
+
+// epoch is the beginning of 1970.
+var epoch = time.Time{}.AddDate(1969, 0, 0)
+
+// list is a doubly linked list through task records; 0 is the end.
+type list struct {
+	head, tail uint32
+	count      int
+}
+
+// taskTable holds all tasks, with an index by framework and id.
+type taskTable struct {
+	records   pages[task]
+	free      []uint32
+	next      uint32
+	index     []uint32 // open addressing by hash; 0 is empty
+	indexed   int
+	seed      uint64
+	labels    labelTable
+	roles     nameTable
+	resources resourceTable
+	scratch   []byte
+}
+
+func newTaskTable(seed uint64) taskTable {
+	return taskTable{next: 1, index: make([]uint32, 1024), seed: seed, labels: newLabelTable(),
+		roles: nameTable{interner: newInterner[struct{}]()}, resources: resourceTable{interner: newInterner[resource.Resources]()}}
+}
+
+// hashBytes is a keyed hash, so that a framework cannot choose ids that collide.
+func hashBytes[B ~string | ~[]byte](seed uint64, b B) uint64 {
+	const a, m = 0x9e3779b97f4a7c15, 0xd6e8feb86659fd93
+	h := seed ^ uint64(len(b))*a
+	for i := 0; i < len(b); i += 8 {
+		var w uint64
+		for j := i; j < i+8 && j < len(b); j++ {
+			w |= uint64(b[j]) << (8 * (j - i))
+		}
+		hi, lo := bits.Mul64(h^w^a, w^seed|m)
+		h = hi ^ lo ^ bits.RotateLeft64(h, 29)
+	}
+	hi, lo := bits.Mul64(h^m, a)
+	return hi ^ lo
+}
+
+func (t *taskTable) hash(framework uint32, id offer.TaskID) uint32 {
+	return uint32(hashBytes(t.seed^uint64(framework)*0x9e3779b97f4a7c15, id))
+}
+
+// find returns the slot of a framework's task, or 0. Ended ones are not found.
+func (t *taskTable) find(framework uint32, id offer.TaskID) uint32 {
+	mask := uint32(len(t.index) - 1)
+	h := t.hash(framework, id)
+	for at := h & mask; t.index[at] != 0; at = (at + 1) & mask {
+		r := t.records.get(t.index[at])
+		if r.hash == h && r.framework == framework && r.id() == id {
+			return t.index[at]
+		}
+	}
+	return 0
+}
+
+func (t *taskTable) enter(slot uint32) {
+	if (t.indexed+1)*4 > len(t.index)*3 {
+		old := t.index
+		t.index = make([]uint32, 2*len(old))
+		for _, s := range old {
+			if s != 0 {
+				t.place(s)
+			}
+		}
+	}
+	t.place(slot)
+	t.indexed++
+}
+
+func (t *taskTable) place(slot uint32) {
+	mask := uint32(len(t.index) - 1)
+	at := t.records.get(slot).hash & mask
+	for t.index[at] != 0 {
+		at = (at + 1) & mask
+	}
+	t.index[at] = slot
+}
+
+// leave takes a slot out of the index and closes the gap, so that no marker of a deleted entry is needed.
+func (t *taskTable) leave(slot uint32) {
+	mask := uint32(len(t.index) - 1)
+	at := t.records.get(slot).hash & mask
+	for t.index[at] != slot {
+		if t.index[at] == 0 {
+			return
+		}
+		at = (at + 1) & mask
+	}
+	t.indexed--
+	for next := (at + 1) & mask; ; next = (next + 1) & mask {
+		s := t.index[next]
+		if s == 0 {
+			break
+		}
+		home := t.records.get(s).hash & mask
+		if (next-home)&mask >= (next-at)&mask {
+			t.index[at] = s
+			at = next
+		}
+	}
+	t.index[at] = 0
+}
+
+// pack makes the record of a task. The caller links and indexes it.
+func (t *taskTable) pack(framework, slave uint32, role string, d *offer.Task, executor offer.ExecutorID) uint32 {
+	b := appendString(t.scratch[:0], string(d.ID))
+	b = appendString(b, d.Name)
+	b = appendString(b, string(executor))
+	b = binary.AppendUvarint(b, uint64(len(d.Labels)))
+	for _, l := range d.Labels {
+		b = t.labels.append(b, l, t.seed)
+	}
+	t.scratch = b
+	slot := t.next
+	if n := len(t.free); n > 0 {
+		slot, t.free = t.free[n-1], t.free[:n-1]
+	} else {
+		t.next++
+	}
+	*t.records.mut(slot) = task{text: string(b), framework: framework, slave: slave, role: t.roles.intern(role),
+		resources: t.resources.intern(d.Resources), hash: t.hash(framework, d.ID), state: offer.Staging, latest: offer.Staging}
+	return slot
+}
+
+// drop frees a record that is in no list and not indexed.
+func (t *taskTable) drop(slot uint32) {
+	r := t.records.mut(slot)
+	t.roles.release(r.role)
+	t.resources.release(r.resources)
+	for h := range labelHandles(r.text) {
+		t.labels.release(h)
+	}
+	*r = task{}
+	t.free = append(t.free, slot)
+}
+
+// labelHandles ranges over the interned labels of a packed description.
+func labelHandles(text string) func(func(uint32) bool) {
+	return func(yield func(uint32) bool) {
+		for range 3 {
+			_, text, _ = cutString(text)
+		}
+		n, rest := cutNumber(text)
+		for ; n > 0; n-- {
+			var h uint64
+			h, rest = cutNumber(rest)
+			if h == 0 {
+				_, rest, _ = cutString(rest)
+				_, rest, _ = cutString(rest)
+			} else if !yield(uint32(h)) {
+				return
+			}
+		}
+	}
+}
+
+func (r *task) id() offer.TaskID {
+	id, _, _ := cutString(r.text)
+	return offer.TaskID(id)
+}
+
+func (r *task) has(f taskFlags) bool { return r.flags&f != 0 }
+
+// describe unpacks the description.
+func (r *task) describe(labels *pages[interned[struct{}]]) (id offer.TaskID, name string, executor offer.ExecutorID, out []resource.Label) {
+	first, rest, _ := cutString(r.text)
+	name, rest, _ = cutString(rest)
+	exec, rest, _ := cutString(rest)
+	n, rest := cutNumber(rest)
+	if n > 0 {
+		out = make([]resource.Label, 0, n)
+	}
+	for ; n > 0; n-- {
+		var h uint64
+		var l resource.Label
+		if h, rest = cutNumber(rest); h != 0 {
+			l = labelAt(labels, uint32(h))
+		} else {
+			l.Key, rest, _ = cutString(rest)
+			l.Value, rest, _ = cutString(rest)
+		}
+		out = append(out, l)
+	}
+	return offer.TaskID(first), name, offer.ExecutorID(exec), out
+}
+
+func (r *task) executor() offer.ExecutorID {
+	_, rest, _ := cutString(r.text)
+	_, rest, _ = cutString(rest)
+	exec, _, _ := cutString(rest)
+	return offer.ExecutorID(exec)
+}
+
+// setStatus keeps what state queries and reconciliation need of a status.
+func (r *task) setStatus(st *offer.Status, latest offer.State) {
+	r.state, r.latest, r.source, r.reason, r.uuid = st.State, latest, st.Source, st.Reason, st.UUID
+	r.time = 0
+	if !st.Time.IsZero() {
+		r.time = st.Time.UnixNano()
+	}
+	r.flags &^= taskHealthy | taskUnhealthy | taskExit
+	if st.Healthy != nil {
+		if *st.Healthy {
+			r.flags |= taskHealthy
+		} else {
+			r.flags |= taskUnhealthy
+		}
+	}
+	if st.Exit != nil {
+		r.flags |= taskExit
+		r.exitCode, r.exitSignal = int16(st.Exit.Code), uint8(st.Exit.Signal)
+	}
+	r.extra = ""
+	container := ""
+	if st.Container != nil {
+		container = st.Container.ID
+	}
+	if st.Message != "" || container != "" {
+		const most = 4096 // of a message; the framework gets all of it, state queries the beginning
+		r.extra = string(append(appendString(nil, container), st.Message[:min(len(st.Message), most)]...))
+	}
+}
+
+// status rebuilds the latest status as the master tells it.
+func (r *task) status(slaveID offer.SlaveID) offer.Status {
+	container, message, _ := cutString(r.extra)
+	st := offer.Status{TaskID: r.id(), SlaveID: slaveID, ExecutorID: r.executor(), State: r.state, Source: r.source, Reason: r.reason,
+		Message: message, UUID: r.uuid}
+	if r.time != 0 {
+		st.Time = epoch.Add(time.Duration(r.time))
+	}
+	if container != "" {
+		st.Container = &offer.Container{ID: container}
+	}
+	if r.has(taskHealthy | taskUnhealthy) {
+		healthy := r.has(taskHealthy)
+		st.Healthy = &healthy
+	}
+	if r.has(taskExit) {
+		st.Exit = &offer.Exit{Code: int(r.exitCode), Signal: int(r.exitSignal)}
+	}
+	return st
+}
+
+func (t *taskTable) pushSlave(l *list, slot uint32) {
+	r := t.records.mut(slot)
+	r.slaveNext, r.slavePrev = 0, l.tail
+	if l.tail != 0 {
+		t.records.mut(l.tail).slaveNext = slot
+	} else {
+		l.head = slot
+	}
+	l.tail = slot
+	l.count++
+}
+
+func (t *taskTable) cutSlave(l *list, slot uint32) {
+	r := t.records.mut(slot)
+	if r.slavePrev != 0 {
+		t.records.mut(r.slavePrev).slaveNext = r.slaveNext
+	} else {
+		l.head = r.slaveNext
+	}
+	if r.slaveNext != 0 {
+		t.records.mut(r.slaveNext).slavePrev = r.slavePrev
+	} else {
+		l.tail = r.slavePrev
+	}
+	r.slaveNext, r.slavePrev = 0, 0
+	l.count--
+}
+
+func (t *taskTable) pushOwner(l *list, slot uint32) {
+	r := t.records.mut(slot)
+	r.ownerNext, r.ownerPrev = 0, l.tail
+	if l.tail != 0 {
+		t.records.mut(l.tail).ownerNext = slot
+	} else {
+		l.head = slot
+	}
+	l.tail = slot
+	l.count++
+}
+
+func (t *taskTable) cutOwner(l *list, slot uint32) {
+	r := t.records.mut(slot)
+	if r.ownerPrev != 0 {
+		t.records.mut(r.ownerPrev).ownerNext = r.ownerNext
+	} else {
+		l.head = r.ownerNext
+	}
+	if r.ownerNext != 0 {
+		t.records.mut(r.ownerNext).ownerPrev = r.ownerPrev
+	} else {
+		l.tail = r.ownerPrev
+	}
+	r.ownerNext, r.ownerPrev = 0, 0
+	l.count--
+}
