@@ -184,11 +184,11 @@ func BenchmarkQuota(b *testing.B) {
 
 // BenchmarkRevives is AllocatorBacklog: revives of one framework after the other, with a run after each.
 func BenchmarkRevives(b *testing.B) {
-	for _, held := range []bool{false, true} {
-		b.Run(fmt.Sprintf("free=%t", held), func(b *testing.B) {
+	for _, free := range []bool{false, true} {
+		b.Run(fmt.Sprintf("free=%t", free), func(b *testing.B) {
 			f := newFleet(10000, 1000, "cpus:16;mem:1024;disk:1024", "*")
 			f.run()
-			if held {
+			if free {
 				f.a.min = []minSet{{{0, 1 << 40}}} // nobody takes anything
 				for i := range 1000 {
 					f.a.findClient(offer.FrameworkID(fmt.Sprintf("framework-%d", i)), "*").min = f.a.min

@@ -234,7 +234,7 @@ func quantities(t testing.TB, text string) resource.Quantities {
 }
 
 // entries reads resources in the text form, each entry with suffixes: @revocable, @shared, @volume:id, @dynamic (the reservation), @under:role
-// (a reservation beneath that of the entry).
+// (a static reservation beneath that of the entry, which becomes dynamic).
 func entries(t testing.TB, text string) resource.Resources {
 	var out []resource.Resource
 	for part := range strings.SplitSeq(text, ";") {
@@ -252,6 +252,7 @@ func entries(t testing.TB, text string) resource.Resources {
 				case "dynamic":
 					e.Reservations[len(e.Reservations)-1].Type = resource.Dynamic
 				case "under":
+					e.Reservations[len(e.Reservations)-1].Type = resource.Dynamic
 					e.Reservations = append([]resource.Reservation{{Type: resource.Static, Role: value}}, e.Reservations...)
 				default:
 					require.Fail(t, "unknown suffix", word)
