@@ -193,7 +193,7 @@ func (e *Elector) open() (_ *node, err error) {
 	}
 	n := &node{notify: make(chan bool, 16), voted: make(chan struct{}, 1), stop: make(chan struct{})}
 	want := election.Identity{Elector: "raft", Cluster: e.cfg.Cluster, Node: e.cfg.NodeID}
-	if want.Node == "" && isNew(e.cfg.Dir) {
+	if want.Node == "" && IsNew(e.cfg.Dir) {
 		for _, p := range peers {
 			if p.Address == e.env.Advertise {
 				want.Node = p.ID

@@ -15,8 +15,8 @@ import (
 	"github.com/meros-project/meros/election"
 )
 
-// isNew tells that dir was never a data folder.
-func isNew(dir string) bool {
+// IsNew reports that dir was never a data folder: an elector that opens it reads Config.Bootstrap.
+func IsNew(dir string) bool {
 	_, err := os.Stat(filepath.Join(dir, "identity"))
 	return errors.Is(err, fs.ErrNotExist)
 }
