@@ -46,6 +46,9 @@ func (a *Hierarchical) hold(s *slave, c *client, res resource.Resources) {
 	}
 	a.account(c, newlyCounted(s.held[i].res, res), 1)
 	s.held[i].res = s.held[i].res.Add(res)
+	if s.held[i].res.Equal(s.total) { // as after an offer of all that is left: one copy will do
+		s.held[i].res = s.total
+	}
 }
 
 // unhold takes from what a client holds on a slave and returns how much of res that was.

@@ -72,7 +72,7 @@ func (r Resources) Add(o Resources) Resources {
 	if len(r) == 0 {
 		return o
 	}
-	out := make(Resources, 0, len(r)+len(o))
+	out := make(Resources, 0, max(len(r), len(o))) // one mostly has every kind that the other has
 	i, j := 0, 0
 	for i < len(r) && j < len(o) {
 		switch c := compare(&r[i], &o[j]); {
