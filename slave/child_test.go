@@ -1,0 +1,89 @@
+package slave
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/meros-project/meros/internal/message"
+	"github.com/meros-project/meros/internal/transport"
+	"github.com/meros-project/meros/isolation/process"
+	"github.com/meros-project/meros/offer"
+	"github.com/meros-project/meros/offer/resource"
+)
+
+// childMain makes a copy of the test program a slave, for tests that kill one.
+func childMain() {
+	dir := os.Getenv("MEROS_TEST_SLAVE")
+	if dir == "" {
+		return
+	}
+	s, err := New(Config{WorkDir: dir, Masters: []string{os.Getenv("MEROS_TEST_MASTER")}, Listen: "none", Hostname: "child",
+		Resources: resource.Must("cpus:4;mem:1024")})
+	if err == nil {
+		err = s.Run(context.Background())
+	}
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(1)
+}
+
+func startChild(t *testing.T, dir, master string) *exec.Cmd {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), "MEROS_TEST_SLAVE="+dir, "MEROS_TEST_MASTER="+master)
+	cmd.Stderr = os.Stderr
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	return cmd
+}
+
+// S1 and T1: the slave's process is killed as surely as can be, and its tasks do not notice.
+func TestTheSlaveIsKilledAndNothingIsLost(t *testing.T) {
+	m := newMaster(t, transport.TCP(), "127.0.0.1:0", 1)
+	dir := workDir(t)
+	child := startChild(t, dir, m.address)
+	take(t, "a registration", m.register)
+	m.send(launch(command("t-1", "i=0; while [ ! -e stop ]; do i=$((i+1)); echo $i; sleep 0.02; done; exit 9"),
+		command("t-2", "while [ ! -e stop ]; do sleep 0.02; done")))
+	pids := map[offer.TaskID]int{}
+	for range 2 {
+		st := take(t, "running", m.updates).Status
+		require.Equal(t, offer.Running, st.State)
+		pids[st.TaskID] = st.Container.PID
+	}
+	before, err := process.Identify(pids["t-1"])
+	require.NoError(t, err)
+	require.NoError(t, child.Process.Signal(syscall.SIGKILL))
+	_ = child.Wait()
+	// One ends while nobody watches, the other goes on.
+	second, err := process.Identify(pids["t-2"])
+	require.NoError(t, err)
+	sandbox := func(task string) string { return filepath.Join(dir, "slaves/s-1/frameworks/f-1/tasks", task) }
+	require.NoError(t, os.WriteFile(filepath.Join(sandbox("t-2"), "stop"), nil, 0o644))
+	eventually(t, "t-2 has ended", func() bool { return !second.Alive() })
+	size := func() int64 {
+		st, err := os.Stat(filepath.Join(sandbox("t-1"), "stdout"))
+		require.NoError(t, err)
+		return st.Size()
+	}
+	was := size()
+	eventually(t, "its output goes on", func() bool { return size() > was })
+
+	startChild(t, dir, m.address)
+	re := take(t, "a re-registration", m.register).(*message.SlaveReregister)
+	require.Len(t, re.Tasks, 2)
+	require.Equal(t, &offer.Exit{}, m.state("t-2", offer.Finished).Exit)
+	after, err := process.Identify(pids["t-1"])
+	require.NoError(t, err)
+	require.Equal(t, before, after, "the same process with the same start time")
+	require.NoError(t, os.WriteFile(filepath.Join(sandbox("t-1"), "stop"), nil, 0o644))
+	require.Equal(t, &offer.Exit{Code: 9}, m.state("t-1", offer.Failed).Exit)
+}

@@ -1,0 +1,219 @@
+package slave
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/meros-project/meros/election"
+	"github.com/meros-project/meros/isolation"
+	"github.com/meros-project/meros/isolation/process"
+	"github.com/meros-project/meros/offer"
+	"github.com/meros-project/meros/offer/resource"
+)
+
+// A Network is where sockets come from.
+type Network interface {
+	// Listen opens a listener on addr, host:port. The caller closes it.
+	Listen(ctx context.Context, addr string) (net.Listener, error)
+	// Dial opens a connection to addr. The caller closes it.
+	Dial(ctx context.Context, addr string) (net.Conn, error)
+}
+
+// Config is what a Slave is made of. Only WorkDir and one of Masters and Detector are required.
+type Config struct {
+	// WorkDir is the folder for everything that the slave keeps: its journal, the sandboxes and the volumes. It is made when it is
+	// missing. One process uses it at a time, and it belongs to one cluster for ever. Required.
+	WorkDir string
+	// RuntimeDir is the folder for supervisors and sockets; its path is short because a socket's must be. It must outlive the slave's
+	// process. Defaults to "run" in WorkDir, or, where that path is too long, to a folder in /tmp named after it.
+	RuntimeDir string
+
+	// Masters are addresses of masters, host:port: any of them tells who leads. Defaults to none; then Detector is required.
+	Masters []string
+	// Detector finds the leader some other way. The caller closes it. Defaults to asking Masters.
+	Detector election.Detector
+	// Cluster, if set, is the id of the cluster that the slave must belong to: a WorkDir of another is refused. Defaults to any.
+	Cluster offer.ClusterID
+
+	// Listener serves sandbox files and health over HTTP; the slave closes it. Defaults to one on Listen.
+	Listener net.Listener
+	// Listen is the address to listen on if there is no Listener, "none" for no listener at all. Defaults to 127.0.0.1:5051, and to
+	// "none" if Network is set.
+	Listen string
+	// Advertise is the host:port that masters and frameworks are told. Defaults to the listener's address.
+	Advertise string
+
+	// Hostname is what frameworks see. Defaults to the machine's.
+	Hostname string
+	// Resources are what the slave has to offer. Defaults to all processors, memory and disk less what the system needs (half, at most
+	// 1 GiB and 5 GiB), and the ports 31000 to 32000.
+	Resources resource.Resources
+	// Attributes are facts that frameworks place by. Defaults to none.
+	Attributes []offer.Attribute
+	// Domain is the fault domain. Defaults to unknown.
+	Domain offer.Domain
+	// Version is that of the host program, for operators. Defaults to none.
+	Version string
+
+	// Isolation is what tasks are held by; it includes the process isolator, which says what to start. It is not used with a Runner.
+	// Defaults to the process isolator.
+	Isolation isolation.Chain
+	// Runner starts tasks. The slave opens and closes it. Defaults to real processes with a supervisor each.
+	Runner isolation.Runner
+
+	// TLS secures the connection to the master, and the listener if it has certificates. Defaults to plain text, which works on
+	// loopback only.
+	TLS *tls.Config
+	// Insecure allows plain text beyond loopback. Defaults to false.
+	Insecure bool
+	// Network is where sockets come from. Defaults to TCP.
+	Network Network
+
+	// Leave makes the end of Run's context a farewell: tasks are killed and the slave unregisters. Defaults to false: tasks go on and
+	// the next run on the same WorkDir finds them.
+	Leave bool
+
+	// ExecutorRegistrationTimeout is how long a new executor has to subscribe. Defaults to 1 min.
+	ExecutorRegistrationTimeout time.Duration
+	// ExecutorReregistrationTimeout is how long executors have to come back after a restart of the slave. Defaults to 2 s.
+	ExecutorReregistrationTimeout time.Duration
+	// ExecutorShutdownGrace is what executors without a grace of their own get. Defaults to 5 s.
+	ExecutorShutdownGrace time.Duration
+	// PingTimeout is how long the master may be silent before the slave looks for another. Defaults to 75 s.
+	PingTimeout time.Duration
+	// StopTimeout is how long a slave that leaves waits for its tasks to end. Defaults to 1 min.
+	StopTimeout time.Duration
+	// MaxTasks bounds the tasks that the slave holds at once. Defaults to 100,000.
+	MaxTasks int
+	// SandboxAge is how long a sandbox is kept after its task has ended. Defaults to a week.
+	SandboxAge time.Duration
+	// CompactBytes is the size below which the journal is not rewritten. Defaults to 16 MiB.
+	CompactBytes int64
+
+	// Observer is told what happens. Defaults to nobody.
+	Observer Observer
+	// Logger defaults to none.
+	Logger *slog.Logger
+}
+
+// An Observer is told what happens, each func on the slave's own goroutine: it must not block. Any may be nil.
+type Observer struct {
+	// Registered is called when a master has welcomed the slave, the first time and after every interruption.
+	Registered func(id offer.SlaveID)
+	// Disconnected is called when the connection to the master is lost or given up; refusal, if not nil, says why.
+	Disconnected func(refusal *offer.Refusal)
+	// Started is called when a task's or an executor's first process runs.
+	Started func(container string, pid int)
+	// Ended is called when a container has ended or could not be started.
+	Ended func(ev isolation.Event)
+	// Noted is called for what an operator may want to know: event is a short fixed phrase.
+	Noted func(event string, framework offer.FrameworkID, task offer.TaskID, reason offer.Reason, text string)
+}
+
+// noListener is the value of Config.Listen for none.
+const noListener = "none"
+
+// Validate reports the first field that cannot be used.
+func (c Config) Validate() error {
+	bad := func(field, format string, args ...any) error {
+		return fmt.Errorf("slave: config: %s %s", field, fmt.Sprintf(format, args...))
+	}
+	switch {
+	case c.WorkDir == "":
+		return bad("WorkDir", "is empty (allowed: a folder)")
+	case len(c.Masters) == 0 && c.Detector == nil:
+		return bad("Masters", "is empty and there is no Detector (allowed: at least one host:port)")
+	case c.Runner != nil && c.Isolation != nil:
+		return bad("Isolation", "is set, but so is Runner, which would not use it")
+	}
+	for i, m := range c.Masters {
+		if _, _, err := net.SplitHostPort(m); err != nil {
+			return bad(fmt.Sprintf("Masters[%d]", i), "is %q (allowed: host:port)", m)
+		}
+	}
+	for _, a := range []struct{ field, value string }{{"Listen", c.Listen}, {"Advertise", c.Advertise}} {
+		if a.value == "" || a.field == "Listen" && a.value == noListener {
+			continue
+		}
+		if _, _, err := net.SplitHostPort(a.value); err != nil {
+			return bad(a.field, "is %q (allowed: host:port)", a.value)
+		}
+	}
+	if len(c.Hostname) > offer.MaxID {
+		return bad("Hostname", "has %d bytes (allowed: at most %d)", len(c.Hostname), offer.MaxID)
+	}
+	if err := c.Resources.Validate(resource.Limits{}); err != nil {
+		return bad("Resources", "%v", err)
+	}
+	if err := c.Isolation.Validate(); err != nil {
+		return fmt.Errorf("slave: config: %w", err)
+	}
+	for _, d := range []struct {
+		field string
+		value time.Duration
+	}{{"ExecutorRegistrationTimeout", c.ExecutorRegistrationTimeout}, {"ExecutorReregistrationTimeout", c.ExecutorReregistrationTimeout},
+		{"ExecutorShutdownGrace", c.ExecutorShutdownGrace}, {"PingTimeout", c.PingTimeout}, {"StopTimeout", c.StopTimeout},
+		{"SandboxAge", c.SandboxAge}} {
+		if d.value < 0 {
+			return bad(d.field, "is %v (allowed: more than zero)", d.value)
+		}
+	}
+	if c.MaxTasks < 0 {
+		return bad("MaxTasks", "is %d (allowed: more than zero)", c.MaxTasks)
+	}
+	if c.CompactBytes < 0 {
+		return bad("CompactBytes", "is %d (allowed: more than zero)", c.CompactBytes)
+	}
+	return nil
+}
+
+// withDefaults fills in what needs no look at the machine.
+func (c Config) withDefaults() Config {
+	if c.Listen == "" {
+		c.Listen = "127.0.0.1:5051"
+		if c.Network != nil {
+			c.Listen = noListener
+		}
+	}
+	if c.SandboxAge == 0 {
+		c.SandboxAge = 7 * 24 * time.Hour
+	}
+	if c.CompactBytes == 0 {
+		c.CompactBytes = 16 << 20
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// fromMachine fills in what is known only where the slave runs. WorkDir exists.
+func (c Config) fromMachine() (Config, error) {
+	var err error
+	if c.WorkDir, err = filepath.Abs(c.WorkDir); err != nil {
+		return c, err
+	}
+	if c.Hostname == "" {
+		if c.Hostname, err = os.Hostname(); err != nil {
+			return c, fmt.Errorf("slave: Hostname is not set and the machine's is not known: %w", err)
+		}
+	}
+	if c.RuntimeDir == "" {
+		c.RuntimeDir = runtimeDir(c.WorkDir)
+	} else if c.RuntimeDir, err = filepath.Abs(c.RuntimeDir); err != nil {
+		return c, err
+	}
+	if c.Resources.Empty() {
+		c.Resources, err = defaultResources(process.Machine(c.WorkDir))
+	}
+	return c, err
+}
+
+var errUsed = errors.New("slave: Run was called before (allowed: once)")

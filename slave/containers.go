@@ -1,0 +1,123 @@
+package slave
+
+import (
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/meros-project/meros/internal/slavecore"
+	"github.com/meros-project/meros/isolation"
+	"github.com/meros-project/meros/offer"
+)
+
+// spec describes what a Start effect asks for.
+func (s *Slave) spec(e *slavecore.Start) *isolation.Spec {
+	spec := &isolation.Spec{Container: e.Container, Framework: e.Framework.ID, Role: e.Role, Resources: e.Resources,
+		User: e.Framework.User, Tied: e.Framework.NoCheckpoint}
+	if t := e.Task; t != nil {
+		spec.Task, spec.Name = t.ID, t.Name
+		spec.Command, spec.Function, spec.Data, spec.Limits = t.Command, t.Function, t.Data, t.Limits
+		spec.Sandbox = s.sandbox(e.Framework.ID, "tasks", string(t.ID))
+	}
+	if x := e.Executor; x != nil {
+		spec.Executor, spec.Name, spec.Command = x.ID, x.Name, x.Command
+		spec.Sandbox = s.sandbox(e.Framework.ID, "executors", string(x.ID))
+	}
+	if spec.Command != nil && spec.Command.User != "" {
+		spec.User = spec.Command.User
+	}
+	spec.Environment = s.environment(e, spec.Sandbox)
+	s.live.started(e.Container, spec.Sandbox)
+	return spec
+}
+
+// environment is what tasks and executors are told about themselves. The names that begin with MESOS_ are those that programs written
+// for Mesos look for.
+func (s *Slave) environment(e *slavecore.Start, sandbox string) []offer.Variable {
+	env := []offer.Variable{
+		{Name: "MEROS_CONTAINER_ID", Value: e.Container},
+		{Name: "MESOS_CONTAINER_ID", Value: e.Container},
+		{Name: "MESOS_FRAMEWORK_ID", Value: string(e.Framework.ID)},
+		{Name: "MESOS_SLAVE_ID", Value: string(s.core.SlaveID())},
+		{Name: "MESOS_SANDBOX", Value: sandbox},
+		{Name: "MESOS_DIRECTORY", Value: sandbox},
+		{Name: "MESOS_ALLOCATION_ROLE", Value: e.Role},
+	}
+	if e.Task != nil {
+		env = append(env, offer.Variable{Name: "MESOS_TASK_ID", Value: string(e.Task.ID)})
+	}
+	if x := e.Executor; x != nil {
+		checkpoint := "1"
+		if e.Framework.NoCheckpoint {
+			checkpoint = "0"
+		}
+		grace := x.ShutdownGrace
+		if grace == 0 {
+			grace = s.cfg.ExecutorShutdownGrace
+		}
+		if grace == 0 {
+			grace = 5 * time.Second
+		}
+		env = append(env,
+			offer.Variable{Name: "MESOS_EXECUTOR_ID", Value: string(x.ID)},
+			offer.Variable{Name: "MESOS_CHECKPOINT", Value: checkpoint},
+			offer.Variable{Name: "MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD", Value: grace.String()},
+			offer.Variable{Name: "MEROS_EXECUTOR_SOCKET", Value: s.executors.path},
+			offer.Variable{Name: "MEROS_EXECUTOR_TOKEN", Value: e.Token})
+	}
+	return env
+}
+
+// sandbox is where the sandbox of a task or an executor is. The ids were validated by the core: each is one path element.
+func (s *Slave) sandbox(framework offer.FrameworkID, kind, id string) string {
+	return filepath.Join(s.folder.dir, "slaves", string(s.core.SlaveID()), "frameworks", string(framework), kind, id)
+}
+
+// liveContainers knows which sandboxes are in use.
+type liveContainers struct {
+	mu        sync.Mutex
+	sandboxes map[string]string // by container
+	used      map[string]int    // sandbox -> containers
+}
+
+func (l *liveContainers) init() {
+	l.sandboxes, l.used = map[string]string{}, map[string]int{}
+}
+
+func (l *liveContainers) started(container, sandbox string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, ok := l.sandboxes[container]; !ok {
+		l.sandboxes[container] = sandbox
+		l.used[sandbox]++
+	}
+}
+
+func (s *Slave) adopted(e *slavecore.Adopt) {
+	kind, id := "tasks", string(e.Task)
+	if e.Executor != "" {
+		kind, id = "executors", string(e.Executor)
+	}
+	s.live.started(e.Container, s.sandbox(e.Framework, kind, id))
+}
+
+// ended says that a sandbox is no longer in use.
+func (l *liveContainers) ended(container string) (sandbox string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	sandbox, ok := l.sandboxes[container]
+	if !ok {
+		return ""
+	}
+	delete(l.sandboxes, container)
+	if l.used[sandbox]--; l.used[sandbox] <= 0 {
+		delete(l.used, sandbox)
+	}
+	return sandbox
+}
+
+func (l *liveContainers) inUse(sandbox string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.used[sandbox] > 0
+}

@@ -1,0 +1,14 @@
+// Package slave runs on every machine that has something to offer: it registers with the leading master, runs what it is told to run,
+// and reports what becomes of it until somebody has taken note.
+//
+//	func main() {
+//		slave.Supervise(slave.Funcs{"resize": resize})
+//		s, err := slave.New(slave.Config{Masters: []string{"10.0.0.1:5050"}, WorkDir: "/var/lib/meros"})
+//		...
+//		err = s.Run(ctx)
+//	}
+//
+// What is decided is decided in internal/slavecore; this package gives it a clock, a journal, a connection to the leading master, and
+// tasks. Everything that the slave must remember is in the journal before anything follows from it. Tasks have supervisors of their
+// own that outlive the slave: one that is stopped, or killed, finds its tasks again when it is started on the same work folder.
+package slave

@@ -1,0 +1,76 @@
+package slave
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// A folder is the slave's WorkDir while this process holds it:
+//
+//	lock                                          the process that holds the folder
+//	meta/journal                                  what the slave must remember
+//	slaves/SLAVE/frameworks/F/tasks/T             sandboxes of tasks,
+//	slaves/SLAVE/frameworks/F/executors/E         of executors,
+//	slaves/SLAVE/frameworks/F/old/...             and of earlier runs under the same id
+//	volumes/roles/ROLE/VOLUME                     persistent volumes
+//	run/...                                       supervisors and sockets
+type folder struct {
+	dir  string
+	lock *os.File
+}
+
+// openFolder makes the folder and takes it for this process.
+func openFolder(dir string) (*folder, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("slave: WorkDir: %w", err)
+	}
+	// Tasks of other users must be able to reach their sandbox, but not to look around.
+	if err := os.MkdirAll(dir, 0o711); err != nil {
+		return nil, fmt.Errorf("slave: WorkDir: %w", err)
+	}
+	path := filepath.Join(dir, "lock")
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("slave: WorkDir: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		holder, _ := os.ReadFile(path)
+		_ = f.Close()
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fmt.Errorf("slave: WorkDir %s is in use by process %s (allowed: one slave a folder)", dir, strings.TrimSpace(string(holder)))
+		}
+		return nil, fmt.Errorf("slave: WorkDir: lock %s: %w", path, err)
+	}
+	fd := &folder{dir: dir, lock: f}
+	err = f.Truncate(0)
+	if err == nil {
+		_, err = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+	}
+	if err == nil {
+		err = os.MkdirAll(filepath.Join(dir, "meta"), 0o700)
+	}
+	if err != nil {
+		_ = fd.close()
+		return nil, fmt.Errorf("slave: WorkDir: %w", err)
+	}
+	return fd, nil
+}
+
+func (f *folder) journal() string { return filepath.Join(f.dir, "meta", "journal") }
+
+// close gives the folder back. The file stays: another process may wait for the same lock already.
+func (f *folder) close() error { return f.lock.Close() }
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

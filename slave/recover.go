@@ -1,0 +1,97 @@
+package slave
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/meros-project/meros/internal/runloop"
+	"github.com/meros-project/meros/internal/slavecore"
+	"github.com/meros-project/meros/isolation/process"
+	"github.com/meros-project/meros/isolation/supervisor"
+	"github.com/meros-project/meros/offer"
+)
+
+// recover reads what the last run has left and makes the core that will carry on. Nothing is sent or started yet.
+func (s *Slave) recover() (closers []func(), err error) {
+	j, records, err := openJournal(s.folder.journal())
+	if err != nil {
+		return nil, err
+	}
+	s.journal = j
+	opened := false
+	defer func() {
+		if !opened {
+			_ = j.close(false)
+		}
+	}()
+	j.answer = s.checkpointed
+	cluster, known := survey(records)
+	if s.cfg.Cluster != "" && cluster != "" && s.cfg.Cluster != cluster {
+		return nil, fmt.Errorf("slave: WorkDir %s belongs to cluster %q (allowed: %q, or a new folder)", s.folder.dir, cluster, s.cfg.Cluster)
+	}
+	cfg, err := s.coreConfig()
+	if err != nil {
+		return nil, err
+	}
+	if s.core, err = slavecore.New(time.Now(), cfg, records); err != nil {
+		return nil, err
+	}
+	s.id.Store(s.core.SlaveID())
+	s.loop = runloop.New(runloop.Config[slavecore.Event, slavecore.Effect]{Core: s.core, Tick: slavecore.Tick{}, Perform: s.perform})
+	s.live.init()
+	if s.runner = s.cfg.Runner; s.runner == nil {
+		chain := append([]isolator{&sandboxes{s}}, s.cfg.Isolation...)
+		if s.cfg.Isolation == nil {
+			chain = append(chain, process.New(process.Config{}))
+		}
+		s.runner = supervisor.New(supervisor.Config{Dir: s.cfg.RuntimeDir, Isolation: chain, Logger: s.cfg.Logger})
+	}
+	if err := s.executors.open(s); err != nil {
+		return nil, err
+	}
+	closers = append(closers, s.executors.close)
+	if err := s.runner.Open(known, s.containerEvent); err != nil {
+		return closers, fmt.Errorf("slave: %w", err)
+	}
+	opened = true
+	return closers, nil
+}
+
+// survey reads from the journal which cluster the folder belongs to, and which containers may still be there.
+func survey(records []slavecore.Record) (cluster offer.ClusterID, containers []string) {
+	for _, r := range records {
+		switch r := r.(type) {
+		case *slavecore.Registered:
+			cluster = r.Cluster
+		case *slavecore.Launched:
+			if r.Container != "" {
+				containers = append(containers, r.Container)
+			}
+		case *slavecore.ExecutorStarted:
+			containers = append(containers, r.Container)
+		}
+	}
+	return cluster, containers
+}
+
+func (s *Slave) coreConfig() (slavecore.Config, error) {
+	var random [24]byte
+	if _, err := rand.Read(random[:]); err != nil {
+		return slavecore.Config{}, fmt.Errorf("slave: %w", err)
+	}
+	c := s.cfg
+	address := c.Advertise
+	if address == "" && s.listener != nil {
+		address = s.listener.Addr().String()
+	}
+	return slavecore.Config{
+		Slave: offer.Slave{Hostname: c.Hostname, Address: address, Resources: c.Resources, Attributes: c.Attributes, Domain: c.Domain,
+			Version: c.Version},
+		BootID: process.BootID(), Seed: binary.BigEndian.Uint64(random[:]), Nonce: offer.UUID(random[8:]),
+		PingTimeout: c.PingTimeout, ExecutorRegistrationTimeout: c.ExecutorRegistrationTimeout,
+		ExecutorReregistrationTimeout: c.ExecutorReregistrationTimeout, ExecutorShutdownGrace: c.ExecutorShutdownGrace,
+		StopTimeout: c.StopTimeout, MaxTasks: c.MaxTasks,
+	}, nil
+}

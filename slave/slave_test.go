@@ -1,0 +1,293 @@
+package slave
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/meros-project/meros/internal/message"
+	"github.com/meros-project/meros/internal/transport/memtransport"
+	"github.com/meros-project/meros/isolation"
+	"github.com/meros-project/meros/isolation/isolationtest"
+	"github.com/meros-project/meros/offer"
+	"github.com/meros-project/meros/offer/resource"
+)
+
+func TestMain(m *testing.M) {
+	Supervise(Funcs{"greet": func(_ context.Context, task FuncTask) error {
+		fmt.Printf("hello %s\n", task.Data)
+		return nil
+	}})
+	childMain()
+	goleak.VerifyTestMain(m)
+}
+
+func eventually(t testing.TB, what string, cond func() bool) {
+	t.Helper()
+	require.Eventually(t, cond, 30*time.Second, 5*time.Millisecond, what)
+}
+
+// workDir is a folder that tasks of another user can pass through, with a short path.
+func workDir(t testing.TB) string {
+	dir, err := os.MkdirTemp("/tmp", "ms")
+	require.NoError(t, err)
+	require.NoError(t, os.Chmod(dir, 0o755))
+	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
+	return filepath.Join(dir, "work")
+}
+
+type runningSlave struct {
+	*Slave
+	t      testing.TB
+	cancel context.CancelFunc
+	done   chan error
+}
+
+func startSlave(t testing.TB, cfg Config) *runningSlave {
+	if cfg.Resources == nil {
+		cfg.Resources = resource.Must("cpus:4;mem:1024;disk:1024;ports:[31000-32000]")
+	}
+	cfg.Hostname = "here"
+	s, err := New(cfg)
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &runningSlave{Slave: s, t: t, cancel: cancel, done: make(chan error, 1)}
+	go func() { r.done <- s.Run(ctx) }()
+	t.Cleanup(func() { r.cancel() })
+	return r
+}
+
+func (r *runningSlave) stop() {
+	r.t.Helper()
+	r.cancel()
+	require.NoError(r.t, take(r.t, "the end of Run", r.done))
+}
+
+func TestATaskFromLaunchToItsLastAcknowledgement(t *testing.T) {
+	network := memtransport.New()
+	m := newMaster(t, network, "master:5050", 1)
+	s := startSlave(t, Config{WorkDir: workDir(t), Masters: []string{"master:5050"}, Network: network})
+	reg := take(t, "a registration", m.register).(*message.SlaveRegister)
+	require.Equal(t, "here", reg.Slave.Hostname)
+	<-s.Ready()
+	require.Equal(t, offer.SlaveID("s-1"), s.ID())
+
+	m.send(launch(command("t-1", "echo $MESOS_TASK_ID; exit 3")))
+	st := m.state("t-1", offer.Running)
+	require.NotNil(t, st.Container)
+	st = m.state("t-1", offer.Failed)
+	require.Equal(t, &offer.Exit{Code: 3}, st.Exit)
+
+	get := func(url string) (int, string) {
+		w := httptest.NewRecorder()
+		s.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, url, nil))
+		body, _ := io.ReadAll(w.Result().Body)
+		return w.Code, string(body)
+	}
+	code, body := get("/files/read?path=/frameworks/f-1/tasks/t-1/stdout&offset=0")
+	require.Equal(t, 200, code)
+	require.JSONEq(t, `{"data":"t-1\n","offset":0}`, body)
+	_, body = get("/files/read?path=/frameworks/f-1/tasks/t-1/stdout&offset=-1")
+	require.JSONEq(t, `{"data":"","offset":4}`, body)
+	_, body = get("/files/read?path=/frameworks/f-1/tasks/t-1/stdout&offset=2&length=1")
+	require.JSONEq(t, `{"data":"1","offset":2}`, body)
+	_, body = get("/files/download?path=/frameworks/f-1/tasks/t-1/stdout")
+	require.Equal(t, "t-1\n", body)
+	code, body = get("/files/browse?path=/frameworks/f-1/tasks/t-1")
+	require.Equal(t, 200, code)
+	require.Contains(t, body, `"path":"/frameworks/f-1/tasks/t-1/stderr"`)
+	for _, path := range []string{"/frameworks/f-1/tasks/t-1/../../../../../../meta/journal", "/etc/passwd", "/frameworks/f-1/tasks", "", "/frameworks/f-1/tasks/t-9/stdout"} {
+		code, _ = get("/files/read?offset=0&path=" + path)
+		require.Equal(t, 404, code, path)
+	}
+	code, _ = get("/files/read?path=/frameworks/f-1/tasks/t-1/stdout&offset=x")
+	require.Equal(t, 400, code)
+	s.stop()
+	code, _ = get("/files/read?path=/frameworks/f-1/tasks/t-1/stdout&offset=0")
+	require.Equal(t, 503, code)
+}
+
+func TestWhatATaskLinksToOrPipesIsNotServed(t *testing.T) {
+	network := memtransport.New()
+	m := newMaster(t, network, "master:5050", 1)
+	s := startSlave(t, Config{WorkDir: workDir(t), Masters: []string{"master:5050"}, Network: network})
+	<-s.Ready()
+	m.send(launch(command("t-1", "ln -s /etc/passwd out; ln -s ../../../../../../meta/journal up; mkfifo pipe; ln -s stdout in; echo x")))
+	m.state("t-1", offer.Running)
+	m.state("t-1", offer.Finished)
+	for file, want := range map[string]int{"out": 404, "up": 404, "pipe": 404, "in": 200} {
+		w := httptest.NewRecorder()
+		s.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/files/read?offset=0&path=/frameworks/f-1/tasks/t-1/"+file, nil))
+		require.Equal(t, want, w.Code, file)
+	}
+	s.stop()
+}
+
+func TestASlaveThatIsStartedAgainFindsItsTasks(t *testing.T) {
+	network := memtransport.New()
+	m := newMaster(t, network, "master:5050", 1)
+	dir := workDir(t)
+	s := startSlave(t, Config{WorkDir: dir, Masters: []string{"master:5050"}, Network: network})
+	take(t, "a registration", m.register)
+	m.send(launch(command("t-1", "while [ ! -e stop ]; do sleep 0.02; done; exit 4")))
+	pid := m.state("t-1", offer.Running).Container.PID
+	s.stop()
+
+	var found int
+	s = startSlave(t, Config{WorkDir: dir, Masters: []string{"master:5050"}, Network: network,
+		Observer: Observer{Started: func(_ string, pid int) { found = pid }}})
+	re := take(t, "a re-registration", m.register).(*message.SlaveReregister)
+	require.Equal(t, offer.SlaveID("s-1"), re.Slave.ID)
+	require.Len(t, re.Tasks, 1)
+	require.Equal(t, offer.Running, re.Tasks[0].Latest)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "slaves/s-1/frameworks/f-1/tasks/t-1/stop"), nil, 0o644))
+	st := m.state("t-1", offer.Failed)
+	require.Equal(t, &offer.Exit{Code: 4}, st.Exit)
+	require.Equal(t, pid, found, "the same process")
+	s.stop()
+}
+
+func TestASlaveThatLeavesKillsItsTasksAndSaysSo(t *testing.T) {
+	network := memtransport.New()
+	m := newMaster(t, network, "master:5050", 1)
+	s := startSlave(t, Config{WorkDir: workDir(t), Masters: []string{"master:5050"}, Network: network, Leave: true})
+	take(t, "a registration", m.register)
+	m.send(launch(command("t-1", "exec sleep 1000")))
+	m.state("t-1", offer.Running)
+	s.stop()
+	require.IsType(t, &message.SlaveUnregister{}, take(t, "a farewell", m.others))
+}
+
+func TestASlaveFollowsTheLeader(t *testing.T) {
+	network := memtransport.New()
+	first := newMaster(t, network, "one:5050", 1)
+	s := startSlave(t, Config{WorkDir: workDir(t), Masters: []string{"one:5050", "two:5050"}, Network: network, Runner: &isolationtest.Runner{}})
+	take(t, "a registration", first.register)
+	first.send(launch(command("t-1", "x")))
+	first.state("t-1", offer.Running)
+	first.kill()
+	second := newMaster(t, network, "two:5050", 2)
+	re := take(t, "a re-registration", second.register).(*message.SlaveReregister)
+	require.Len(t, re.Tasks, 1)
+	second.send(&message.Kill{Framework: "f-1", Task: "t-1"})
+	require.Equal(t, offer.Killing, take(t, "killing", second.updates).Status.State)
+	second.state("t-1", offer.Killed)
+	s.stop()
+}
+
+func TestAFolderIsUsedByOneSlaveAndOneCluster(t *testing.T) {
+	network := memtransport.New()
+	m := newMaster(t, network, "master:5050", 1)
+	cfg := Config{WorkDir: workDir(t), Masters: []string{"master:5050"}, Network: network, Runner: &isolationtest.Runner{}, Hostname: "here",
+		Resources: resource.Must("cpus:1")}
+	s := startSlave(t, cfg)
+	<-s.Ready()
+	take(t, "a registration", m.register)
+	other, err := New(cfg)
+	require.NoError(t, err)
+	require.ErrorContains(t, other.Run(t.Context()), fmt.Sprintf("is in use by process %d", os.Getpid()))
+	s.stop()
+
+	cfg.Cluster = "cluster-2"
+	other, err = New(cfg)
+	require.NoError(t, err)
+	err = other.Run(t.Context())
+	require.ErrorContains(t, err, `belongs to cluster "cluster-1"`)
+	require.ErrorContains(t, err, `allowed: "cluster-2"`)
+	require.ErrorContains(t, other.Run(t.Context()), "called before")
+}
+
+func TestAFunctionIsATask(t *testing.T) {
+	network := memtransport.New()
+	m := newMaster(t, network, "master:5050", 1)
+	dir := workDir(t)
+	s := startSlave(t, Config{WorkDir: dir, Masters: []string{"master:5050"}, Network: network})
+	take(t, "a registration", m.register)
+	m.send(launch(offer.Task{ID: "t-1", Function: "greet", Data: []byte("world")}, offer.Task{ID: "t-2", Function: "unheard-of"}))
+	seen := map[offer.TaskID]offer.Status{}
+	for range 3 {
+		up := take(t, "an update", m.updates)
+		seen[up.Status.TaskID] = up.Status
+	}
+	require.Equal(t, offer.Finished, seen["t-1"].State)
+	require.Equal(t, offer.Failed, seen["t-2"].State)
+	require.Equal(t, offer.ReasonFunctionUnknown, seen["t-2"].Reason)
+	out, err := os.ReadFile(filepath.Join(dir, "slaves/s-1/frameworks/f-1/tasks/t-1/stdout"))
+	require.NoError(t, err)
+	require.Equal(t, "hello world\n", string(out))
+	s.stop()
+}
+
+func TestADiskThatFailsEndsTheSlaveBeforeAnythingIsStarted(t *testing.T) {
+	network := memtransport.New()
+	m := newMaster(t, network, "master:5050", 1)
+	runner := &isolationtest.Runner{}
+	s := startSlave(t, Config{WorkDir: workDir(t), Masters: []string{"master:5050"}, Network: network, Runner: runner})
+	<-s.Ready()
+	take(t, "a registration", m.register)
+	eventually(t, "the registration is on disk", func() bool { size, _ := s.journal.length(); return size > 100 })
+	broken := errors.New("broken")
+	s.journal.mu.Lock()
+	s.journal.file = brokenFile{s.journal.file, broken}
+	s.journal.mu.Unlock()
+	m.send(launch(command("t-1", "x")))
+	err := take(t, "the end of Run", s.done)
+	require.ErrorIs(t, err, &offer.Refusal{Reason: offer.ReasonDiskFailed})
+	require.ErrorContains(t, err, "broken")
+	require.Empty(t, runner.Running(), "a launch that is not on disk is not started")
+}
+
+type brokenFile struct {
+	journalFile
+	err error
+}
+
+func (b brokenFile) Sync() error { return b.err }
+
+func TestALimitationIsTheReasonOfAFailedTask(t *testing.T) {
+	network := memtransport.New()
+	m := newMaster(t, network, "master:5050", 1)
+	runner := &isolationtest.Runner{}
+	s := startSlave(t, Config{WorkDir: workDir(t), Masters: []string{"master:5050"}, Network: network, Runner: runner})
+	take(t, "a registration", m.register)
+	m.send(launch(command("t-1", "x")))
+	id := m.state("t-1", offer.Running).Container.ID
+	runner.EndWith(id, isolation.Event{Exit: offer.Exit{Signal: 9}, Known: true, Reason: offer.ReasonContainerLimitationMemory, Message: "33 of 32 MiB"})
+	st := m.state("t-1", offer.Failed)
+	require.Equal(t, offer.ReasonContainerLimitationMemory, st.Reason)
+	require.Equal(t, "33 of 32 MiB", st.Message)
+	s.stop()
+}
+
+func TestAConfigThatCannotBeUsedNamesTheField(t *testing.T) {
+	good := Config{WorkDir: "w", Masters: []string{"a:1"}}
+	for want, change := range map[string]func(*Config){
+		"WorkDir is empty":     func(c *Config) { c.WorkDir = "" },
+		"Masters is empty":     func(c *Config) { c.Masters = nil },
+		`Masters[0] is "a"`:    func(c *Config) { c.Masters = []string{"a"} },
+		`Listen is "x"`:        func(c *Config) { c.Listen = "x" },
+		`Advertise is "x"`:     func(c *Config) { c.Advertise = "x" },
+		"MaxTasks is -1":       func(c *Config) { c.MaxTasks = -1 },
+		"PingTimeout is -1ns":  func(c *Config) { c.PingTimeout = -1 },
+		"Isolation is set":     func(c *Config) { c.Isolation, c.Runner = isolation.Chain{}, &isolationtest.Runner{} },
+		"isolation[0]: is nil": func(c *Config) { c.Isolation = isolation.Chain{nil} },
+		"Resources":            func(c *Config) { c.Resources = resource.Resources{{Name: "cpus", Scalar: -1}} },
+	} {
+		cfg := good
+		change(&cfg)
+		_, err := New(cfg)
+		require.ErrorContains(t, err, want)
+	}
+	_, err := New(good)
+	require.NoError(t, err)
+}
