@@ -1,0 +1,148 @@
+package sim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/meros-project/meros/internal/registry"
+	"github.com/meros-project/meros/offer"
+)
+
+// Config of a run. The zero value of each field but Seed has a default.
+type Config struct {
+	Seed       uint64
+	Masters    int           // defaults to 3
+	Slaves     int           // defaults to 4
+	Frameworks int           // defaults to 2
+	Tasks      int           // that each framework wants; defaults to 30
+	Trouble    time.Duration // how long faults go on; defaults to 4 min
+	FaultEvery time.Duration // mean time between them; defaults to 4 s
+	Patience   time.Duration // how long all may take to settle once it is calm; defaults to 40 min
+	MaxSteps   int           // defaults to 2,000,000
+	Wire       bool          // messages, entries, snapshots and journals go through internal/wire
+	Keep       int           // lines of the trace to keep for the report; defaults to 0
+}
+
+func (c Config) withDefaults() Config {
+	set := func(p *int, n int) {
+		if *p == 0 {
+			*p = n
+		}
+	}
+	wait := func(p *time.Duration, d time.Duration) {
+		if *p == 0 {
+			*p = d
+		}
+	}
+	set(&c.Masters, 3)
+	set(&c.Slaves, 4)
+	set(&c.Frameworks, 2)
+	set(&c.Tasks, 30)
+	set(&c.MaxSteps, 2_000_000)
+	wait(&c.Trouble, 4*time.Minute)
+	wait(&c.FaultEvery, 4*time.Second)
+	wait(&c.Patience, 40*time.Minute)
+	return c
+}
+
+// Counts says what a run has met, so that a campaign can tell whether its faults bite.
+type Counts struct {
+	Reigns, Deposed, Unknown, SlaveCrashes, FrameworkCrashes, Cuts, Partitions int
+	Launched, Started, Dropped                                                 int
+}
+
+// A Report is the outcome of a run.
+type Report struct {
+	Seed      uint64
+	Hash      uint64 // of the trace
+	Steps     int
+	Settled   time.Duration // from calm to convergence
+	Counts    Counts
+	Violation *Violation // nil when all went well
+	Trace     []string   // the last lines, if Config.Keep
+}
+
+// Reproduce is the command that runs the seed again with its trace.
+func (r *Report) Reproduce() string {
+	return fmt.Sprintf("go run ./internal/sim/simulate -seeds 1 -seed %d -trace 400", r.Seed)
+}
+
+// Run runs one seed: trouble, then calm, then the verdict.
+func Run(cfg Config) *Report {
+	cfg = cfg.withDefaults()
+	w := &World{cfg: cfg, random: rand.New(rand.NewPCG(cfg.Seed, 0x6d65726f73)), now: epoch}
+	w.trace.keep = cfg.Keep
+	w.log = &replicated{w: w}
+	w.history = history{w: w, tasks: map[string]*record{}}
+	for i := range cfg.Masters {
+		w.masters = append(w.masters, &master{w: w, id: fmt.Sprintf("m%d", i+1), alive: true, state: registry.New()})
+	}
+	for i := range cfg.Slaves {
+		s := &slave{w: w, number: i, id: fmt.Sprintf("s%d", i+1), runtime: runtime{containers: map[string]*container{}}}
+		w.slaves = append(w.slaves, s)
+		w.after(w.between(0, 5*time.Second), s.restart)
+	}
+	for i := range cfg.Frameworks {
+		f := &framework{w: w, id: fmt.Sprintf("f%d", i+1), program: program{want: cfg.Tasks, byID: map[offer.TaskID]*job{}}}
+		w.frameworks = append(w.frameworks, f)
+		w.after(w.between(0, 5*time.Second), f.restart)
+	}
+	w.log.elect()
+	w.faults()
+	w.until(epoch.Add(cfg.Trouble))
+	settled := w.settle()
+	if w.failed == nil {
+		w.verdict()
+	}
+	w.count()
+	return &Report{Seed: cfg.Seed, Hash: w.trace.sum, Steps: w.steps, Settled: settled, Counts: w.counts, Violation: w.failed,
+		Trace: w.trace.tail()}
+}
+
+// settle runs the calm world until all is done, or patience is at its end.
+func (w *World) settle() time.Duration {
+	if w.failed != nil {
+		return 0
+	}
+	w.heal()
+	began := w.now
+	for w.failed == nil && w.now.Sub(began) < w.cfg.Patience {
+		w.until(w.now.Add(10 * time.Second))
+		if w.converged() == "" {
+			settled := w.now.Sub(began)
+			w.until(w.now.Add(30 * time.Second)) // for what is still on its way
+			return settled
+		}
+	}
+	return w.now.Sub(began)
+}
+
+func (w *World) count() {
+	for _, r := range w.history.order {
+		if r.launched {
+			w.counts.Launched++
+		}
+		w.counts.Started += r.starts
+	}
+	for _, f := range w.frameworks {
+		for _, j := range f.program.tasks {
+			if j.state == offer.Dropped {
+				w.counts.Dropped++
+			}
+		}
+	}
+}
+
+func (t *trace) tail() []string {
+	if len(t.last) > t.keep {
+		return t.last[len(t.last)-t.keep:]
+	}
+	return t.last
+}
+
+// RunSeed runs the world that a campaign gives to a seed: its size and the use of the wire encoding follow from the seed.
+func RunSeed(seed uint64, keep int) *Report {
+	return Run(Config{Seed: seed, Masters: 1 + 2*int(seed%3), Slaves: 2 + int(seed%5), Frameworks: 1 + int(seed%3), Tasks: 10 + int(seed%20),
+		Wire: seed%2 == 0, Keep: keep})
+}
