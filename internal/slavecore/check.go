@@ -84,16 +84,11 @@ func (c *Core) verifyExecutor(e *executor) error {
 	case e.builtin && e.tasks.len() == 0:
 		return fmt.Errorf("built in, and without a task")
 	case e.phase == execSubscribed && e.conn != 0 && len(e.queue) > 0:
-		return fmt.Errorf("%d tasks wait although it is connected", len(e.queue))
+		return fmt.Errorf("its queue of %d tasks waits although it is connected", len(e.queue))
 	}
 	for t := range e.tasks.all {
 		if t.exec != e || t.state.Terminal() {
 			return fmt.Errorf("task %q is not its own, or has ended", t.info.ID)
-		}
-	}
-	for _, t := range e.queue {
-		if t.phase != phaseQueued {
-			return fmt.Errorf("task %q waits in phase %s", t.info.ID, phaseNames[t.phase])
 		}
 	}
 	return nil

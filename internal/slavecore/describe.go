@@ -2,13 +2,14 @@ package slavecore
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/meros-project/meros/offer"
 )
 
-// Describe prints the state as aligned tables, for scenarios and for operators.
+// Describe prints the state as sorted, aligned tables, for scenarios and for operators.
 func (c *Core) Describe() string {
 	var b strings.Builder
 	r := &c.registration
@@ -81,7 +82,7 @@ func describeTask(t *task) string {
 	if t.groupID != 0 {
 		parts = append(parts, fmt.Sprintf("group=%d", t.groupID))
 	}
-	if t.kill != nil {
+	if t.kill != nil && !t.state.Terminal() {
 		parts = append(parts, "kill="+t.kill.at.Format(time.TimeOnly))
 		if t.kill.reason != offer.ReasonNone {
 			parts = append(parts, t.kill.reason.String())
@@ -105,6 +106,7 @@ func table(b *strings.Builder, head []string, rows [][]string) {
 	if len(rows) == 0 {
 		return
 	}
+	slices.SortFunc(rows, slices.Compare[[]string])
 	widths := make([]int, len(head))
 	rows = append([][]string{head}, rows...)
 	for _, r := range rows {

@@ -35,7 +35,7 @@ type executor struct {
 	conn      uint64 // zero: not connected
 	where     *offer.Container
 	tasks     ordered[offer.TaskID, *task] // those that have not ended
-	queue     []*task                      // to be told
+	queue     []*task                      // to be told, as far as they are still in phaseQueued
 	told      bool                         // it was ever told of a task
 	touched   bool
 	reason    offer.Reason // why it was told to end
@@ -118,6 +118,9 @@ func (c *Core) deliver(e *executor) {
 	var group uint64
 	size := 0
 	for _, t := range e.queue {
+		if t.phase != phaseQueued { // it has ended, or the executor knows it
+			continue
+		}
 		n := sizeOfTask(&t.info)
 		if m != nil && (t.groupID != group || group == 0 && size+n > c.cfg.PartBytes) {
 			c.emit(SendExecutor{Conn: e.conn, Message: m})
@@ -129,19 +132,18 @@ func (c *Core) deliver(e *executor) {
 		size += n
 		m.Tasks = append(m.Tasks, t.info)
 		t.phase = phaseSent
-		t.starts++
 		c.armCompletion(t)
 	}
-	c.emit(SendExecutor{Conn: e.conn, Message: m})
-	e.queue, e.told = nil, true
+	e.queue = nil
+	if m != nil {
+		c.emit(SendExecutor{Conn: e.conn, Message: m})
+		e.told = true
+	}
 }
 
 // executorLostTask follows a task's end: the built-in executor ends with its last one, one that was told of none and will not be is not
 // needed, and one on a draining slave goes when it is idle.
-func (c *Core) executorLostTask(e *executor, queued bool) {
-	if queued {
-		e.queue = slices.DeleteFunc(e.queue, func(t *task) bool { return t.phase == phaseEnded })
-	}
+func (c *Core) executorLostTask(e *executor) {
 	if e.tasks.len() > 0 || e.phase == execEnded || e.phase == execStopping {
 		return
 	}

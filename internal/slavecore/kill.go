@@ -60,7 +60,7 @@ func (c *Core) killTask(t *task, grace time.Duration, reason offer.Reason, text 
 	}
 	t.kill.grace = grace
 	if t.phase != phaseLaunching && t.phase != phaseQueued {
-		c.persistFor(t.fw, &Killed{Framework: t.fw.id, Task: t.info.ID, Policy: exactPolicy(grace), Reason: reason}, then{})
+		c.persistFor(t.fw, &Killed{Framework: t.fw.id, Task: t.info.ID, Policy: exactPolicy(grace), Reason: t.kill.reason}, then{})
 	}
 	c.carryKill(t, grace)
 }
@@ -126,7 +126,7 @@ func (c *Core) completionOver(t *task) {
 	if t.state.Terminal() {
 		return
 	}
-	if t.kill != nil && t.kill.reason == offer.ReasonNone {
+	if t.kill != nil && t.kill.reason == offer.ReasonNone && c.now.Before(t.kill.at) {
 		t.kill.reason = offer.ReasonMaxCompletionTimeReached
 	}
 	c.killTask(t, 0, offer.ReasonMaxCompletionTimeReached, "it ran longer than "+t.info.MaxCompletion.String())

@@ -5,12 +5,17 @@ import (
 
 	"github.com/meros-project/meros/internal/message"
 	"github.com/meros-project/meros/offer"
+	"github.com/meros-project/meros/offer/resource"
 )
 
 // launch accepts tasks: their records travel in one checkpoint, and each is started when it is on disk (T5).
 func (c *Core) launch(m *message.Launch) {
 	if err := offer.ValidateID("framework id", string(m.Framework.ID)); err != nil {
 		c.note("launch refused", "", "", offer.ReasonInvalidField, err.Error())
+		return
+	}
+	if err := resource.ValidateRole(m.Role); err != nil { // it would keep the slave from ever registering again
+		c.note("launch refused", m.Framework.ID, "", offer.ReasonInvalidField, err.Error())
 		return
 	}
 	if reason, text := c.refusesLaunches(m.Framework.ID); reason != offer.ReasonNone {
@@ -91,6 +96,9 @@ func (c *Core) checkTask(f *framework, t *offer.Task, ex *offer.Executor, group 
 	if err := offer.ValidateID("task id", string(t.ID)); err != nil {
 		return offer.Error, offer.ReasonTaskInvalid, err.Error()
 	}
+	if err := t.Resources.Validate(resource.Limits{}); err != nil {
+		return offer.Error, offer.ReasonTaskInvalid, err.Error()
+	}
 	kinds := 0
 	for _, has := range [...]bool{t.Command != nil, t.Function != "", !group && ex != nil} {
 		if has {
@@ -106,6 +114,9 @@ func (c *Core) checkTask(f *framework, t *offer.Task, ex *offer.Executor, group 
 	}
 	if ex != nil && (custom || ex.ID != "") {
 		if err := offer.ValidateID("executor id", string(ex.ID)); err != nil {
+			return offer.Error, offer.ReasonTaskInvalid, err.Error()
+		}
+		if err := ex.Resources.Validate(resource.Limits{}); err != nil {
 			return offer.Error, offer.ReasonTaskInvalid, err.Error()
 		}
 		if e := f.executors.get(ex.ID); e != nil {

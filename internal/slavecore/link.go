@@ -161,7 +161,7 @@ func (c *Core) executorUpdate(e *executor, st offer.Status) {
 		return
 	}
 	if t.phase == phaseQueued {
-		c.unqueue(e, t)
+		t.phase = phaseSent // it knows the task already
 	}
 	t.seen.add(st.UUID)
 	st.SlaveID, st.ExecutorID, st.Source, st.UnreachableTime = c.slave.ID, e.info.ID, offer.SourceExecutor, time.Time{}
@@ -180,16 +180,5 @@ func (c *Core) executorUpdate(e *executor, st offer.Status) {
 func (c *Core) ackExecutor(e *executor, st *offer.Status) {
 	if e.conn != 0 {
 		c.emit(SendExecutor{Conn: e.conn, Message: &message.ExecutorAck{Task: st.TaskID, UUID: st.UUID}})
-	}
-}
-
-// unqueue marks a task as known to the executor that already reports on it.
-func (c *Core) unqueue(e *executor, t *task) {
-	t.phase = phaseSent
-	for i, q := range e.queue {
-		if q == t {
-			e.queue = append(e.queue[:i], e.queue[i+1:]...)
-			return
-		}
 	}
 }

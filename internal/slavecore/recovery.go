@@ -165,12 +165,6 @@ func (c *Core) replayKilled(r *Killed) {
 		grace = r.Policy.Duration()
 	}
 	k := &killing{at: c.now.Add(grace), grace: grace, reason: r.Reason}
-	if t.kill != nil {
-		k.reason = t.kill.reason
-	}
-	if r.Reason == offer.ReasonMaxCompletionTimeReached {
-		k.reason = r.Reason
-	}
 	k.timer.kind, k.timer.task = timerKill, t
 	t.kill = k
 }

@@ -101,7 +101,13 @@ func (c *Core) reregister() {
 			part.Executors = append(part.Executors, message.SlaveExecutor{Framework: f.id, Role: e.role, Executor: e.info})
 		}
 		for t := range f.tasks.all {
+			if t.bare { // the master asks again for what it misses
+				continue
+			}
 			st := t.last
+			if t.exec != nil {
+				st.ExecutorID = t.exec.info.ID
+			}
 			if h := t.stream.head(); h != nil && h.durable {
 				st = h.value
 			}

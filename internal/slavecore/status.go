@@ -36,7 +36,6 @@ func (c *Core) update(t *task, st offer.Status, from *executor) {
 // ended does what follows from a task's end.
 func (c *Core) ended(t *task) {
 	c.live--
-	wasQueued := t.phase == phaseQueued
 	t.phase = phaseEnded
 	c.stopTaskTimers(t)
 	if t.own() && !t.asked {
@@ -47,7 +46,7 @@ func (c *Core) ended(t *task) {
 	}
 	if t.exec != nil {
 		t.exec.tasks.remove(t.info.ID)
-		c.executorLostTask(t.exec, wasQueued)
+		c.executorLostTask(t.exec)
 	}
 	if t.fw.removed {
 		c.lastWord(t)
