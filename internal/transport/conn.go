@@ -63,7 +63,7 @@ func (c ConnConfig) withDefaults() ConnConfig {
 }
 
 // A Conn sends and receives messages over a net.Conn, which it owns. Receive is for one goroutine at a time; all else is safe for concurrent
-// use. It has a goroutine only while there is something to write.
+// use. It has goroutines only while there is something to write or it is about to close.
 //
 // Reading never runs ahead of Receive, so that no more than one frame waits for a receiver and a peer that sends faster is held up
 // by its own socket.
@@ -83,7 +83,9 @@ type Conn struct {
 	closed   bool
 	cause    error // of closing or closed
 	timer    *time.Timer
-	done     chan struct{}
+
+	discarded chan struct{} // closed when discard has ended; nil while it has not been needed
+	done      chan struct{}
 }
 
 // A batch is a frame that is still open for messages.
@@ -226,11 +228,18 @@ func (c *Conn) drain() {
 			c.abort(err)
 		}
 	}
-	if c.closing && !c.closed {
+	if c.discarded != nil {
+		if !c.closed {
+			c.mu.Unlock()
+			if half, ok := c.nc.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
+				<-c.discarded
+			}
+			c.mu.Lock()
+			c.abort(c.cause)
+		}
 		c.mu.Unlock()
-		linger(c.nc)
+		<-c.discarded
 		c.mu.Lock()
-		c.abort(c.cause)
 	}
 	c.writing = false
 	if c.closed {
@@ -255,16 +264,15 @@ func (c *Conn) writeOut(b []byte) error {
 	return nil
 }
 
-// linger ends the sending side and reads what still comes until the peer closes too: to close with unread input would throw away what the
-// peer has not read yet.
-func linger(nc net.Conn) {
-	if half, ok := nc.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
-		b := getBuffer()
-		defer putBuffer(b)
-		for {
-			if _, err := nc.Read(b[:cap(b)]); err != nil {
-				return
-			}
+// discard reads what still comes after we have begun to close, until the peer closes too: a peer that writes to us must not be held up, and
+// to close with unread input would throw away what the peer has not read yet.
+func (c *Conn) discard() {
+	defer close(c.discarded)
+	b := getBuffer()
+	defer putBuffer(b)
+	for {
+		if _, err := c.nc.Read(b[:cap(b)]); err != nil {
+			return
 		}
 	}
 }
@@ -273,14 +281,15 @@ func linger(nc net.Conn) {
 // has ended it in order, a *offer.Refusal when the peer sent what is not allowed (which it is told) or refused us, or what Err returns.
 func (c *Conn) Receive() ([]message.Envelope, error) {
 	for {
+		if err := c.Err(); err != nil {
+			return nil, err
+		}
 		envs, err := c.receive()
 		c.mu.Lock()
-		if err == nil && c.closing {
-			err = c.cause
-		} else if err != nil {
+		if err != nil {
 			c.fail(err)
-			err = c.cause
 		}
+		err = c.cause
 		c.mu.Unlock()
 		if err != nil {
 			return nil, err
@@ -361,9 +370,12 @@ func (c *Conn) readFrame() (kind byte, body []byte, err error) {
 	return head[4], body, nil
 }
 
-// fail ends the connection after a failed read.
+// fail ends the connection after a failed read, unless it is about to end in its own way.
 func (c *Conn) fail(err error) {
-	if f, ok := err.(fault); ok && !c.closing {
+	if c.closing {
+		return
+	}
+	if f, ok := err.(fault); ok {
 		c.refuse(f.Refusal)
 		return
 	}
@@ -407,6 +419,8 @@ func (c *Conn) closeAfterFlush(cause error, timeout time.Duration) {
 		defer c.mu.Unlock()
 		c.abort(cause)
 	})
+	c.discarded = make(chan struct{})
+	go c.discard()
 	c.write()
 }
 
@@ -441,7 +455,7 @@ func (c *Conn) release() {
 	close(c.done)
 }
 
-// Close closes the connection at once and returns when its goroutine has ended. What waits is lost. It returns nil, always.
+// Close closes the connection at once and returns when its goroutines have ended. What waits is lost. It returns nil, always.
 func (c *Conn) Close() error {
 	c.mu.Lock()
 	c.abort(net.ErrClosed)
@@ -450,7 +464,7 @@ func (c *Conn) Close() error {
 	return nil
 }
 
-// Done is closed once the connection is closed and its goroutine has ended.
+// Done is closed once the connection is closed and its goroutines have ended.
 func (c *Conn) Done() <-chan struct{} { return c.done }
 
 // Err returns why the connection is closed or about to be, nil while it is open. It is net.ErrClosed after Close and CloseAfterFlush.

@@ -189,6 +189,7 @@ func TestTheQueueEmpties(t *testing.T) {
 				require.NoError(t, x.Send(message.Envelope{Message: &message.ToExecutor{Data: make([]byte, 10_000)}}))
 			}
 			receiveN(t, y, 2)
+			synctest.Wait()
 		}
 		_ = x.Close()
 		_ = y.Close()
@@ -294,6 +295,21 @@ func TestCloseAfterFlushLosesNothing(t *testing.T) {
 		require.ErrorIs(t, x.Err(), net.ErrClosed)
 		_, err = x.Receive()
 		require.ErrorIs(t, err, net.ErrClosed)
+	}
+}
+
+// Two ends that close at the same time, each with more to say than fits on the way, do not hold each other up.
+func TestBothEndsMayCloseAtOnce(t *testing.T) {
+	for _, network := range []Network{memtransport.New(), TCP()} {
+		a, b := ends(t, network, "127.0.0.1:0")
+		x, y := NewConn(a, ConnConfig{}), NewConn(b, ConnConfig{})
+		for _, c := range []*Conn{x, y} {
+			require.NoError(t, c.Send(message.Envelope{Message: &message.ToExecutor{Data: make([]byte, 3<<20)}}))
+			require.NoError(t, c.Send(message.Envelope{Message: &message.ToExecutor{Data: make([]byte, 3<<20)}}))
+			c.CloseAfterFlush(time.Hour)
+		}
+		<-x.Done()
+		<-y.Done()
 	}
 }
 

@@ -312,9 +312,20 @@ func (c *codec) flag(v *bool) {
 func text[T ~string](c *codec, v *T) {
 	if c.enc {
 		c.appendText(string(*v))
-	} else if c.more() {
-		*v = T(c.readText())
+		return
 	}
+	if !c.more() {
+		return
+	}
+	if c.p < len(c.b) && c.b[c.p]&^codeFixedStrMask == codeFixedStrLow { // the common case: short, and in the window
+		n, from := int(c.b[c.p]&codeFixedStrMask), c.p+1-c.textAt
+		if from+n <= len(c.text) {
+			c.p += 1 + n
+			*v = T(c.text[from : from+n])
+			return
+		}
+	}
+	*v = T(c.readText())
 }
 
 func (c *codec) appendText(s string) {

@@ -2,6 +2,8 @@ package wire
 
 import (
 	"encoding/binary"
+	"slices"
+	"unsafe"
 
 	"github.com/meros-project/meros/internal/message"
 	"github.com/meros-project/meros/offer"
@@ -47,13 +49,14 @@ func DecodeBatch(dst []message.Envelope, b []byte) ([]message.Envelope, error) {
 		text(c, &e.Cluster)
 		number(c, &e.Reign)
 		if c.more() {
-			outer := c.left
 			n := c.array()
+			if !c.take(n * envelopeSize) {
+				return
+			}
+			outer := c.left
 			c.left = n
+			out = slices.Grow(out, n)
 			for i := 0; i < n && c.err == nil; i++ {
-				if !c.take(envelopeSize) {
-					break
-				}
 				e.Message = nil
 				c.message(&e.Message)
 				out = append(out, e)
@@ -70,7 +73,7 @@ func DecodeBatch(dst []message.Envelope, b []byte) ([]message.Envelope, error) {
 	return out, nil
 }
 
-const envelopeSize = 64 // with the slack of a growing slice
+const envelopeSize = int(unsafe.Sizeof(message.Envelope{}))
 
 func (c *codec) message(m *message.Message) {
 	variant(c, "message", &messages, func(m message.Message) uint8 { return uint8(m.Kind()) }, m)

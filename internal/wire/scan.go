@@ -46,9 +46,17 @@ func Scan(b []byte, l Limits) error {
 		if elements++; elements > l.Elements {
 			return tooLarge("more than %d elements", l.Elements)
 		}
-		size, items, err := head(b, p)
-		if err != nil {
-			return err
+		size, items := 0, 0
+		switch { // the common cases first
+		case p < len(b) && b[p] <= codePosFixedNumHigh:
+			size = 1
+		case p < len(b) && b[p]&^codeFixedStrMask == codeFixedStrLow && int(b[p]&codeFixedStrMask) < len(b)-p:
+			size = 1 + int(b[p]&codeFixedStrMask)
+		default:
+			var err error
+			if size, items, err = head(b, p); err != nil {
+				return err
+			}
 		}
 		p += size
 		if items > 0 {

@@ -71,7 +71,7 @@ func TestWhatIsWrittenIsReadBack(t *testing.T) {
 	for _, f := range families() {
 		for _, make := range f.kinds {
 			values := []any{make(), sample(make())}
-			for range 200 {
+			for range 60 {
 				values = append(values, random(make(), r))
 			}
 			for _, v := range values {
@@ -214,13 +214,13 @@ func TestDecodingIsBoundedInMemory(t *testing.T) {
 	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(amplification*len(bomb)+1<<20))
 	// Nothing that we write ourselves runs into this bound, however empty.
 	for _, v := range []message.Message{
-		&message.ExecutorLaunch{Tasks: make([]offer.Task, 10000)},
-		&message.SlaveReregister{Tasks: make([]message.SlaveTask, 10000), Executors: make([]message.SlaveExecutor, 10000)},
-		&message.Reconcile{Tasks: make([]message.TaskRef, 10000)},
-		&message.Accept{Operations: make([]offer.Operation, 10000), Offers: make([]offer.OfferID, 10000)},
-		&message.Offers{Offers: make([]offer.Offer, 10000)},
-		sized(&message.Request{}, 10000),
-		sized(&message.SlaveRegister{}, 1000),
+		&message.ExecutorLaunch{Tasks: make([]offer.Task, 2000)},
+		&message.SlaveReregister{Tasks: make([]message.SlaveTask, 2000), Executors: make([]message.SlaveExecutor, 2000)},
+		&message.Reconcile{Tasks: make([]message.TaskRef, 2000)},
+		&message.Accept{Operations: make([]offer.Operation, 2000), Offers: make([]offer.OfferID, 2000)},
+		&message.Offers{Offers: make([]offer.Offer, 2000)},
+		sized(&message.Request{}, 2000),
+		sized(&message.SlaveRegister{}, 300),
 		sized(&message.Subscribe{}, 100),
 	} {
 		b, err := AppendMessage(nil, v)
