@@ -1,0 +1,108 @@
+package main
+
+import (
+	"sync"
+
+	"github.com/meros-project/meros/isolation"
+	"github.com/meros-project/meros/offer/resource"
+)
+
+// executors are simulated containers: each runs as soon as it is started and ends with status 0 right after. It implements isolation.Runner.
+type executors struct {
+	ending func() // called right before a container ends; may be nil
+
+	mu        sync.Mutex
+	events    func(isolation.Event)
+	queue     []string
+	wake      chan struct{}
+	done      chan struct{}
+	worker    sync.WaitGroup
+	started   map[string]int // how often each container was started; emptied as they are forgotten
+	forgotten int
+	changed   chan struct{}
+}
+
+func newExecutors() *executors {
+	return &executors{wake: make(chan struct{}, 1), done: make(chan struct{}), started: map[string]int{}, changed: make(chan struct{})}
+}
+
+var _ isolation.Runner = (*executors)(nil)
+
+// Open implements isolation.Runner.
+func (x *executors) Open(_ []string, events func(isolation.Event)) error {
+	x.events = events
+	x.worker.Go(x.run)
+	return nil
+}
+
+func (x *executors) run() {
+	for {
+		select {
+		case <-x.wake:
+		case <-x.done:
+			return
+		}
+		x.mu.Lock()
+		batch := x.queue
+		x.queue = nil
+		x.mu.Unlock()
+		for _, c := range batch {
+			x.events(isolation.Event{Kind: isolation.Started, Container: c, PID: 1})
+		}
+		for _, c := range batch {
+			if x.ending != nil {
+				x.ending()
+			}
+			x.events(isolation.Event{Kind: isolation.Exited, Container: c, Known: true})
+		}
+	}
+}
+
+// Start implements isolation.Runner.
+func (x *executors) Start(spec *isolation.Spec, _ bool) {
+	x.mu.Lock()
+	x.started[spec.Container]++
+	x.queue = append(x.queue, spec.Container)
+	x.mu.Unlock()
+	select {
+	case x.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Adopt implements isolation.Runner: nothing is left of an earlier run.
+func (x *executors) Adopt(container string) {
+	x.events(isolation.Event{Kind: isolation.Exited, Container: container})
+}
+
+// Kill implements isolation.Runner: containers end by themselves.
+func (x *executors) Kill(string, bool) {}
+
+// Update implements isolation.Runner.
+func (x *executors) Update(string, resource.Resources) {}
+
+// Forget implements isolation.Runner. The slave calls it once the last status of the task was acknowledged.
+func (x *executors) Forget(container string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.started[container] == 1 { // those started twice stay behind
+		delete(x.started, container)
+		x.forgotten++
+	}
+	close(x.changed)
+	x.changed = make(chan struct{})
+}
+
+// Close implements isolation.Runner.
+func (x *executors) Close() error {
+	close(x.done)
+	x.worker.Wait()
+	return nil
+}
+
+// count tells how many containers were forgotten, and how many were started and not.
+func (x *executors) count() (forgotten, left int, changed <-chan struct{}) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.forgotten, len(x.started), x.changed
+}

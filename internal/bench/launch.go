@@ -1,0 +1,319 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/meros-project/meros/framework"
+	"github.com/meros-project/meros/offer"
+	"github.com/meros-project/meros/offer/resource"
+	"github.com/meros-project/meros/slave"
+)
+
+func launchBenchmark() benchmark {
+	return benchmark{
+		name:  "e2e/launch",
+		what:  "tasks a second from launch to acknowledged, and the ratio to one message a frame and one flush a message",
+		goals: []goal{{key: "tasks_per_s", limit: 15_000}, {key: "ratio", limit: 2}},
+		flags: func(fs *flag.FlagSet) func(context.Context, *report) error {
+			var o launchOptions
+			fs.IntVar(&o.tasks, "tasks", 30_000, "tasks in a run")
+			fs.IntVar(&o.slaves, "slaves", 4, "slaves")
+			fs.IntVar(&o.parallel, "parallel", 1000, "tasks that fit on a slave at once")
+			fs.IntVar(&o.rounds, "rounds", 5, "pairs of runs; the figures are medians")
+			fs.BoolVar(&o.unpaired, "unpaired", false, "leave out the runs with one message a frame, and the ratio")
+			return o.run
+		},
+	}
+}
+
+type launchOptions struct {
+	tasks, slaves, parallel, rounds int
+	unpaired                        bool
+}
+
+// run launches tasks on real slaves whose executors are simulated: three masters, the slaves and the framework's session are the real ones,
+// with Raft, journals and TCP. The time is that from the first accept to the moment at which the last slave has learned that the last
+// status of its last task is acknowledged.
+func (o *launchOptions) run(ctx context.Context, r *report) error {
+	for _, err := range []error{atLeast("rounds", o.rounds, 1), atLeast("slaves", o.slaves, 1), atLeast("tasks", o.tasks, 1),
+		atLeast("parallel", o.parallel, 1)} {
+		if err != nil {
+			return err
+		}
+	}
+	var batched, ratios []float64
+	for i := range o.rounds {
+		fast, err := o.once(ctx, network{})
+		if err != nil {
+			return err
+		}
+		batched = append(batched, fast)
+		if o.unpaired {
+			r.say("round %d: %.0f tasks/s", i+1, fast)
+			continue
+		}
+		slow, err := o.once(ctx, network{unbatched: true})
+		if err != nil {
+			return fmt.Errorf("unbatched: %w", err)
+		}
+		ratios = append(ratios, fast/slow)
+		r.say("round %d: %.0f tasks/s, unbatched %.0f, ratio %.2f", i+1, fast, slow, fast/slow)
+	}
+	r.print("tasks/s: %.0f", batched)
+	r.set("tasks_per_s", median(batched))
+	if !o.unpaired {
+		r.print("ratios: %.2f", ratios)
+		r.set("ratio", median(ratios))
+	}
+	return nil
+}
+
+// once runs all tasks in a cluster of its own and returns how many a second.
+func (o launchOptions) once(ctx context.Context, via network) (rate float64, err error) {
+	runtime.GC()
+	ctx, cancel := context.WithTimeoutCause(ctx, 3*time.Minute, errors.New("no result in three minutes"))
+	defer cancel()
+	w, err := startCluster(ctx, o.slaves, fmt.Sprintf("cpus:%d;mem:%d", o.parallel, 32*o.parallel), via)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, w.stop()) }()
+	l := &launcher{o: o, resources: resource.Must("cpus:1;mem:32"), states: make([]offer.State, o.tasks), complete: make(chan struct{})}
+	for i := range l.states {
+		l.states[i] = offer.Unknown // not launched
+	}
+	cfg := framework.Config{Name: "bench", Masters: w.masters.addresses, Network: via}
+	done, err := w.session(ctx, cfg, l)
+	if err != nil {
+		return 0, err
+	}
+	select {
+	case <-l.complete:
+	case err := <-done:
+		return 0, fmt.Errorf("the session ended: %w", err)
+	case <-ctx.Done():
+		return 0, fmt.Errorf("%s: %w", l, context.Cause(ctx))
+	}
+	if err := w.awaitForgotten(ctx, o.tasks); err != nil {
+		return 0, err
+	}
+	return float64(o.tasks) / time.Since(l.began).Seconds(), nil
+}
+
+// A launcher is a scheduler that launches tasks on whatever it is offered until all are launched. It holds the offers of the beginning back
+// until every slave has made one.
+type launcher struct {
+	o         launchOptions
+	resources resource.Resources
+	complete  chan struct{}
+	began     time.Time // when the first accept was sent; read after complete is closed
+
+	mu       sync.Mutex
+	held     []offer.Offer
+	launched int
+	finished int
+	states   []offer.State
+}
+
+func (l *launcher) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return fmt.Sprintf("%d of %d tasks launched, %d finished", l.launched, len(l.states), l.finished)
+}
+
+// Subscribed implements framework.Scheduler.
+func (l *launcher) Subscribed(context.Context, *framework.Session) error { return nil }
+
+// Offers implements framework.Scheduler.
+func (l *launcher) Offers(_ context.Context, s *framework.Session, offers []offer.Offer) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.began.IsZero() {
+		l.held = append(l.held, offers...)
+		if len(l.held) < l.o.slaves {
+			return nil
+		}
+		offers, l.held = l.held, nil
+		l.began = time.Now()
+	}
+	for _, f := range offers {
+		n := min(int(f.Resources.CPUs()/l.resources.CPUs()), len(l.states)-l.launched)
+		if n == 0 {
+			if err := s.Decline([]offer.OfferID{f.ID}, framework.Refuse(time.Hour)); err != nil {
+				return err
+			}
+			continue
+		}
+		tasks := make([]offer.Task, n)
+		for i := range tasks {
+			tasks[i] = offer.Task{ID: offer.TaskID(fmt.Sprintf("t-%07d", l.launched)), Name: "bench", Resources: l.resources,
+				Command: &offer.Command{Value: "true"}}
+			l.states[l.launched] = offer.Staging
+			l.launched++
+		}
+		if err := s.Accept([]offer.OfferID{f.ID}, []offer.Operation{offer.Launch(tasks...)}, framework.Refuse(offer.NoFilter)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Status implements framework.Scheduler. It fails if a task ends in any way but the expected one.
+func (l *launcher) Status(_ context.Context, _ *framework.Session, st offer.Status) error {
+	var n int
+	if _, err := fmt.Sscanf(string(st.TaskID), "t-%d", &n); err != nil || n < 0 || n >= len(l.states) {
+		panic(fmt.Sprintf("a status of task %q, which was never launched", st.TaskID))
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	was := l.states[n]
+	switch {
+	case st.State == was: // told again
+	case was == offer.Staging && st.State == offer.Running, was == offer.Running && st.State == offer.Finished:
+		l.states[n] = st.State
+	default:
+		panic(fmt.Sprintf("task %s: %s after %s (%s %s)", st.TaskID, st.State, was, st.Reason, st.Message))
+	}
+	if st.State == offer.Finished && was != offer.Finished {
+		if l.finished++; l.finished == len(l.states) {
+			close(l.complete)
+		}
+	}
+	return nil
+}
+
+// A cluster is three masters and some slaves with simulated executors, all in this process and real.
+type cluster struct {
+	dir       string
+	masters   *masters
+	executors []*executors
+	cancel    context.CancelFunc
+	wg        sync.WaitGroup
+
+	mu   sync.Mutex
+	errs []error
+}
+
+// startCluster returns once there is a leader and every slave is registered. Stop it.
+func startCluster(ctx context.Context, slaves int, resources string, via network) (w *cluster, err error) {
+	w = &cluster{}
+	ctx, w.cancel = context.WithCancel(ctx)
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, w.stop())
+		}
+	}()
+	if w.dir, err = os.MkdirTemp("", "meros-bench-"); err != nil {
+		return w, err
+	}
+	if w.masters, err = startMasters(ctx, w.dir, 3, func(ln net.Listener) net.Listener { return via.listener(ln) }); err != nil {
+		return w, err
+	}
+	if _, err = w.masters.awaitLeader(ctx); err != nil {
+		return w, err
+	}
+	registered := make(chan struct{}, slaves)
+	for i := range slaves {
+		x := newExecutors()
+		w.executors = append(w.executors, x)
+		s, err := slave.New(slave.Config{WorkDir: filepath.Join(w.dir, fmt.Sprintf("slave-%d", i)), Masters: w.masters.addresses,
+			Listen: "none", Hostname: fmt.Sprintf("node-%d", i), Resources: resource.Must(resources), Runner: x, Network: via,
+			Observer: slave.Observer{Registered: func(offer.SlaveID) {
+				select {
+				case registered <- struct{}{}:
+				default:
+				}
+			}}})
+		if err != nil {
+			return w, err
+		}
+		w.wg.Go(func() { w.keep(s.Run(ctx)) })
+	}
+	for range slaves {
+		select {
+		case <-registered:
+		case <-ctx.Done():
+			return w, fmt.Errorf("slaves did not register: %w", context.Cause(ctx))
+		}
+	}
+	return w, nil
+}
+
+func (w *cluster) keep(err error) {
+	if err != nil {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.errs = append(w.errs, err)
+	}
+}
+
+// session runs a framework until the cluster stops; done gets what it ends with.
+func (w *cluster) session(ctx context.Context, cfg framework.Config, scheduler framework.Scheduler) (done <-chan error, err error) {
+	s, err := framework.New(cfg, scheduler)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	stop := w.cancel
+	w.cancel = func() { cancel(); stop() }
+	ended := make(chan error, 1)
+	w.wg.Go(func() {
+		err := s.Run(ctx)
+		w.keep(err)
+		ended <- err
+	})
+	return ended, nil
+}
+
+// awaitForgotten waits until the slaves have forgotten this many tasks, and fails if they have others.
+func (w *cluster) awaitForgotten(ctx context.Context, want int) error {
+	for {
+		var have, left int
+		var changed []<-chan struct{}
+		for _, x := range w.executors {
+			f, l, c := x.count()
+			have, left = have+f, left+l
+			changed = append(changed, c)
+		}
+		switch {
+		case have+left > want:
+			return fmt.Errorf("%d tasks were started, and %d were launched", have+left, want)
+		case have == want:
+			return nil
+		}
+		for i, x := range w.executors {
+			if _, l, _ := x.count(); l == 0 {
+				continue
+			}
+			select {
+			case <-changed[i]:
+			case <-ctx.Done():
+				return fmt.Errorf("%d of %d tasks are not forgotten: %w", left, want, context.Cause(ctx))
+			}
+			break
+		}
+	}
+}
+
+// stop ends everything and removes what it has written.
+func (w *cluster) stop() error {
+	w.cancel()
+	w.wg.Wait()
+	errs := w.errs
+	if w.masters != nil {
+		errs = append(errs, w.masters.stop())
+	}
+	if w.dir != "" {
+		errs = append(errs, os.RemoveAll(w.dir))
+	}
+	return joined(errs)
+}

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"sync"
+
+	"github.com/meros-project/meros/election"
+	"github.com/meros-project/meros/election/raft"
+	"github.com/meros-project/meros/master"
+)
+
+// masters are several real masters in this process, on loopback TCP, with Raft on disk.
+type masters struct {
+	addresses []string
+	cancel    context.CancelFunc
+	wg        sync.WaitGroup
+	elected   chan uint64 // reigns
+
+	mu   sync.Mutex
+	errs []error
+}
+
+// startMasters starts n masters with data folders below dir. Listeners may be wrapped.
+func startMasters(ctx context.Context, dir string, n int, wrap func(net.Listener) net.Listener) (*masters, error) {
+	m := &masters{elected: make(chan uint64, 64)}
+	var listeners []net.Listener
+	var peers []election.Peer
+	for range n {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			for _, ln := range listeners {
+				_ = ln.Close()
+			}
+			return nil, err
+		}
+		listeners = append(listeners, ln)
+		m.addresses = append(m.addresses, ln.Addr().String())
+		peers = append(peers, election.Peer{Address: ln.Addr().String()})
+	}
+	ctx, m.cancel = context.WithCancel(ctx)
+	for i, ln := range listeners {
+		if wrap != nil {
+			ln = wrap(ln)
+		}
+		node, err := newMaster(filepath.Join(dir, fmt.Sprintf("master-%d", i)), ln, peers, master.Hooks{Elected: m.note})
+		if err != nil {
+			m.cancel()
+			for _, ln := range listeners[i:] {
+				_ = ln.Close()
+			}
+			return nil, errors.Join(err, m.stop())
+		}
+		m.wg.Go(func() {
+			if err := node.Run(ctx); err != nil {
+				m.mu.Lock()
+				m.errs = append(m.errs, err)
+				m.mu.Unlock()
+			}
+		})
+	}
+	return m, nil
+}
+
+func (m *masters) note(reign uint64) {
+	select {
+	case m.elected <- reign:
+	default: // nobody counts them any more
+	}
+}
+
+// newMaster makes a master with default settings on Raft.
+func newMaster(dir string, ln net.Listener, peers []election.Peer, hooks master.Hooks) (*master.Master, error) {
+	elector, err := raft.New(raft.Config{Dir: dir, Cluster: "bench", Bootstrap: peers})
+	if err != nil {
+		return nil, err
+	}
+	return master.New(master.Config{Election: elector, Listener: ln, ClusterName: "bench", Hooks: hooks})
+}
+
+// awaitLeader waits for the first election and returns its reign.
+func (m *masters) awaitLeader(ctx context.Context) (uint64, error) {
+	select {
+	case reign := <-m.elected:
+		return reign, nil
+	case <-ctx.Done():
+		return 0, fmt.Errorf("no leader: %w", context.Cause(ctx))
+	}
+}
+
+// stop ends the masters and returns what they failed with.
+func (m *masters) stop() error {
+	m.cancel()
+	m.wg.Wait()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return errors.Join(m.errs...)
+}
