@@ -37,6 +37,7 @@ type Core struct {
 	calls     []message.Message // wait for a subscription
 	deliver   deliveries
 	reconcile reconciliation
+	again     again
 	teardown  bool
 	ended     bool
 }
@@ -85,7 +86,7 @@ func (c *Core) Deadline() time.Time {
 	if c.ended {
 		return first
 	}
-	for _, t := range [...]time.Time{c.subscribeAt, c.silentAt, c.teardownAt, c.reconcile.at} {
+	for _, t := range [...]time.Time{c.subscribeAt, c.silentAt, c.teardownAt, c.reconcile.at, c.again.at} {
 		if !t.IsZero() && (first.IsZero() || t.Before(first)) {
 			first = t
 		}
@@ -135,6 +136,9 @@ func (c *Core) expire() {
 	}
 	if !c.ended && due(c.reconcile.at, c.now) {
 		c.reconcileAgain()
+	}
+	if !c.ended && due(c.again.at, c.now) {
+		c.tellAgain()
 	}
 }
 

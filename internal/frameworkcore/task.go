@@ -60,6 +60,9 @@ func (c *Core) pushUpdate(m *message.Update) {
 func (c *Core) updateHandled(st *offer.Status, ok bool) {
 	if !ok {
 		c.note("update not taken over", st.TaskID, st.Reason, st.State.String())
+		if st.UUID.IsZero() {
+			c.keepForLater(st)
+		}
 		return
 	}
 	if !st.UUID.IsZero() {
