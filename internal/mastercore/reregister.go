@@ -352,25 +352,18 @@ func (c *Core) usedOn(s *slave) (used []allocator.Allotment) {
 
 func (c *Core) roleOf(t *task) string { return c.tasks.roles.entries.get(t.role).key }
 
-// joinAllocator makes a registered slave known to the allocator. One that claims to use more than it has takes no part in offers until
-// it fits again.
+// joinAllocator makes a registered slave known to the allocator. One that claims to use more than it has gets no offers until it fits.
 func (c *Core) joinAllocator(s *slave, used []allocator.Allotment) {
 	var sum resource.Resources
 	for i := range used {
 		sum = sum.Add(used[i].Resources)
 	}
-	s.over = !fits(s.info.Resources, sum)
+	s.over = !s.info.Resources.Contains(sum)
 	if s.over {
 		c.note(Note{Event: "slave overcommitted", Slave: s.info.ID, Reason: offer.ReasonInsufficient, Text: sum.String()})
-		return
 	}
 	s.allocated = true
-	c.apply(allocator.SlaveAdded{Slave: s.info, Used: used, Inactive: s.inactive || s.conn == 0})
-}
-
-// fits reports whether in holds all of r. A shared volume may be held any number of times.
-func fits(in, r resource.Resources) bool {
-	return in.Contains(r)
+	c.apply(allocator.SlaveAdded{Slave: s.info, Used: used, Inactive: s.inactive})
 }
 
 func (c *Core) resendKills(s *slave, more []killed) {

@@ -29,7 +29,7 @@ type slave struct {
 	silent    bool // counted in counts.silent
 	busy      bool // a proposal about it is under way
 	allocated bool // the allocator knows it
-	over      bool // it reported more in use than it has; it takes no part in offers
+	over      bool // it reported more in use than it has
 	misses    uint8
 	conn      ConnID // zero when it is not connected
 	drain     *offer.Drain

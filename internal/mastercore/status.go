@@ -69,12 +69,6 @@ func (c *Core) releaseTask(t *task, s *slave) {
 		return
 	}
 	t.flags &^= taskHolds
-	if s.over {
-		if used := c.usedOn(s); s.connected() {
-			c.joinAllocator(s, used)
-		}
-		return
-	}
 	c.recover(s, t.framework, c.roleOf(t), c.tasks.resources.of(t.resources), 0)
 }
 

@@ -165,7 +165,7 @@ func (v *View) Slave(id offer.SlaveID) (Slave, bool) {
 }
 
 func (v *View) slave(s *slave) Slave {
-	out := Slave{Slave: s.info, Since: s.since, Active: !s.inactive && !s.over, Drain: s.drain, Drained: s.drained, Tasks: s.tasks.count}
+	out := Slave{Slave: s.info, Since: s.since, Active: !s.inactive, Drain: s.drain, Drained: s.drained, Tasks: s.tasks.count}
 	switch s.state {
 	case slaveRecovering:
 		out.State = SlaveRecovering
