@@ -160,3 +160,26 @@ func TestFiltersAreBounded(t *testing.T) {
 	require.Equal(t, 1, a.filters.live)
 	require.Equal(t, now.Add(time.Hour*24).Unix(), func() int64 { a.Run(now, nil); return a.Deadline().Unix() }())
 }
+
+// TestGPUsAreCutToWholeUnits: a limit that is not a whole number, set past the parser, does not split a GPU.
+func TestGPUsAreCutToWholeUnits(t *testing.T) {
+	a, now := New(Config{}), time.Unix(1, 0)
+	a.Apply(now, RoleSet{Role: "a", Limit: resource.Quantities{{Name: resource.GPUs, Amount: 2500}}})
+	a.Apply(now, FrameworkAdded{Framework: offer.Framework{ID: "f", Roles: []string{"a"}, Capabilities: offer.GPUResources}})
+	a.Apply(now, SlaveAdded{Slave: offer.Slave{ID: "s", Resources: resource.Must("cpus:1;mem:64;gpus:4")}})
+	out := a.Run(now, nil)
+	require.Len(t, out, 1)
+	require.Equal(t, "cpus:1;gpus:2;mem:64", out[0].Resources.String())
+	require.Equal(t, "gpus:2", a.Free("s").String())
+}
+
+// TestZeroTimeIsATime: an allocator that lives in the year 1 still asks to be run.
+func TestZeroTimeIsATime(t *testing.T) {
+	a := New(Config{})
+	require.True(t, a.Deadline().IsZero())
+	a.Apply(time.Time{}, FrameworkAdded{Framework: offer.Framework{ID: "f"}})
+	a.Apply(time.Time{}, SlaveAdded{Slave: offer.Slave{ID: "s", Resources: resource.Must("cpus:1")}})
+	require.False(t, a.Deadline().IsZero())
+	require.Len(t, a.Run(time.Time{}, nil), 1)
+	require.True(t, a.Deadline().IsZero())
+}

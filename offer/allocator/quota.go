@@ -17,10 +17,6 @@ func (a *Hierarchical) surplus(k int) int64 {
 func (a *Hierarchical) relief(r *role, out *vec) {
 	out.clear()
 	for n := r; n != a.root; n = n.parent {
-		if !n.needs {
-			out.clear()
-			return
-		}
 		for k := range n.required {
 			was := n.required[k]
 			left := max(0, n.childRequire.at(k)-out.at(k))

@@ -195,7 +195,7 @@ func (a *Hierarchical) pickAwake(guaranteed bool) bool {
 	var what resource.Resources
 	for _, h := range x.awake {
 		c := a.clients[h]
-		if guaranteed && !c.role.needs || best != nil && a.before(best, c) {
+		if best != nil && a.before(best, c) {
 			continue
 		}
 		if a.takes(c, guaranteed) {
@@ -241,7 +241,7 @@ func (a *Hierarchical) visit(r *role, guaranteed bool) bool {
 		}
 		n := a.roles[h]
 		x.work++
-		if !x.full && n.awake == 0 || guaranteed && !n.needs {
+		if !x.full && n.awake == 0 || guaranteed && r == a.root && !n.needs {
 			continue
 		}
 		if a.visit(n, guaranteed) {
