@@ -301,21 +301,28 @@ func (s *supervisorState) killAll() {
 // wait reaps until the first process has ended and nothing of the container is left. known is false if the operating system did not
 // hand out the exit status, as when the host program was started with SIGCHLD ignored.
 func (s *supervisorState) wait() (exit offer.Exit, known bool) {
+	options := 0
 	for {
 		var ws syscall.WaitStatus
-		pid, err := syscall.Wait4(-1, &ws, 0, nil)
-		if errors.Is(err, syscall.EINTR) {
+		pid, err := syscall.Wait4(-1, &ws, options, nil)
+		switch {
+		case errors.Is(err, syscall.EINTR):
 			continue
+		case err == nil && pid == s.first.PID:
+			known = true
+			exit = exitOf(ws)
 		}
 		if err != nil { // no child is left
 			break
 		}
-		if pid == s.first.PID {
-			known = true
-			exit = exitOf(ws)
+		if !known {
+			continue
 		}
-		if known {
+		// Looking through all processes is dear: first reap whatever has ended already.
+		options = syscall.WNOHANG
+		if pid == 0 {
 			process.KillTree(os.Getpid(), s.first.PID)
+			options = 0
 		}
 	}
 	// Where the operating system does not make orphans the supervisor's children, the session is all there is to go by.

@@ -1,0 +1,77 @@
+package isolation_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/meros-project/meros/isolation"
+	"github.com/meros-project/meros/isolation/isolationtest"
+	"github.com/meros-project/meros/offer"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestAChainOfFakesKeepsTheContract(t *testing.T) {
+	isolationtest.TestIsolator(t, func(*testing.T) isolation.Isolator {
+		return isolation.Chain{&isolationtest.Isolator{ID: "a"}, &isolationtest.Isolator{ID: "b"}}
+	}, func(*testing.T) int { return 4711 })
+}
+
+func TestAChainGoesForwardAndUnwinds(t *testing.T) {
+	ctx := context.Background()
+	log := &isolationtest.Log{}
+	broken := errors.New("broken")
+	fake := func(id string) *isolationtest.Isolator {
+		return &isolationtest.Isolator{ID: id, Log: log, Fail: map[string]error{}}
+	}
+	a, b, c := fake("a"), fake("b"), fake("c")
+	chain := isolation.Chain{a, b, c}
+	require.NoError(t, chain.Validate())
+	spec := isolationtest.Spec(t, "x", "true")
+	var plan isolation.Plan
+	require.NoError(t, chain.Prepare(ctx, spec, &plan))
+	require.Equal(t, "x", plan.Getenv("FAKE_c"))
+	require.NoError(t, chain.Attach(ctx, "x", 1))
+	require.NoError(t, chain.Update(ctx, "x", nil, nil))
+	require.NoError(t, chain.Cleanup(ctx, "x"))
+	require.Equal(t, []string{"a prepare x", "b prepare x", "c prepare x", "a attach x", "b attach x", "c attach x", "a update x", "b update x",
+		"c update x", "c cleanup x", "b cleanup x", "a cleanup x"}, log.Take())
+
+	b.Fail["prepare"] = broken
+	a.Fail["cleanup"] = errors.New("stuck")
+	err := chain.Prepare(ctx, spec, &plan)
+	require.ErrorIs(t, err, broken)
+	require.ErrorContains(t, err, "isolator b: broken")
+	require.ErrorContains(t, err, "isolator a: clean up: stuck")
+	require.Equal(t, []string{"a prepare x", "b prepare x", "b cleanup x", "a cleanup x"}, log.Take(), "c was never asked")
+
+	a.Fail["recover"] = broken
+	require.ErrorIs(t, chain.Recover(ctx, nil), broken)
+	c.Fail["usage"] = broken
+	_, err = chain.Usage(ctx, "x")
+	require.ErrorContains(t, err, "isolator c: usage: broken")
+}
+
+func TestAChainTellsTheFirstLimitation(t *testing.T) {
+	a, b := &isolationtest.Isolator{ID: "a"}, &isolationtest.Isolator{ID: "b", Fail: map[string]error{"watch": errors.New("cannot watch")}}
+	c := &isolationtest.Isolator{ID: "c"}
+	chain := isolation.Chain{a, b, c}
+	require.True(t, chain.Watches())
+	c.Limit("x", isolation.Limitation{Reason: offer.ReasonContainerLimitationDisk, Message: "full"})
+	l, err := chain.Watch(context.Background(), "x")
+	require.NoError(t, err)
+	require.Equal(t, "full", l.Message)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_, err = chain.Watch(ctx, "y")
+	require.ErrorIs(t, err, context.Canceled)
+}
+
+func TestAChainWithTwoOfAKindIsRefused(t *testing.T) {
+	require.ErrorContains(t, isolation.Chain{&isolationtest.Isolator{}, &isolationtest.Isolator{}}.Validate(), `isolation[1]: a second isolator named "fake"`)
+	require.ErrorContains(t, isolation.Chain{nil}.Validate(), "isolation[0]: is nil")
+}
