@@ -69,6 +69,9 @@ func (s *slave) crash() {
 	}
 	w := s.w
 	kept := w.random.IntN(len(s.cache) + 1)
+	for _, r := range s.cache[:kept] {
+		w.history.flushed(s, r)
+	}
 	s.disk = append(s.disk, s.cache[:kept]...)
 	w.note(s.id, "crashes, %d of %d unflushed records survive", kept, len(s.cache))
 	s.cache, s.core, s.alive, s.queue, s.busy = nil, nil, false, nil, false
