@@ -35,6 +35,7 @@ type link struct {
 	conn     *transport.Conn // the present one
 	number   uint64          // of the present one
 	identity message.Envelope
+	leader   election.Peer // at the other end of conn once it has answered as the leader
 }
 
 func newLink(cfg Config, log *slog.Logger) *link {
@@ -66,12 +67,17 @@ func (l *link) run(ctx context.Context, lp *loop) {
 			return
 		}
 		l.log.Debug("no connection to the leading master", "leader", leader.Address, "err", err, "again_in", backoff)
-		wait := backoff/2 + rand.N(backoff/2+1)
+		l.pause(ctx, leader, backoff/2+rand.N(backoff/2+1))
 		backoff = min(2*backoff, maxBackoff)
-		select {
-		case <-ctx.Done():
-		case <-time.After(wait):
-		}
+	}
+}
+
+// pause waits before the next attempt, but not after another leader is known.
+func (l *link) pause(ctx context.Context, failed election.Peer, wait time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	if _, err := l.detector.Detect(ctx, failed); err != nil {
+		<-ctx.Done()
 	}
 }
 
@@ -115,8 +121,10 @@ func (l *link) session(ctx context.Context, lp *loop, leader election.Peer) (ali
 		}
 		events := make([]frameworkcore.Event, len(envs))
 		for i, e := range envs {
-			if _, is := e.Message.(*message.Leader); !is {
+			if _, is := e.Message.(*message.Leader); !is && !alive {
 				alive = true
+				l.leads(leader)
+				defer l.leads(election.Peer{})
 			}
 			events[i] = frameworkcore.FromMaster{Conn: number, Envelope: e}
 		}
@@ -124,6 +132,13 @@ func (l *link) session(ctx context.Context, lp *loop, leader election.Peer) (ali
 			return alive, err
 		}
 	}
+}
+
+// leads notes who is at the other end; the zero Peer means nobody.
+func (l *link) leads(p election.Peer) {
+	l.mu.Lock()
+	l.leader = p
+	l.mu.Unlock()
 }
 
 // send queues a message for flush, on the connection if it is still the present one. Loop only.

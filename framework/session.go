@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/meros-project/meros/election"
 	"github.com/meros-project/meros/internal/frameworkcore"
 	"github.com/meros-project/meros/internal/message"
 	"github.com/meros-project/meros/internal/runloop"
@@ -151,6 +152,13 @@ func (s *Session) Ready() <-chan struct{} { return s.ready }
 
 // ID is the framework's id: Config.ID, or the one the cluster gave; empty before the first subscription of a new framework.
 func (s *Session) ID() offer.FrameworkID { return s.id.Load().(offer.FrameworkID) }
+
+// Master is the leading master that the session is connected to; false while it looks for one.
+func (s *Session) Master() (election.Peer, bool) {
+	s.link.mu.Lock()
+	defer s.link.mu.Unlock()
+	return s.link.leader, s.link.leader.Address != ""
+}
 
 // call queues a user's call. It waits while MaxPending calls do.
 func (s *Session) call(m message.Message) error {
