@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Describe prints the state as aligned tables, for scenarios and for operators.
+// Describe prints the state as sorted, aligned tables, for scenarios and for operators.
 func (c *Core) Describe() string {
 	var b strings.Builder
 	link := "disconnected"

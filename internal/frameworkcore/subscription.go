@@ -54,6 +54,10 @@ func (c *Core) fromMaster(ev FromMaster) {
 	if ev.Conn != c.conn || !c.linked || env.Message == nil {
 		return
 	}
+	if _, ok := env.Message.(*message.Leader); ok { // of a master that does not lead, and speaks for no reign
+		c.reconnect(offer.ReasonNotLeader, "framework: the master does not lead")
+		return
+	}
 	if c.cluster != "" && env.Cluster != c.cluster {
 		c.end(offer.Refuse(offer.ReasonWrongCluster, fmt.Sprintf("framework: answered by cluster %.60q, but belongs to %q", env.Cluster, c.cluster)))
 		return
@@ -74,9 +78,6 @@ func (c *Core) fromMaster(ev FromMaster) {
 		return
 	case *message.Error:
 		c.failed(m)
-		return
-	case *message.Leader:
-		c.reconnect(offer.ReasonNotLeader, "framework: the master does not lead")
 		return
 	case *message.Heartbeat:
 		return

@@ -15,6 +15,10 @@ func (c *Core) fromMaster(ev FromMaster) {
 	if ev.Conn != r.conn || !r.linked || env.Message == nil {
 		return
 	}
+	if _, ok := env.Message.(*message.Leader); ok { // of a master that does not lead, and speaks for no reign
+		c.reconnect(offer.ReasonNotLeader, "slave: the master does not lead")
+		return
+	}
 	if c.cluster != "" && env.Cluster != c.cluster {
 		text := fmt.Sprintf("slave: message from cluster %.60q, but this slave belongs to %q", env.Cluster, c.cluster)
 		c.note("other cluster", "", "", offer.ReasonWrongCluster, text)
@@ -68,9 +72,6 @@ func (c *Core) obey(env *message.Envelope) {
 		return
 	case *message.Ping:
 		c.pinged(m)
-		return
-	case *message.Leader:
-		c.reconnect(offer.ReasonNotLeader, "slave: the master does not lead")
 		return
 	}
 	if !c.registration.registered {
