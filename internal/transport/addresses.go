@@ -144,11 +144,13 @@ func (a *AddressDetector) forget() {
 	a.leader = election.Peer{}
 }
 
-// somebodyWaits reports whether a Detect waits for a leader, or for a fresh answer.
-func (a *AddressDetector) somebodyWaits() (waits, known bool) {
+// somebodyWaits reports whether a Detect waits and the master that is watched has known no leader for too long, or has known one for long
+// enough to be asked again.
+func (a *AddressDetector) somebodyWaits() (lost, stale bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.waiting > 0, a.leader != election.Peer{}
+	known, age := a.leader != election.Peer{}, time.Since(a.told)
+	return a.waiting > 0 && !known && age >= lostFor, a.waiting > 0 && known && age > freshFor
 }
 
 // run watches one master after the other, from a random one on.
@@ -221,8 +223,7 @@ func (a *AddressDetector) watch(addr string) (answered bool, err error) {
 			answered = answered || known
 			timer.Reset(lostFor)
 		case <-a.poke:
-			waits, known := a.somebodyWaits()
-			if waits && known && !asking {
+			if _, stale := a.somebodyWaits(); stale && !asking {
 				if err := conn.Send(watchMessage); err != nil {
 					return answered, err
 				}
@@ -230,11 +231,11 @@ func (a *AddressDetector) watch(addr string) (answered bool, err error) {
 				timer.Reset(askTimeout)
 			}
 		case <-timer.C:
-			waits, known := a.somebodyWaits()
+			lost, _ := a.somebodyWaits()
 			switch {
 			case asking:
 				return answered, fmt.Errorf("no answer in %s", askTimeout)
-			case waits && !known:
+			case lost:
 				return false, errors.New("it knows no leader")
 			}
 			timer.Reset(lostFor)

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -94,6 +95,38 @@ func BenchmarkPingPong(b *testing.B) {
 		_ = x.Send(ack(1))
 		if _, err := x.Receive(); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkIdle reports what a connection costs that has been used once and is now quiet, one end of it.
+func BenchmarkIdle(b *testing.B) {
+	n := memtransport.New()
+	ln, err := n.Listen(context.Background(), "b:1")
+	require.NoError(b, err)
+	defer ln.Close()
+	const count = 1000
+	for b.Loop() {
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		var conns []*Conn
+		for range count {
+			x, err := n.Dial(context.Background(), "b:1")
+			require.NoError(b, err)
+			y, err := ln.Accept()
+			require.NoError(b, err)
+			pair := []*Conn{NewConn(x, ConnConfig{}), NewConn(y, ConnConfig{})}
+			require.NoError(b, pair[0].Send(ack(1)))
+			_, err = pair[1].Receive()
+			require.NoError(b, err)
+			conns = append(conns, pair...)
+		}
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/float64(len(conns)), "B/conn")
+		for _, c := range conns {
+			_ = c.Close()
 		}
 	}
 }

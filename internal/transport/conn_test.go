@@ -365,3 +365,34 @@ func TestConnectionsMayBeUsedByMany(t *testing.T) {
 	_ = y.Close()
 	_ = y.Close()
 }
+
+// The bytes of preface and frames never change.
+func TestBytesOnTheWire(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := memtransport.New()
+		ln, err := network.Listen(context.Background(), "b:1")
+		require.NoError(t, err)
+		defer ln.Close()
+		nc, err := Dialer{Network: network}.Dial(context.Background(), "b:1", Node)
+		require.NoError(t, err)
+		raw, err := ln.Accept()
+		require.NoError(t, err)
+		c := NewConn(nc, ConnConfig{})
+		require.NoError(t, c.Send(message.Envelope{Cluster: "c1", Reign: 300, Message: &message.Ping{Connected: true}},
+			message.Envelope{Cluster: "c1", Reign: 300, Message: &message.Heartbeat{}}))
+		c.Refuse(offer.Refuse(offer.ReasonOldReign, "late"))
+		got := make([]byte, 100)
+		n := 0
+		for err == nil {
+			var k int
+			k, err = raw.Read(got[n:])
+			n += k
+		}
+		require.ErrorIs(t, err, io.EOF)
+		_ = raw.Close()
+		<-c.Done()
+		require.Equal(t, "MEROSnd1"+
+			"\x00\x00\x00\x15\x01"+"\x93\xa2c1\xcd\x01\x2c\xdd\x00\x00\x00\x02"+"\x92\x42\x91\xc3"+"\x92\xcc\x86\x90"+
+			"\x00\x00\x00\x0a\x02"+"\x92\xcd\x03\xe9\xa4late", string(got[:n]))
+	})
+}

@@ -241,6 +241,36 @@ func TestNewcomersCostNobodyElse(t *testing.T) {
 	})
 }
 
+func TestNewcomersUnderTLSCostNobodyElse(t *testing.T) {
+	ca := newAuthority(t)
+	server, client := ca.config(t, "m1"), ca.config(t, "s1")
+	client.ServerName = "localhost"
+	synctest.Test(t, func(t *testing.T) {
+		server.Time = func() time.Time { return ca.cert.NotBefore.Add(time.Minute) } // the bubble lives in another year
+		client.Time = server.Time
+		network := memtransport.New()
+		ln, err := network.Listen(context.Background(), "m1:5050")
+		require.NoError(t, err)
+		m, stop := serveMux(t, ln, MuxConfig{TLS: server, MaxPending: 3})
+		defer stop()
+		go greetings(m.Listener(Node), Node)
+		began := time.Now()
+		for _, first := range []string{"", "\x16\x03\x01\x02\x00\x01", "GET / HTTP/1.1\r\n\r\n", "MEROSnd1", "\x16\x03", "\x16", ""} {
+			c, err := network.Dial(context.Background(), "m1:5050")
+			require.NoError(t, err)
+			_, err = c.Write([]byte(first))
+			require.NoError(t, err)
+			defer c.Close()
+		}
+		c, err := Dialer{Network: network, TLS: client}.Dial(context.Background(), "m1:5050", Node)
+		require.NoError(t, err)
+		answer, err := ask(c, "hello\n")
+		require.NoError(t, err)
+		require.Equal(t, "node: hello\n", answer)
+		require.Less(t, time.Since(began), 3*time.Second)
+	})
+}
+
 func TestAProtocolThatNobodyServesIsTurnedAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := memtransport.New()

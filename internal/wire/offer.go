@@ -299,7 +299,7 @@ func (c *codec) roleMinimum(v *roleMinimum) {
 
 func (c *codec) minAllocatable(v *map[string][]resource.Quantities) {
 	var entries []roleMinimum
-	if c.enc {
+	if c.enc && len(*v) > 0 {
 		for _, role := range slices.Sorted(maps.Keys(*v)) {
 			entries = append(entries, roleMinimum{role, (*v)[role]})
 		}
