@@ -20,6 +20,7 @@ import (
 
 // childMain makes a copy of the test program a slave, for tests that kill one.
 func childMain() {
+	executorMain()
 	dir := os.Getenv("MEROS_TEST_SLAVE")
 	if dir == "" {
 		return
