@@ -28,7 +28,9 @@ func slowEnough(c *Config) {
 // childMain is a master in a process of its own: it prints the reigns it wins and the entries that were confirmed, until it is killed.
 func childMain() {
 	cfg := Config{Dir: os.Getenv("RAFT_TEST_NODE"), SnapshotInterval: 50 * time.Millisecond}
-	slowEnough(&cfg)
+	if os.Getenv("RAFT_TEST_SLOW") == "true" {
+		slowEnough(&cfg)
+	}
 	for _, a := range strings.Split(os.Getenv("RAFT_TEST_PEERS"), ",") {
 		cfg.Bootstrap = append(cfg.Bootstrap, election.Peer{Address: a})
 	}
@@ -70,87 +72,105 @@ type report struct {
 	words []string
 }
 
+// A fleet is some masters, each in a process of its own.
+type fleet struct {
+	t         testing.TB
+	addresses []string
+	slow      bool
+	reports   chan report
+	children  []*child
+	confirmed []string
+	reign     uint64
+}
+
+func startFleet(t testing.TB, addresses []string, slow bool) *fleet {
+	f := &fleet{t: t, addresses: addresses, slow: slow, reports: make(chan report, 1<<16)}
+	for _, a := range addresses {
+		f.children = append(f.children, f.start(a, t.TempDir()))
+	}
+	return f
+}
+
+func (f *fleet) start(addr, dir string) *child {
+	c := &child{cmd: exec.Command(os.Args[0]), addr: addr, dir: dir}
+	c.cmd.Env = append(os.Environ(), "RAFT_TEST_NODE="+dir, "RAFT_TEST_ADDRESS="+addr, "RAFT_TEST_PEERS="+strings.Join(f.addresses, ","),
+		fmt.Sprint("RAFT_TEST_SLOW=", f.slow))
+	c.cmd.Stderr = os.Stderr
+	out, err := c.cmd.StdoutPipe()
+	require.NoError(f.t, err)
+	require.NoError(f.t, c.cmd.Start())
+	go func() {
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			f.reports <- report{c, strings.Fields(lines.Text())}
+		}
+	}()
+	f.t.Cleanup(func() { _ = c.cmd.Process.Kill() })
+	return c
+}
+
+func (f *fleet) kill(c *child) {
+	require.NoError(f.t, c.cmd.Process.Kill())
+	_ = c.cmd.Wait()
+}
+
+func (f *fleet) restart(c *child) {
+	again := f.start(c.addr, c.dir)
+	for i := range f.children {
+		if f.children[i] == c {
+			f.children[i] = again
+		}
+	}
+}
+
+// lead waits for a new leader and n confirmed entries of its.
+func (f *fleet) lead(n int) *child {
+	var leader *child
+	deadline := time.After(60 * time.Second)
+	for n > 0 {
+		select {
+		case r := <-f.reports:
+			if r.words[0] == "ok" {
+				f.confirmed = append(f.confirmed, r.words[1])
+				if leader != nil {
+					n--
+				}
+				continue
+			}
+			won, err := strconv.ParseUint(r.words[1], 10, 64)
+			require.NoError(f.t, err)
+			require.Greater(f.t, won, f.reign)
+			f.reign, leader = won, r.from
+		case <-deadline:
+			require.Fail(f.t, "no leader within a minute")
+		}
+	}
+	return leader
+}
+
 // Three masters on real TCP and real disks: the leader dies by SIGKILL, then all of them; nothing that was confirmed is lost (L4).
 func TestNothingConfirmedIsLostToSIGKILL(t *testing.T) {
-	var addresses []string
-	for range 3 {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		addresses = append(addresses, ln.Addr().String())
-		require.NoError(t, ln.Close())
-	}
-	reports := make(chan report, 1<<16)
-	start := func(addr, dir string) *child {
-		c := &child{cmd: exec.Command(os.Args[0]), addr: addr, dir: dir}
-		c.cmd.Env = append(os.Environ(), "RAFT_TEST_NODE="+dir, "RAFT_TEST_ADDRESS="+addr, "RAFT_TEST_PEERS="+strings.Join(addresses, ","))
-		c.cmd.Stderr = os.Stderr
-		out, err := c.cmd.StdoutPipe()
-		require.NoError(t, err)
-		require.NoError(t, c.cmd.Start())
-		go func() {
-			for lines := bufio.NewScanner(out); lines.Scan(); {
-				reports <- report{c, strings.Fields(lines.Text())}
-			}
-		}()
-		t.Cleanup(func() { _ = c.cmd.Process.Kill() })
-		return c
-	}
-	kill := func(c *child) {
-		require.NoError(t, c.cmd.Process.Kill())
-		_ = c.cmd.Wait()
-	}
-	children := make([]*child, 3)
-	for i, a := range addresses {
-		children[i] = start(a, t.TempDir())
-	}
-	var confirmed []string
-	reign := uint64(0)
-	// lead waits for a new leader and n confirmed entries of its.
-	lead := func(n int) *child {
-		var leader *child
-		deadline := time.After(60 * time.Second)
-		for n > 0 {
-			select {
-			case r := <-reports:
-				if r.words[0] == "ok" {
-					confirmed = append(confirmed, r.words[1])
-					if leader != nil {
-						n--
-					}
-					continue
-				}
-				won, err := strconv.ParseUint(r.words[1], 10, 64)
-				require.NoError(t, err)
-				require.Greater(t, won, reign)
-				reign, leader = won, r.from
-			case <-deadline:
-				require.Fail(t, "no leader within a minute")
-			}
-		}
-		return leader
-	}
-	first := lead(100)
-	kill(first)
-	lead(50)
-	for i, c := range children {
-		if c == first {
-			children[i] = start(c.addr, c.dir)
-		} else {
-			kill(c)
-		}
+	f := startFleet(t, freeAddresses(t, 3), true)
+	first := f.lead(100)
+	f.kill(first)
+	f.lead(50)
+	for _, c := range f.children {
 		if c != first {
-			children[i] = start(c.addr, c.dir)
+			f.kill(c)
 		}
 	}
-	lead(50)
-	for _, c := range children {
-		kill(c)
+	for _, c := range f.children {
+		f.restart(c)
 	}
-	for len(reports) > 0 {
-		if r := <-reports; r.words[0] == "ok" {
-			confirmed = append(confirmed, r.words[1])
+	f.lead(50)
+	for _, c := range f.children {
+		f.kill(c)
+	}
+	for len(f.reports) > 0 {
+		if r := <-f.reports; r.words[0] == "ok" {
+			f.confirmed = append(f.confirmed, r.words[1])
 		}
 	}
+	confirmed, children := f.confirmed, f.children
 
 	w := &world{t: t}
 	for _, c := range children {

@@ -41,6 +41,10 @@ func TestAWrongFieldIsNamed(t *testing.T) {
 func TestBootstrapMustListThisMaster(t *testing.T) {
 	err := runOnce(t, t.TempDir(), "m0:1", func(c *Config) { c.Bootstrap = []election.Peer{{Address: "m1:1"}} })
 	require.ErrorContains(t, err, "does not list this master")
+	dir := t.TempDir()
+	err = runOnce(t, dir, "m0:1", func(c *Config) { c.NodeID, c.Bootstrap = "m-x", []election.Peer{{Address: "m0:1"}} })
+	require.ErrorContains(t, err, `does not list this master, "m-x" at m0:1`)
+	require.NoError(t, runOnce(t, dir, "m0:1", func(c *Config) { c.Bootstrap = []election.Peer{{Address: "m0:1"}} }))
 	require.ErrorContains(t, runOnce(t, t.TempDir(), "nonsense"), "Env.Advertise")
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -193,12 +194,13 @@ func (e *Elector) open() (_ *node, err error) {
 	}
 	n := &node{notify: make(chan bool, 16), voted: make(chan struct{}, 1), stop: make(chan struct{})}
 	want := election.Identity{Elector: "raft", Cluster: e.cfg.Cluster, Node: e.cfg.NodeID}
-	if want.Node == "" && IsNew(e.cfg.Dir) {
-		for _, p := range peers {
-			if p.Address == e.env.Advertise {
-				want.Node = p.ID
-			}
+	if IsNew(e.cfg.Dir) && len(peers) > 0 {
+		// Nothing is written before the list is known to be right: the folder would keep a node id that is not in it.
+		self := slices.IndexFunc(peers, func(p election.Peer) bool { return p.Address == e.env.Advertise })
+		if self < 0 || want.Node != "" && want.Node != peers[self].ID {
+			return nil, notListed(want.Node, e.env.Advertise)
 		}
+		want.Node = peers[self].ID
 	}
 	if n.folder, err = election.OpenFolder(e.cfg.Dir, want); err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"testing"
@@ -317,6 +318,55 @@ func TestASnapshotAndTheLogAfterItEqualTheWholeLog(t *testing.T) {
 		require.EqualValues(t, 1, third.state.reign)
 		late.ended <- nil
 		third.stop()
+		w.close()
+	})
+}
+
+// After a leader's death the others do not wait for timers that are drawn at random: they have a new one within a timeout and a half,
+// and nobody is ever deposed that was heard.
+func TestALostLeaderIsReplacedPromptly(t *testing.T) {
+	for range 20 {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, 3)
+			old, term := w.leader(w.nodes...)
+			w.settle("", w.nodes...)
+			time.Sleep(10 * time.Second)
+			select {
+			case <-term.Done():
+				t.Fatal("deposed without a reason")
+			default:
+			}
+			w.net.set(true, addrs(old), addrs(w.others(old)...))
+			w.net.set(true, addrs(w.others(old)...), addrs(old))
+			began := time.Now()
+			w.leader(w.others(old)...)
+			require.Less(t, time.Since(began), 750*time.Millisecond)
+			w.net.set(false, addrs(old), addrs(w.others(old)...))
+			w.net.set(false, addrs(w.others(old)...), addrs(old))
+			w.close()
+		})
+	}
+}
+
+// A link that comes and goes (N7) does not inflate the term beyond one in five seconds.
+func TestAFlappingLinkDoesNotInflateTheTerm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 3)
+		leader, _ := w.leader(w.nodes...)
+		flaky := w.others(leader)[0]
+		began, before := time.Now(), leader.raft.CurrentTerm()
+		random := rand.New(rand.NewPCG(1, 2))
+		for i := range 200 {
+			w.net.set(i%2 == 0, addrs(flaky), addrs(w.others(flaky)...))
+			if random.IntN(2) == 0 {
+				w.net.set(i%2 == 0, addrs(w.others(flaky)...), addrs(flaky))
+			}
+			time.Sleep(100*time.Millisecond + time.Duration(random.Int64N(int64(4900*time.Millisecond))))
+		}
+		w.net.set(false, addrs(flaky), addrs(w.others(flaky)...))
+		w.net.set(false, addrs(w.others(flaky)...), addrs(flaky))
+		inflation := leader.raft.CurrentTerm() - before
+		require.LessOrEqual(t, inflation, uint64(time.Since(began)/(5*time.Second)))
 		w.close()
 	})
 }

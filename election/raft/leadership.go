@@ -37,6 +37,7 @@ func (e *Elector) lead(ctx context.Context, n *node) error {
 	n.tasks.Go(func() { n.disk.watch(n.stop, e.cfg.StallHeartbeats, e.cfg.StallStop, l.slow, e.die) })
 	n.tasks.Go(func() { e.observe(n) })
 	n.tasks.Go(func() { e.keepGuard(n) })
+	n.tasks.Go(func() { e.prompt(n) })
 	err := l.run(ctx)
 	close(e.stopping)
 	l.abdicate(err == nil)

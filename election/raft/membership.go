@@ -147,7 +147,7 @@ func (e *Elector) AddNonVoter(ctx context.Context, p election.Peer) error {
 	return e.wait(ctx, func() hraft.Future { return r.AddNonvoter(hraft.ServerID(p.ID), hraft.ServerAddress(p.Address), 0, 0) })
 }
 
-// Remove implements election.Membership. The leader may remove itself; it hands leadership over first.
+// Remove implements election.Membership. The leader may remove itself: its reign ends when that is committed.
 func (e *Elector) Remove(ctx context.Context, id string) error {
 	r, err := e.library()
 	if err != nil {

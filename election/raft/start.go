@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync/atomic"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	hraft "github.com/hashicorp/raft"
@@ -87,7 +88,7 @@ func (e *Elector) libraryConfig(n *node, logger hclog.Logger) *hraft.Config {
 	c := hraft.DefaultConfig()
 	c.LocalID = hraft.ServerID(e.nodeID)
 	c.HeartbeatTimeout = e.cfg.HeartbeatTimeout
-	c.ElectionTimeout = e.cfg.ElectionTimeout
+	c.ElectionTimeout = e.cfg.ElectionTimeout + time.Nanosecond // look lifts the other one by that
 	c.LeaderLeaseTimeout = e.cfg.LeaseTimeout
 	c.CommitTimeout = e.cfg.CommitTimeout
 	c.MaxAppendEntries = 16
@@ -135,7 +136,7 @@ func (e *Elector) prepare(n *node, conf *hraft.Config, snaps hraft.SnapshotStore
 		})
 	}
 	if !present {
-		return found, fmt.Errorf("raft: Config.Bootstrap does not list this master, %s at %s", e.nodeID, e.env.Advertise)
+		return found, notListed(e.nodeID, e.env.Advertise)
 	}
 	if err := hraft.BootstrapCluster(conf, n.disk, n.disk, snaps, nil, first); err != nil {
 		return found, fmt.Errorf("raft: write the first configuration: %w", err)
@@ -168,4 +169,8 @@ func getUint64(store *watchedStore, key string) (uint64, error) {
 		return 0, fmt.Errorf("raft: read %s from the log: %w", key, err)
 	}
 	return v, nil
+}
+
+func notListed(id, address string) error {
+	return fmt.Errorf("raft: Config.Bootstrap does not list this master, %q at %s", id, address)
 }
