@@ -6,6 +6,15 @@
 // resources go as a whole to the first framework in that order that can use them. Reservations keep resources for a role and the roles
 // below it, quota limits bound what a role may hold, quota guarantees keep unreserved resources back for roles that have not had theirs.
 //
+// # Where it differs from Mesos
+//
+// A slave is tried with the roles that are short of their guarantee and at once with the others, not in two passes over all slaves; the
+// headroom makes that come to the same. A role that is short of one kind gets the other kinds with it, as far as headroom and limits
+// allow, so that what it is offered can be used. Quotas may be set at every level, and what a role holds of its ancestors'
+// reservations counts against its own. A shared volume is counted once for each framework of a role, not once for the role, and is
+// offered to one framework a run, again when something changes on its slave. Expired filters and freed resources start a run; nothing
+// waits for an interval.
+//
 // # Cost
 //
 // A run looks only at what has changed. Two sets say what that is: slaves on which anything became free or different, to be tried with
