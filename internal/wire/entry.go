@@ -36,9 +36,6 @@ func (c *codec) registryCommand(v *registry.Command) {
 	o := c.open(2)
 	bytes16(c, &v.Key)
 	variant(c, "log command", &ops, func(op registry.Op) uint8 { return uint8(op.OpKind()) }, &v.Op)
-	if v.Op == nil {
-		c.fail(malformed("log command without a kind"))
-	}
 	c.shut(o)
 }
 

@@ -13,9 +13,6 @@ func DecodeRecord(b []byte) (slavecore.Record, error) {
 	if err := read(b, Limits{}, func(c *codec) { c.journalRecord(&r) }); err != nil {
 		return nil, err
 	}
-	if r == nil {
-		return nil, errNothing
-	}
 	return r, nil
 }
 

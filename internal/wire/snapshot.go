@@ -120,13 +120,8 @@ func DecodeSnapshotRecord(b []byte) (registry.Record, error) {
 	if err := read(b, Limits{}, func(c *codec) { c.snapshotRecord(&r) }); err != nil {
 		return nil, err
 	}
-	if r == nil {
-		return nil, errNothing
-	}
 	return r, nil
 }
-
-var errNothing error = malformed("nothing where a value with a kind belongs")
 
 func (c *codec) snapshotRecord(r *registry.Record) {
 	variant(c, "snapshot record", &records, func(r registry.Record) uint8 { return uint8(r.RecordKind()) }, r)
