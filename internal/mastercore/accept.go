@@ -14,8 +14,7 @@ type acceptParts struct {
 	operations []offer.Operation
 	filter     offer.Filter
 	next       uint32
-	tasks      int
-	tooLarge   bool
+	tasks      int // and operations
 }
 
 func (c *Core) accept(n uint32, f *framework, cn *conn, m *message.Accept) {
@@ -30,10 +29,11 @@ func (c *Core) accept(n uint32, f *framework, cn *conn, m *message.Accept) {
 	if a == nil || m.Part != a.next {
 		c.refuse(f, offer.ReasonMalformed, fmt.Sprintf("accept: part %d is out of order", m.Part))
 		cn.accept = nil
-		if a != nil {
-			a.operations = append(a.operations, m.Operations...)
-			c.invalidAccept(n, f, a, "an accept was cut short")
+		if a == nil {
+			a = &acceptParts{}
 		}
+		a.operations = append(a.operations, m.Operations...)
+		c.invalidAccept(n, f, a, "an accept was cut short")
 		return
 	}
 	a.next++
@@ -44,8 +44,7 @@ func (c *Core) accept(n uint32, f *framework, cn *conn, m *message.Accept) {
 		// The parts so far are answered, those to come as they come: nothing of them is kept.
 		a.operations = append(a.operations, m.Operations...)
 		c.invalidAccept(n, f, a, fmt.Sprintf("an accept has more than %d tasks and operations", c.cfg.MaxAcceptTasks))
-		a.offers, a.operations, a.tooLarge = nil, nil, true
-		a.tasks = c.cfg.MaxAcceptTasks + 1
+		a.offers, a.operations, a.tasks = nil, nil, c.cfg.MaxAcceptTasks+1
 		if m.Last {
 			cn.accept = nil
 		}
@@ -109,7 +108,7 @@ func (c *Core) invalidAccept(n uint32, f *framework, a *acceptParts, why string)
 			c.tellOperation(f, op.ID, "", offer.OperationDropped, offer.ReasonInvalidOffers, why)
 		}
 	}
-	if len(a.operations) == 0 {
+	if len(a.operations) == 0 && len(a.offers) > 0 {
 		c.refuse(f, offer.ReasonInvalidOffers, "accept: "+why)
 	}
 	c.note(Note{Event: "accept refused", Framework: f.info.ID, Reason: offer.ReasonInvalidOffers, Text: why})
@@ -292,7 +291,11 @@ func (c *Core) launchGroup(r *running, op *offer.Operation) {
 	}
 	if bad != nil {
 		for i := range op.Tasks {
-			c.tellRefused(r.f, &op.Tasks[i], offer.Error, offer.ReasonTaskGroupInvalid, bad.Message)
+			reason := offer.ReasonTaskGroupInvalid
+			if c.tasks.find(r.n, op.Tasks[i].ID) != 0 {
+				reason = offer.ReasonDuplicateID // the status is not of the task that lives
+			}
+			c.tellRefused(r.f, &op.Tasks[i], offer.Error, reason, bad.Message)
 		}
 		return
 	}

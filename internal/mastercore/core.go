@@ -66,9 +66,11 @@ const (
 // conn is what is known of one connection.
 type conn struct {
 	kind      connKind
-	of        uint32 // number of the slave or framework
-	pending   bool   // its registration or subscription waits for the registry
+	of        uint32   // number of the slave or framework
+	pending   bool     // its registration or subscription waits for the registry
+	wants     connKind // of what is pending
 	principal string
+	key       registry.Key    // of its subscription
 	rereg     *reregistration // parts so far
 	accept    *acceptParts
 }

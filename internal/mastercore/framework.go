@@ -145,7 +145,6 @@ func (c *Core) fromFramework(id ConnID, cn *conn, m message.Message) {
 
 // subscription is a framework that waits for the registry before it is told that it is subscribed.
 type subscription struct {
-	key        registry.Key
 	n          uint32 // zero for a new one
 	conn       ConnID
 	info       offer.Framework
@@ -158,6 +157,22 @@ func (c *Core) subscribe(id ConnID, cn *conn, m *message.Subscribe) {
 		return
 	}
 	info := m.Framework
+	key := registry.Key{}
+	if !m.Nonce.IsZero() {
+		key = nonceKey('f', cn.principal, m.Nonce)
+	}
+	if cn.kind == connFramework {
+		// Asked again on the same connection: the answer may have been lost, but it cannot become another framework's.
+		own := c.frameworks.mut(cn.of)
+		if info.ID == "" && key == cn.key && key != (registry.Key{}) {
+			info.ID = own.info.ID
+		}
+		if own.conn != id || info.ID != own.info.ID {
+			c.refuseConn(id, offer.ReasonMalformed, "the connection is another framework's")
+			return
+		}
+	}
+	cn.key = key
 	if bad := c.checkSubscribe(cn, &info, m.Suppressed); bad != nil {
 		c.dismiss(id, bad.Reason, bad.Message)
 		return
@@ -171,11 +186,8 @@ func (c *Core) subscribe(id ConnID, cn *conn, m *message.Subscribe) {
 		c.dismiss(id, offer.ReasonLimitReached, "too many registry writes are under way")
 		return
 	}
-	cn.pending = true
-	if !m.Nonce.IsZero() {
-		sub.key = nonceKey('f', cn.principal, m.Nonce)
-	}
-	c.proposeKeyed(sub.key, sub, &registry.AdmitFramework{Framework: info})
+	cn.pending, cn.wants = true, connFramework
+	c.proposeKeyed(key, sub, &registry.AdmitFramework{Framework: info})
 }
 
 func (c *Core) checkSubscribe(cn *conn, info *offer.Framework, suppressed []string) *offer.Refusal {
@@ -255,7 +267,7 @@ func (c *Core) resubscribe(sub *subscription) {
 		if f.waiting != nil {
 			c.dismiss(f.waiting.conn, offer.ReasonFrameworkConflict, "framework "+string(f.info.ID)+" has a newer connection")
 		}
-		cn.pending = true
+		cn.pending, cn.wants = true, connFramework
 		f.waiting = sub
 		return
 	}
@@ -272,7 +284,7 @@ func (c *Core) resubscribe(sub *subscription) {
 		c.subscribed(sub, f)
 		return
 	}
-	cn.pending = true
+	cn.pending, cn.wants = true, connFramework
 	f.busy = true
 	c.propose(&resubscription{sub}, ops...)
 }

@@ -22,10 +22,6 @@ type reregistration struct {
 }
 
 func (c *Core) slaveReregister(id ConnID, cn *conn, m *message.SlaveReregister) {
-	if cn.kind == connFramework {
-		c.refuseConn(id, offer.ReasonMalformed, "a framework's connection cannot register a slave")
-		return
-	}
 	data := cn.rereg
 	if m.Part == 0 {
 		data = &reregistration{conn: id, info: m.Slave, draining: m.Draining}
@@ -54,7 +50,7 @@ func (c *Core) slaveReregister(id ConnID, cn *conn, m *message.SlaveReregister) 
 		c.refuseSlave(id, bad.Reason, bad.Message, false)
 		return
 	}
-	cn.pending = true
+	cn.pending, cn.wants = true, connSlave
 	c.reregister(data)
 }
 
@@ -74,8 +70,8 @@ func validateReregistration(d *reregistration) *offer.Refusal {
 		if err := resource.ValidateRole(t.Role); err != nil {
 			return invalid(fmt.Errorf("task %s: %w", t.Task.ID, err))
 		}
-		if !t.Latest.Valid() || !t.Status.State.Valid() {
-			return invalid(fmt.Errorf("task %s: state %v or %v is not a state", t.Task.ID, t.Latest, t.Status.State))
+		if !slaveMaySay(t.Latest) || !slaveMaySay(t.Status.State) {
+			return invalid(fmt.Errorf("task %s: state %v or %v is not one that a slave reports", t.Task.ID, t.Latest, t.Status.State))
 		}
 		if len(t.Task.Labels) > 1<<16 || len(t.Task.Name) > 1<<16 {
 			return invalid(fmt.Errorf("task %s: name or labels are too long", t.Task.ID))
@@ -98,6 +94,9 @@ func validateReregistration(d *reregistration) *offer.Refusal {
 
 // reregister decides about a slave that has an id: refuse it, bring the registry up to date first, or take it in.
 func (c *Core) reregister(d *reregistration) {
+	if c.conns[d.conn] == nil {
+		return // it comes again
+	}
 	n, s, ok := c.slaveOf(d.info.ID)
 	if !ok {
 		c.refuseSlave(d.conn, offer.ReasonUnknownID, "slave "+short(string(d.info.ID))+": was never admitted to this cluster", false)
@@ -192,6 +191,14 @@ func (r *readmission) committed(c *Core, results []registry.Result) {
 
 // register takes a slave in, with all that it says it runs, and settles the differences to what the master believed.
 func (c *Core) register(n uint32, s *slave, d *reregistration) {
+	cn := c.conns[d.conn]
+	if cn.kind == connFramework || cn.kind == connSlave && cn.of != n && c.slaves.mut(cn.of).conn == d.conn {
+		c.refuseSlave(d.conn, offer.ReasonMalformed, "the connection is another slave's", false)
+		if s.state == slaveAbsent || s.state == slaveUnreachable {
+			c.awaitSlave(n, s)
+		}
+		return
+	}
 	if s.conn != 0 && s.conn != d.conn {
 		c.emit(Close{s.conn, offer.Refuse(offer.ReasonSlaveConflict, "the slave has a newer connection")})
 	}
@@ -200,7 +207,6 @@ func (c *Core) register(n uint32, s *slave, d *reregistration) {
 	c.forgetAllocation(s)
 	s.info, s.conn, s.misses = d.info, d.conn, 0
 	c.setState(s, slaveRegistered)
-	cn := c.conns[d.conn]
 	cn.kind, cn.of, cn.pending = connSlave, n, false
 	c.slaveDue(n, s, c.in(c.cfg.PingInterval))
 

@@ -131,6 +131,10 @@ func (c *Core) refuseSlave(to ConnID, reason offer.Reason, text string, shutdown
 }
 
 func (c *Core) fromSlave(id ConnID, cn *conn, m message.Message) {
+	if cn.kind == connFramework || cn.pending && cn.wants == connFramework {
+		c.refuseConn(id, offer.ReasonMalformed, "a slave's message on a framework's connection")
+		return
+	}
 	switch m := m.(type) {
 	case *message.SlaveRegister:
 		c.slaveRegister(id, cn, m)
@@ -179,9 +183,6 @@ type admission struct {
 
 func (c *Core) slaveRegister(id ConnID, cn *conn, m *message.SlaveRegister) {
 	switch {
-	case cn.kind == connFramework:
-		c.refuseConn(id, offer.ReasonMalformed, "a framework's connection cannot register a slave")
-		return
 	case cn.kind == connSlave && c.slaves.mut(cn.of).conn == id:
 		c.send(id, &message.SlaveRegistered{ID: c.slaves.mut(cn.of).info.ID}) // asked twice
 		return
@@ -199,7 +200,7 @@ func (c *Core) slaveRegister(id ConnID, cn *conn, m *message.SlaveRegister) {
 		c.refuseSlave(id, bad.Reason, bad.Message, false)
 		return
 	}
-	cn.pending = true
+	cn.pending, cn.wants = true, connSlave
 	key := nonceKey('s', cn.principal, m.Nonce)
 	if a := c.admitting[key]; a != nil {
 		a.conn = id

@@ -5,6 +5,7 @@ import (
 
 	"github.com/meros-project/meros/internal/message"
 	"github.com/meros-project/meros/offer"
+	"github.com/meros-project/meros/offer/allocator"
 )
 
 // findOn finds a framework's task on one slave, a second one of its id included.
@@ -27,7 +28,7 @@ func (c *Core) findOn(framework uint32, id offer.TaskID, slaveNumber uint32) uin
 // ended, whatever the framework has acknowledged.
 func (c *Core) statusUpdate(n uint32, s *slave, m *message.StatusUpdate) {
 	st := &m.Status
-	if !st.State.Valid() || !m.Latest.Valid() || st.SlaveID != "" && st.SlaveID != s.info.ID {
+	if !slaveMaySay(st.State) || !slaveMaySay(m.Latest) || st.SlaveID != "" && st.SlaveID != s.info.ID {
 		c.note(Note{Event: "status ignored", Slave: s.info.ID, Task: st.TaskID, Reason: offer.ReasonInvalidField})
 		return
 	}
@@ -44,14 +45,7 @@ func (c *Core) statusUpdate(n uint32, s *slave, m *message.StatusUpdate) {
 	if slot == 0 {
 		c.note(Note{Event: "status of unknown task", Slave: s.info.ID, Framework: m.Framework, Task: st.TaskID})
 	} else {
-		t := c.tasks.records.mut(slot)
-		t.setStatus(st, m.Latest)
-		if m.Latest.Terminal() {
-			c.releaseTask(t, s)
-			if st.UUID.IsZero() && st.State.Terminal() {
-				c.finishTask(slot) // there is nothing to acknowledge
-			}
-		}
+		c.takeStatus(slot, s, st, m.Latest)
 	}
 	if f.conn != 0 {
 		told := *st
@@ -61,6 +55,37 @@ func (c *Core) statusUpdate(n uint32, s *slave, m *message.StatusUpdate) {
 	}
 	// Not acknowledged when the framework is away: the slave sends it again.
 	c.checkDrained(n, s)
+}
+
+// slaveMaySay reports whether a state is one that a slave knows of. The others are what a master says of tasks that it cannot see.
+func slaveMaySay(st offer.State) bool {
+	return st.Valid() && st != offer.Unreachable && st != offer.Unknown
+}
+
+// takeStatus enters a status into the books. Nothing follows a terminal state (T2), whatever a slave says.
+func (c *Core) takeStatus(slot uint32, s *slave, st *offer.Status, latest offer.State) {
+	t := c.tasks.records.mut(slot)
+	if t.latest.Terminal() {
+		latest = t.latest
+	}
+	t.setStatus(st, latest)
+	switch {
+	case !latest.Terminal() && !t.has(taskHolds):
+		// It was unreachable and not named when its slave came back, and runs after all.
+		used := c.tasks.resources.of(t.resources)
+		if !c.freeOn(s).Contains(used) {
+			c.rescindSlave(s)
+			s.over = s.over || !c.freeOn(s).Contains(used)
+		}
+		t.flags |= taskHolds
+		c.apply(allocator.Used{Allotment: allocator.Allotment{Framework: c.frameworks.get(t.framework).info.ID, Role: c.roleOf(t),
+			Slave: s.info.ID, Resources: used}})
+	case latest.Terminal():
+		c.releaseTask(t, s)
+		if st.UUID.IsZero() && st.State.Terminal() {
+			c.finishTask(slot) // there is nothing to acknowledge
+		}
+	}
 }
 
 // releaseTask returns the resources of a task to the allocator.

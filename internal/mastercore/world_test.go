@@ -27,13 +27,14 @@ type world struct {
 	held   []Propose // with manual, proposals that wait for commit, fail or lose
 	manual bool
 	notes  bool
+	idle   bool
 	opened byte
 	nonce  map[string]byte
-	begun  int // of the last accept, for the order of its parts
+	closed map[ConnID]int // how often each connection was closed: its next use is a new one
 }
 
 func newWorld(t testing.TB, cfg Config) *world {
-	w := &world{t: t, now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), state: registry.New(), cfg: cfg, nonce: map[string]byte{}}
+	w := &world{t: t, now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), state: registry.New(), cfg: cfg, nonce: map[string]byte{}, closed: map[ConnID]int{}}
 	w.lead()
 	return w
 }
@@ -59,6 +60,10 @@ func (w *world) line(text string) string {
 	switch f[0] {
 	case "wait":
 		w.wait(w.duration(f[1]))
+	case "idle": // as wait, but slaves answer pings, and neither pings nor heartbeats are shown
+		w.idle = true
+		w.wait(w.duration(f[1]))
+		w.idle = false
 	case "leader":
 		w.lead()
 	case "manual":
@@ -98,6 +103,7 @@ func (w *world) line(text string) string {
 		conn := w.conn(f[0])
 		if f[1] == "closes" {
 			w.step(Disconnected{conn})
+			w.closed[conn%100]++
 			break
 		}
 		principal := ""
@@ -115,12 +121,24 @@ func (w *world) step(ev Event) {
 	effects := w.core.Step(w.now, ev, nil)
 	require.NoError(w.t, w.core.Check(), "after %+v", ev)
 	var proposals []Propose
+	var pongs []ConnID
 	for _, e := range effects {
 		switch e := e.(type) {
 		case Send:
-			fmt.Fprintf(&w.out, "-> c%d %s\n", e.Conn, show(e.Message))
+			if w.idle {
+				switch m := e.Message.(type) {
+				case *message.Heartbeat:
+					continue
+				case *message.Ping:
+					if m.Connected {
+						pongs = append(pongs, e.Conn)
+						continue
+					}
+				}
+			}
+			fmt.Fprintf(&w.out, "-> c%d %s\n", e.Conn%100, show(e.Message))
 		case Close:
-			fmt.Fprintf(&w.out, "close c%d\n", e.Conn)
+			fmt.Fprintf(&w.out, "close c%d\n", e.Conn%100)
 		case Propose:
 			if w.manual {
 				fmt.Fprintf(&w.out, "propose %s\n", showOps(e.Commands))
@@ -144,6 +162,9 @@ func (w *world) step(ev Event) {
 	}
 	for _, p := range proposals {
 		w.commit(p)
+	}
+	for _, conn := range pongs {
+		w.step(Received{Conn: conn, Message: &message.Pong{}})
 	}
 }
 
@@ -199,7 +220,7 @@ func (w *world) duration(s string) time.Duration {
 func (w *world) conn(s string) ConnID {
 	n, err := strconv.ParseUint(strings.TrimPrefix(s, "c"), 10, 64)
 	require.NoError(w.t, err, "connection %q", s)
-	return ConnID(n)
+	return ConnID(n) + 100*ConnID(w.closed[ConnID(n)])
 }
 
 // args splits words into those with a key and those without.
