@@ -11,6 +11,8 @@ import (
 	"github.com/meros-project/meros/internal/slavecore"
 )
 
+const maxKeptBuffer = 1 << 20 // larger ones are not kept for the next write
+
 // A journal is the slave's memory on disk. Checkpoints that wait for it are written together and share one flush. After a write or
 // a flush has failed it is done for: what the disk then holds is not known.
 type journal struct {
@@ -21,6 +23,8 @@ type journal struct {
 	open    func(path string) (journalFile, error)
 	answer  func(token uint64, err error) // called on the journal's goroutine
 	flushes uint64
+	buf     []byte             // kept from write to write, as is records
+	records []slavecore.Record
 
 	mu     sync.Mutex
 	queue  []journalItem
@@ -131,7 +135,7 @@ func (j *journal) some(items []journalItem, failure error) ([]journalItem, error
 		}
 		return items[1:], failure
 	}
-	n, records := 0, []slavecore.Record(nil)
+	n, records := 0, j.records[:0]
 	for n < len(items) && !items[n].replace {
 		records = append(records, items[n].records...)
 		n++
@@ -139,6 +143,8 @@ func (j *journal) some(items []journalItem, failure error) ([]journalItem, error
 	if failure == nil {
 		failure = j.write(records)
 	}
+	clear(records)
+	j.records = records[:0]
 	for _, it := range items[:n] {
 		j.answer(it.token, failure)
 	}
@@ -146,7 +152,7 @@ func (j *journal) some(items []journalItem, failure error) ([]journalItem, error
 }
 
 func (j *journal) write(records []slavecore.Record) error {
-	var buf []byte
+	buf := j.buf
 	size := j.size
 	for len(records) > 0 {
 		b, n, err := appendBlock(buf[:0], size, records)
@@ -161,6 +167,9 @@ func (j *journal) write(records []slavecore.Record) error {
 			return fmt.Errorf("slave: journal: flush: %w", err)
 		}
 		buf, records, size = b, records[n:], size+int64(len(b))
+	}
+	if j.buf = buf; cap(buf) > maxKeptBuffer {
+		j.buf = nil
 	}
 	j.mu.Lock()
 	j.size = size
