@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -70,7 +71,7 @@ func childMain() int {
 	m, err := newMaster(spec.Dir, ln, spec.Peers, master.Hooks{
 		Elected: func(reign uint64) { say("elected", reign) },
 		Deposed: func(reign uint64) { say("deposed", reign) },
-	})
+	}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return fail(err)
 	}

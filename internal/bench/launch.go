@@ -5,11 +5,14 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"net"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
+	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/meros-project/meros/framework"
@@ -29,6 +32,7 @@ func launchBenchmark() benchmark {
 			fs.IntVar(&o.slaves, "slaves", 4, "slaves")
 			fs.IntVar(&o.parallel, "parallel", 1000, "tasks that fit on a slave at once")
 			fs.IntVar(&o.rounds, "rounds", 5, "pairs of runs; the figures are medians")
+			fs.BoolVar(&o.verbose, "verbose", false, "write the log of masters, slaves and framework to standard error")
 			fs.BoolVar(&o.unpaired, "unpaired", false, "leave out the runs with one message a frame, and the ratio")
 			return o.run
 		},
@@ -37,7 +41,7 @@ func launchBenchmark() benchmark {
 
 type launchOptions struct {
 	tasks, slaves, parallel, rounds int
-	unpaired                        bool
+	unpaired, verbose               bool
 }
 
 // run launches tasks on real slaves whose executors are simulated: three masters, the slaves and the framework's session are the real ones,
@@ -56,17 +60,17 @@ func (o *launchOptions) run(ctx context.Context, r *report) error {
 		if err != nil {
 			return err
 		}
-		batched = append(batched, fast)
+		batched = append(batched, fast.rate)
+		r.say("round %d: %s", i+1, fast)
 		if o.unpaired {
-			r.say("round %d: %.0f tasks/s", i+1, fast)
 			continue
 		}
 		slow, err := o.once(ctx, network{unbatched: true})
 		if err != nil {
 			return fmt.Errorf("unbatched: %w", err)
 		}
-		ratios = append(ratios, fast/slow)
-		r.say("round %d: %.0f tasks/s, unbatched %.0f, ratio %.2f", i+1, fast, slow, fast/slow)
+		ratios = append(ratios, fast.rate/slow.rate)
+		r.say("round %d: %s with one message a frame: ratio %.2f", i+1, slow, fast.rate/slow.rate)
 	}
 	r.print("tasks/s: %.0f", batched)
 	r.set("tasks_per_s", median(batched))
@@ -77,36 +81,56 @@ func (o *launchOptions) run(ctx context.Context, r *report) error {
 	return nil
 }
 
-// once runs all tasks in a cluster of its own and returns how many a second.
-func (o launchOptions) once(ctx context.Context, via network) (rate float64, err error) {
+// A launchResult is what one run has taken.
+type launchResult struct {
+	rate float64       // tasks a second
+	cpu  time.Duration // of all that took part, for one task
+}
+
+func (l launchResult) String() string {
+	return fmt.Sprintf("%.0f tasks/s, %s of processor a task", l.rate, l.cpu)
+}
+
+// once runs all tasks in a cluster of its own.
+func (o *launchOptions) once(ctx context.Context, via network) (out launchResult, err error) {
 	runtime.GC()
 	ctx, cancel := context.WithTimeoutCause(ctx, 3*time.Minute, errors.New("no result in three minutes"))
 	defer cancel()
-	w, err := startCluster(ctx, o.slaves, fmt.Sprintf("cpus:%d;mem:%d", o.parallel, 32*o.parallel), via)
+	logger := slog.New(slog.DiscardHandler)
+	if o.verbose {
+		logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	w, err := startCluster(ctx, o.slaves, fmt.Sprintf("cpus:%d;mem:%d", o.parallel, 32*o.parallel), via, logger)
 	if err != nil {
-		return 0, err
+		return out, err
 	}
 	defer func() { err = errors.Join(err, w.stop()) }()
-	l := &launcher{o: o, resources: resource.Must("cpus:1;mem:32"), states: make([]offer.State, o.tasks), complete: make(chan struct{})}
+	l := &launcher{o: *o, resources: resource.Must("cpus:1;mem:32"), states: make([]offer.State, o.tasks), complete: make(chan struct{})}
 	for i := range l.states {
 		l.states[i] = offer.Unknown // not launched
 	}
-	cfg := framework.Config{Name: "bench", Masters: w.masters.addresses, Network: via}
+	cfg := framework.Config{Name: "bench", Masters: w.masters.addresses, Network: via, Logger: logger.With("node", "framework")}
 	done, err := w.session(ctx, cfg, l)
 	if err != nil {
-		return 0, err
+		return out, err
 	}
 	select {
 	case <-l.complete:
 	case err := <-done:
-		return 0, fmt.Errorf("the session ended: %w", err)
+		return out, fmt.Errorf("the session ended after %d elections: %w", 1+len(w.masters.elected), err)
 	case <-ctx.Done():
-		return 0, fmt.Errorf("%s: %w", l, context.Cause(ctx))
+		return out, fmt.Errorf("%s: %w", l, context.Cause(ctx))
 	}
 	if err := w.awaitForgotten(ctx, o.tasks); err != nil {
-		return 0, err
+		return out, err
 	}
-	return float64(o.tasks) / time.Since(l.began).Seconds(), nil
+	wall, cpu := time.Since(l.began), cpuTime()-l.cpu
+	select {
+	case reign := <-w.masters.elected:
+		return out, fmt.Errorf("the leader changed on the way, reign %d began", reign)
+	default:
+	}
+	return launchResult{rate: float64(o.tasks) / wall.Seconds(), cpu: cpu / time.Duration(o.tasks)}, nil
 }
 
 // A launcher is a scheduler that launches tasks on whatever it is offered until all are launched. It holds the offers of the beginning back
@@ -115,7 +139,8 @@ type launcher struct {
 	o         launchOptions
 	resources resource.Resources
 	complete  chan struct{}
-	began     time.Time // when the first accept was sent; read after complete is closed
+	began     time.Time     // when the first accept was sent; read after complete is closed
+	cpu       time.Duration // processor time used by then
 
 	mu       sync.Mutex
 	held     []offer.Offer
@@ -143,7 +168,7 @@ func (l *launcher) Offers(_ context.Context, s *framework.Session, offers []offe
 			return nil
 		}
 		offers, l.held = l.held, nil
-		l.began = time.Now()
+		l.began, l.cpu = time.Now(), cpuTime()
 	}
 	for _, f := range offers {
 		n := min(int(f.Resources.CPUs()/l.resources.CPUs()), len(l.states)-l.launched)
@@ -169,8 +194,9 @@ func (l *launcher) Offers(_ context.Context, s *framework.Session, offers []offe
 
 // Status implements framework.Scheduler. It fails if a task ends in any way but the expected one.
 func (l *launcher) Status(_ context.Context, _ *framework.Session, st offer.Status) error {
-	var n int
-	if _, err := fmt.Sscanf(string(st.TaskID), "t-%d", &n); err != nil || n < 0 || n >= len(l.states) {
+	number, ok := strings.CutPrefix(string(st.TaskID), "t-")
+	n, err := strconv.Atoi(number)
+	if !ok || err != nil || n < 0 || n >= len(l.states) {
 		panic(fmt.Sprintf("a status of task %q, which was never launched", st.TaskID))
 	}
 	l.mu.Lock()
@@ -204,7 +230,7 @@ type cluster struct {
 }
 
 // startCluster returns once there is a leader and every slave is registered. Stop it.
-func startCluster(ctx context.Context, slaves int, resources string, via network) (w *cluster, err error) {
+func startCluster(ctx context.Context, slaves int, resources string, via network, logger *slog.Logger) (w *cluster, err error) {
 	w = &cluster{}
 	ctx, w.cancel = context.WithCancel(ctx)
 	defer func() {
@@ -215,7 +241,7 @@ func startCluster(ctx context.Context, slaves int, resources string, via network
 	if w.dir, err = os.MkdirTemp("", "meros-bench-"); err != nil {
 		return w, err
 	}
-	if w.masters, err = startMasters(ctx, w.dir, 3, func(ln net.Listener) net.Listener { return via.listener(ln) }); err != nil {
+	if w.masters, err = startMasters(ctx, w.dir, 3, logger, via.listener); err != nil {
 		return w, err
 	}
 	if _, err = w.masters.awaitLeader(ctx); err != nil {
@@ -227,6 +253,7 @@ func startCluster(ctx context.Context, slaves int, resources string, via network
 		w.executors = append(w.executors, x)
 		s, err := slave.New(slave.Config{WorkDir: filepath.Join(w.dir, fmt.Sprintf("slave-%d", i)), Masters: w.masters.addresses,
 			Listen: "none", Hostname: fmt.Sprintf("node-%d", i), Resources: resource.Must(resources), Runner: x, Network: via,
+			Logger: logger.With("node", fmt.Sprintf("slave-%d", i)),
 			Observer: slave.Observer{Registered: func(offer.SlaveID) {
 				select {
 				case registered <- struct{}{}:
@@ -316,4 +343,13 @@ func (w *cluster) stop() error {
 		errs = append(errs, os.RemoveAll(w.dir))
 	}
 	return joined(errs)
+}
+
+// cpuTime is the processor time that this process has used.
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

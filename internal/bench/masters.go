@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"path/filepath"
 	"sync"
@@ -24,8 +25,8 @@ type masters struct {
 	errs []error
 }
 
-// startMasters starts n masters with data folders below dir. Listeners may be wrapped.
-func startMasters(ctx context.Context, dir string, n int, wrap func(net.Listener) net.Listener) (*masters, error) {
+// startMasters starts n masters with data folders below dir. Wrap is applied to their listeners.
+func startMasters(ctx context.Context, dir string, n int, logger *slog.Logger, wrap func(net.Listener) net.Listener) (*masters, error) {
 	m := &masters{elected: make(chan uint64, 64)}
 	var listeners []net.Listener
 	var peers []election.Peer
@@ -43,10 +44,9 @@ func startMasters(ctx context.Context, dir string, n int, wrap func(net.Listener
 	}
 	ctx, m.cancel = context.WithCancel(ctx)
 	for i, ln := range listeners {
-		if wrap != nil {
-			ln = wrap(ln)
-		}
-		node, err := newMaster(filepath.Join(dir, fmt.Sprintf("master-%d", i)), ln, peers, master.Hooks{Elected: m.note})
+		ln = wrap(ln)
+		log := logger.With("node", fmt.Sprintf("master-%d", i))
+		node, err := newMaster(filepath.Join(dir, fmt.Sprintf("master-%d", i)), ln, peers, master.Hooks{Elected: m.note}, log)
 		if err != nil {
 			m.cancel()
 			for _, ln := range listeners[i:] {
@@ -73,12 +73,12 @@ func (m *masters) note(reign uint64) {
 }
 
 // newMaster makes a master with default settings on Raft.
-func newMaster(dir string, ln net.Listener, peers []election.Peer, hooks master.Hooks) (*master.Master, error) {
+func newMaster(dir string, ln net.Listener, peers []election.Peer, hooks master.Hooks, logger *slog.Logger) (*master.Master, error) {
 	elector, err := raft.New(raft.Config{Dir: dir, Cluster: "bench", Bootstrap: peers})
 	if err != nil {
 		return nil, err
 	}
-	return master.New(master.Config{Election: elector, Listener: ln, ClusterName: "bench", Hooks: hooks})
+	return master.New(master.Config{Election: elector, Listener: ln, ClusterName: "bench", Hooks: hooks, Logger: logger})
 }
 
 // awaitLeader waits for the first election and returns its reign.

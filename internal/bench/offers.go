@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -57,7 +58,7 @@ func (o *offerOptions) run(ctx context.Context, r *report) error {
 }
 
 func (o offerOptions) light(ctx context.Context) (took []time.Duration, err error) {
-	w, err := startCluster(ctx, 0, "", network{})
+	w, err := startCluster(ctx, 0, "", network{}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +72,7 @@ func (o offerOptions) light(ctx context.Context) (took []time.Duration, err erro
 }
 
 func (o offerOptions) journaled(ctx context.Context) (took []time.Duration, err error) {
-	w, err := startCluster(ctx, 1, "cpus:4;mem:4096", network{})
+	w, err := startCluster(ctx, 1, "cpus:4;mem:4096", network{}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, err
 	}
