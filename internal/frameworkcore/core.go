@@ -25,7 +25,6 @@ type Core struct {
 	conn       uint64
 	linked     bool
 	subscribed bool
-	welcomed   bool // ever
 	attempts   int  // to subscribe, on this connection
 	asked      bool // a subscription was ever sent
 	heartbeat  time.Duration

@@ -119,7 +119,7 @@ func (c *Core) welcome(cluster offer.ClusterID, m *message.Subscribed) {
 	}
 	isNew := c.framework.ID == ""
 	c.framework.ID, c.cluster = m.ID, cluster
-	c.subscribed, c.welcomed = true, true
+	c.subscribed = true
 	c.subscribeAt = zeroTime
 	c.heartbeat = m.Heartbeat
 	if c.heartbeat <= 0 {

@@ -19,7 +19,7 @@ const (
 	thenStart     thenKind = iota + 1 // of task
 	thenStartExec                     // of exec
 	thenUpdated                       // uuid of task may be sent, and acknowledged to exec
-	thenForget                        // container
+	thenForget                        // container, and lastWord is said
 	thenReign
 	thenOperated // of op
 )
@@ -32,6 +32,7 @@ type then struct {
 	op        *operation
 	uuid      offer.UUID
 	container string
+	lastWord  *message.StatusUpdate
 }
 
 // persist appends a record to the Step's checkpoint and does the rest when it is on disk.
@@ -98,7 +99,12 @@ func (c *Core) carryOut(t then) {
 		}
 		c.pump(t.task)
 	case thenForget:
-		c.emit(Forget{Container: t.container})
+		if t.lastWord != nil && c.registration.registered {
+			c.send(t.lastWord)
+		}
+		if t.container != "" {
+			c.emit(Forget{Container: t.container})
+		}
 	case thenReign:
 		c.reignOnDisk()
 	case thenOperated:

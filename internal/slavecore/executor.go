@@ -6,6 +6,7 @@ import (
 
 	"github.com/meros-project/meros/internal/message"
 	"github.com/meros-project/meros/offer"
+	"github.com/meros-project/meros/offer/resource"
 )
 
 type execPhase uint8
@@ -38,7 +39,9 @@ type executor struct {
 	queue     []*task                      // to be told, as far as they are still in phaseQueued
 	told      bool                         // it was ever told of a task
 	touched   bool
-	reason    offer.Reason // why it was told to end
+	total     resource.Resources // its own and those of its tasks
+	granted   resource.Resources // what its container was last given
+	reason    offer.Reason       // why it was told to end
 	surely    bool
 	timer     timer
 }
@@ -66,9 +69,22 @@ func (c *Core) ensureExecutor(f *framework, role string, info *offer.Executor) *
 
 func (c *Core) addExecutor(e *executor) {
 	e.timer.kind, e.timer.exec = timerExecutor, e
+	e.total = e.info.Resources
 	e.fw.executors.put(e.info.ID, e)
 	if !e.builtin {
 		c.containers[e.container] = &container{exec: e}
+	}
+}
+
+func (e *executor) add(t *task) {
+	e.tasks.put(t.info.ID, t)
+	e.total = e.total.Add(t.info.Resources)
+}
+
+func (e *executor) drop(t *task) {
+	if e.tasks.get(t.info.ID) == t {
+		e.tasks.remove(t.info.ID)
+		e.total, _ = e.total.Sub(t.info.Resources)
 	}
 }
 
@@ -82,7 +98,8 @@ func (c *Core) startExecutor(e *executor) {
 func (c *Core) startExecutorContainer(e *executor, recovered bool) {
 	e.phase, e.asked = execStarting, true
 	c.timers.arm(&e.timer, c.now.Add(c.cfg.ExecutorRegistrationTimeout))
-	c.emit(Start{Container: e.container, Framework: e.fw.info, Role: e.role, Executor: &e.info, Token: e.token, Resources: e.info.Resources,
+	e.granted = e.total
+	c.emit(Start{Container: e.container, Framework: e.fw.info, Role: e.role, Executor: &e.info, Token: e.token, Resources: e.total,
 		Recovered: recovered})
 }
 
@@ -93,7 +110,7 @@ func (c *Core) executorStarted(e *executor, where *offer.Container) {
 	}
 }
 
-// touch notes that an executor has tasks to be told about. They are told at the end of the Step, so that many travel in one message.
+// touch notes that an executor has other tasks than before. They are told at the end of the Step, so that many travel in one message.
 func (c *Core) touch(e *executor) {
 	if !e.touched {
 		e.touched = true
@@ -104,9 +121,20 @@ func (c *Core) touch(e *executor) {
 func (c *Core) deliverTouched() {
 	for _, e := range c.touched {
 		e.touched = false
+		c.resize(e)
 		c.deliver(e)
 	}
 	c.touched = c.touched[:0]
+}
+
+// resize gives the executor's container what its tasks may use, before it is told of them.
+func (c *Core) resize(e *executor) {
+	idle := e.total.Empty() // without any resources it would not even idle
+	if e.builtin || !e.asked || e.phase == execEnded || e.phase == execStopping || idle || e.granted.Equal(e.total) {
+		return
+	}
+	e.granted = e.total
+	c.emit(Resize{Container: e.container, Resources: e.total})
 }
 
 // deliver tells a subscribed executor about the tasks in its queue: tasks of a group in one message of their own, others together.

@@ -171,8 +171,8 @@ func (c *Core) executorUpdate(e *executor, st offer.Status) {
 	if st.Container == nil {
 		st.Container = e.where
 	}
-	if st.State.Terminal() && t.kill != nil && st.Reason == offer.ReasonNone {
-		st.Reason = t.kill.reason
+	if st.State == offer.Killed && t.kill != nil && st.Reason == offer.ReasonNone {
+		st.State, st.Reason = c.killedState(t), t.kill.reason
 	}
 	c.update(t, st, e)
 }

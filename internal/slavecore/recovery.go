@@ -123,7 +123,7 @@ func (c *Core) replayUpdated(r *Updated) {
 			delete(c.containers, t.container)
 		}
 		if t.exec != nil {
-			t.exec.tasks.remove(t.info.ID)
+			t.exec.drop(t)
 		}
 		if t.group != nil {
 			t.group.tasks.remove(t.info.ID)
@@ -247,7 +247,7 @@ func (c *Core) recoverExecutor(e *executor) {
 	case e.builtin:
 		e.phase = execSubscribed
 	case e.told: // it has subscribed before, so it runs, or has ended since
-		e.phase, e.asked = execRecovering, true
+		e.phase, e.asked, e.granted = execRecovering, true, e.total
 		c.awaited++
 		c.timers.arm(&e.timer, c.now.Add(c.cfg.ExecutorReregistrationTimeout))
 		c.emit(Adopt{Container: e.container, Framework: e.fw.id, Executor: e.info.ID})

@@ -45,7 +45,8 @@ func (c *Core) ended(t *task) {
 		c.memberEnded(t)
 	}
 	if t.exec != nil {
-		t.exec.tasks.remove(t.info.ID)
+		t.exec.drop(t)
+		c.touch(t.exec)
 		c.executorLostTask(t.exec)
 	}
 	if t.fw.removed {
@@ -61,10 +62,11 @@ func (c *Core) lastWord(t *task) {
 	}
 	e := &t.stream.entries[len(t.stream.entries)-1]
 	underWay := len(t.stream.entries) == 1 && t.stream.epoch == c.registration.epoch
-	if c.registration.registered && !underWay {
-		c.send(&message.StatusUpdate{Framework: t.fw.id, Status: e.value, Latest: e.value.State})
+	var last *message.StatusUpdate
+	if !underWay {
+		last = &message.StatusUpdate{Framework: t.fw.id, Status: e.value, Latest: e.value.State}
 	}
-	c.forget(t, e.uuid)
+	c.forget(t, e.uuid, last)
 }
 
 // pump sends the first update of a stream if it is on disk and not under way.
@@ -88,7 +90,7 @@ func (c *Core) retry(t *task) {
 	}
 	if t.bare && t.stream.tries >= c.cfg.MaxAnswers {
 		c.note("answer given up", t.fw.id, t.info.ID, h.value.Reason, "nobody acknowledges it")
-		c.forget(t, h.uuid)
+		c.forget(t, h.uuid, nil)
 		return
 	}
 	c.sendHead(t)
@@ -108,7 +110,7 @@ func (c *Core) acknowledged(m *message.StatusAck) {
 	t.last = st
 	c.timers.stop(&t.retry)
 	if st.State.Terminal() {
-		c.forget(t, m.UUID)
+		c.forget(t, m.UUID, nil)
 		return
 	}
 	c.persistFor(t.fw, &Acked{Framework: t.fw.id, Task: t.info.ID, UUID: m.UUID}, then{})

@@ -3,6 +3,7 @@ package slavecore
 import (
 	"time"
 
+	"github.com/meros-project/meros/internal/message"
 	"github.com/meros-project/meros/offer"
 )
 
@@ -143,7 +144,8 @@ func (c *Core) addTask(t *task) {
 	if !t.state.Terminal() {
 		c.live++
 		if t.exec != nil {
-			t.exec.tasks.put(t.info.ID, t)
+			t.exec.add(t)
+			c.touch(t.exec)
 		}
 		if t.group != nil {
 			t.group.tasks.put(t.info.ID, t)
@@ -151,8 +153,8 @@ func (c *Core) addTask(t *task) {
 	}
 }
 
-// forget drops a task for good, with its own container's data once the record of it is on disk (T10).
-func (c *Core) forget(t *task, uuid offer.UUID) {
+// forget drops a task for good, with its own container's data once the record of it is on disk (T10). A last word is said then, too.
+func (c *Core) forget(t *task, uuid offer.UUID, last *message.StatusUpdate) {
 	if t.gone {
 		return
 	}
@@ -161,9 +163,9 @@ func (c *Core) forget(t *task, uuid offer.UUID) {
 	c.tasks--
 	c.timers.stop(&t.retry)
 	c.stopTaskTimers(t)
-	after := then{}
+	after := then{kind: thenForget, lastWord: last}
 	if t.own() && t.asked {
-		after = then{kind: thenForget, container: t.container}
+		after.container = t.container
 	}
 	if t.bare {
 		c.carryOut(after)
