@@ -23,8 +23,10 @@ type journal struct {
 	open    func(path string) (journalFile, error)
 	answer  func(token uint64, err error) // called on the journal's goroutine
 	flushes uint64
-	buf     []byte             // kept from write to write, as is records
+	buf     []byte // kept from write to write, as is records
 	records []slavecore.Record
+
+	renewed uint64 // how often it was rewritten
 
 	mu     sync.Mutex
 	queue  []journalItem
@@ -101,11 +103,11 @@ func (j *journal) poke() {
 	}
 }
 
-// length returns how large the file is and how large it was when it was last rewritten.
-func (j *journal) length() (size, base int64) {
+// length returns how large the file is, how large it was when it was last rewritten, and how often it was.
+func (j *journal) length() (size, base int64, renewed uint64) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.size, j.base
+	return j.size, j.base, j.renewed
 }
 
 // run writes until close; what is queued then is still written.
@@ -212,6 +214,7 @@ func (j *journal) rewrite(records []slavecore.Record) error {
 	}
 	j.mu.Lock()
 	j.file, j.size, j.base = f, size, size
+	j.renewed++
 	j.mu.Unlock()
 	return nil
 }

@@ -103,7 +103,7 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// An Observer is told what happens, each func on the slave's own goroutine: it must not block. Any may be nil.
+// An Observer is told what happens. Its funcs may be called from any goroutine, until Run returns, and must not block. Any may be nil.
 type Observer struct {
 	// Registered is called when a master has welcomed the slave, the first time and after every interruption.
 	Registered func(id offer.SlaveID)

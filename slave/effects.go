@@ -136,15 +136,12 @@ func (s *Slave) noteRegistration() {
 // compactIfDue rewrites the journal when it has grown to twice its size. All effects are performed, so that the core and what the journal
 // was told agree.
 func (s *Slave) compactIfDue() {
-	size, base := s.journal.length()
-	if base != s.compacting {
-		s.compacting = base
-	}
-	if s.compacting < 0 || size < s.cfg.CompactBytes || size < 2*base {
+	size, base, renewed := s.journal.length()
+	if renewed < s.renewals || size < s.cfg.CompactBytes || size < 2*base {
 		return
 	}
 	s.journal.replace(s.core.Compact())
-	s.compacting = -1 // until the new base is known
+	s.renewals = renewed + 1 // not again before this one is done
 }
 
 func (s *Slave) note(e slavecore.Note) {

@@ -125,13 +125,15 @@ func TestACustomExecutorRunsTasksAndOutlivesTheSlave(t *testing.T) {
 }
 
 func TestAnExecutorThatDiesTakesItsTasksWithIt(t *testing.T) {
+	pids := make(chan int, 1)
 	network := memtransport.New()
 	m := newMaster(t, network, "master:5050", 1)
-	s := startSlave(t, Config{WorkDir: workDir(t), Masters: []string{"master:5050"}, Network: network, Isolation: executorIsolation()})
+	s := startSlave(t, Config{WorkDir: workDir(t), Masters: []string{"master:5050"}, Network: network, Isolation: executorIsolation(),
+		Observer: Observer{Started: func(_ string, pid int) { pids <- pid }}})
 	take(t, "a registration", m.register)
 	m.send(executorLaunch(executorTask("t-1", "one")))
 	st := m.state("t-1", offer.Running)
-	first, err := process.Identify(st.Container.PID)
+	first, err := process.Identify(take(t, "a process", pids))
 	require.NoError(t, err)
 	require.NoError(t, first.Signal(9))
 	st = m.state("t-1", offer.Failed)

@@ -33,7 +33,7 @@ type executorServer struct {
 }
 
 func (x *executorServer) open(s *Slave) error {
-	if err := os.MkdirAll(s.cfg.RuntimeDir, 0o711); err != nil {
+	if err := makeDirs(s.cfg.RuntimeDir); err != nil {
 		return fmt.Errorf("slave: RuntimeDir: %w", err)
 	}
 	// In a folder that is open to all, another user must not be able to put a socket in the place of ours.

@@ -3,6 +3,7 @@ package slave
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -31,7 +32,7 @@ func openFolder(dir string) (*folder, error) {
 		return nil, fmt.Errorf("slave: WorkDir: %w", err)
 	}
 	// Tasks of other users must be able to reach their sandbox, but not to look around.
-	if err := os.MkdirAll(dir, 0o711); err != nil {
+	if err := makeDirs(dir); err != nil {
 		return nil, fmt.Errorf("slave: WorkDir: %w", err)
 	}
 	path := filepath.Join(dir, "lock")
@@ -66,6 +67,23 @@ func (f *folder) journal() string { return filepath.Join(f.dir, "meta", "journal
 
 // close gives the folder back. The file stays: another process may wait for the same lock already.
 func (f *folder) close() error { return f.lock.Close() }
+
+// makeDirs makes a folder and what is missing above it, open to those who pass through whatever the process's umask is.
+func makeDirs(dir string) error {
+	err := os.Mkdir(dir, 0o711)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = makeDirs(filepath.Dir(dir)); err == nil {
+			err = os.Mkdir(dir, 0o711)
+		}
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err == nil {
+		err = os.Chmod(dir, 0o711)
+	}
+	return err
+}
 
 func syncDir(dir string) error {
 	d, err := os.Open(dir)

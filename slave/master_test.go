@@ -15,11 +15,12 @@ import (
 
 // A scriptedMaster stands in for a master: it leads, welcomes slaves, acknowledges updates, and keeps what it was told.
 type scriptedMaster struct {
-	t       testing.TB
-	cluster offer.ClusterID
-	reign   uint64
-	address string
-	noAck   bool
+	t         testing.TB
+	cluster   offer.ClusterID
+	reign     uint64
+	address   string
+	noAck     bool
+	uncounted bool // updates may repeat
 
 	mu       sync.Mutex
 	conns    map[*transport.Conn]bool
@@ -112,6 +113,10 @@ func (m *scriptedMaster) got(c *transport.Conn, msg message.Message) {
 	case *message.StatusUpdate:
 		if !m.noAck {
 			_ = c.Send(m.envelope(&message.StatusAck{Framework: msg.Framework, Task: msg.Status.TaskID, UUID: msg.Status.UUID}))
+		}
+		if m.uncounted {
+			m.updates <- msg
+			return
 		}
 		m.mu.Lock()
 		fresh := !m.seen[msg.Status.UUID]

@@ -27,7 +27,7 @@ func (s *Slave) recover() (closers []func(), err error) {
 		}
 	}()
 	j.answer = s.checkpointed
-	cluster, known := survey(records)
+	cluster, _ := survey(records)
 	if s.cfg.Cluster != "" && cluster != "" && s.cfg.Cluster != cluster {
 		return nil, fmt.Errorf("slave: WorkDir %s belongs to cluster %q (allowed: %q, or a new folder)", s.folder.dir, cluster, s.cfg.Cluster)
 	}
@@ -52,6 +52,7 @@ func (s *Slave) recover() (closers []func(), err error) {
 		return nil, err
 	}
 	closers = append(closers, s.executors.close)
+	_, known := survey(s.core.Compact()) // what is over is left out
 	if err := s.runner.Open(known, s.containerEvent); err != nil {
 		return closers, fmt.Errorf("slave: %w", err)
 	}

@@ -26,7 +26,7 @@ func (*sandboxes) Name() string { return "sandbox" }
 
 func (x *sandboxes) Prepare(_ context.Context, spec *isolation.Spec, _ *isolation.Plan) error {
 	// Tasks of other users pass through the folders above their sandbox, but cannot list them.
-	if err := os.MkdirAll(filepath.Dir(spec.Sandbox), 0o711); err != nil {
+	if err := makeDirs(filepath.Dir(spec.Sandbox)); err != nil {
 		return err
 	}
 	if err := x.putAside(spec); err != nil {
@@ -55,7 +55,7 @@ func (x *sandboxes) putAside(spec *isolation.Spec) error {
 		return nil // it was empty
 	}
 	old := filepath.Join(filepath.Dir(filepath.Dir(spec.Sandbox)), "old")
-	if err := os.MkdirAll(old, 0o711); err != nil {
+	if err := makeDirs(old); err != nil {
 		return err
 	}
 	sum := sha256.Sum256([]byte(spec.Container + time.Now().String()))
@@ -108,7 +108,7 @@ func (s *Slave) makeVolumes(create, destroy resource.Resources) {
 		}
 		dir, err := s.volume(&r)
 		if err == nil {
-			err = os.MkdirAll(filepath.Dir(dir), 0o711)
+			err = makeDirs(filepath.Dir(dir))
 		}
 		if err == nil {
 			// Who may use a volume is decided by its reservation; the tasks of one role can have different users.

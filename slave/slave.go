@@ -40,7 +40,7 @@ type Slave struct {
 	executors  executorServer
 	live       liveContainers
 	registered bool
-	compacting int64 // the journal's size at the last compaction that was asked for
+	renewals   uint64 // how often the journal will have been rewritten when all that was asked for is done
 	out        []outgoing
 	stopped    error // what Stop said
 	wg         sync.WaitGroup

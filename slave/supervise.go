@@ -15,4 +15,6 @@ type FuncTask = supervisor.Task
 // processes. It returns at once unless this process is a copy of the program that a slave has started: as a task's supervisor, which
 // outlives the slave and keeps the exit status, or as a function task. Then it ends the process with os.Exit. It alone reads arguments and
 // environment.
+//
+// A service manager that ends a service must be told to leave supervisors alone, in systemd by KillMode=process.
 func Supervise(funcs Funcs) { supervisor.Main(funcs) }
