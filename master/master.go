@@ -231,15 +231,13 @@ func (m *Master) announce(ctx context.Context) {
 	}
 }
 
-// leaderMessage says who leads. A leader whose core does not run yet is not named: it could not answer.
+// leaderMessage says who leads. This master names itself only while its core runs: before that it could not answer.
 func (m *Master) leaderMessage() *message.Leader {
-	if r := m.current.Load(); r != nil {
-		if p, ok := m.Leader(); ok && p.Address == m.advertise {
-			return &message.Leader{Known: true, ID: p.ID, Address: p.Address}
-		}
-	}
 	p, ok := m.Leader()
-	if !ok || p.Address == m.advertise {
+	switch {
+	case m.current.Load() != nil && (!ok || p.Address == m.advertise):
+		return &message.Leader{Known: true, ID: p.ID, Address: m.advertise}
+	case !ok || p.Address == m.advertise:
 		return &message.Leader{}
 	}
 	return &message.Leader{Known: true, ID: p.ID, Address: p.Address}

@@ -317,6 +317,30 @@ func TestAnElectorThatFailsEndsTheMaster(t *testing.T) {
 	})
 }
 
+func TestAFailureOfTheCoreEndsTheMasterAndTurnsThePeerAwayThatBroughtIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := memtransport.New()
+		var deposed uint64
+		m, err := master.New(master.Config{Election: election.Standalone(), Listen: "m:1", Network: n, Hooks: master.Hooks{
+			Note:    func(x master.Note) { panic("boom at " + x.Event) },
+			Deposed: func(reign uint64) { deposed = reign },
+		}})
+		require.NoError(t, err)
+		run := start(t.Context(), m.Run)
+		<-m.Ready()
+		synctest.Wait()
+		nc, err := transport.Dialer{Network: n}.Dial(t.Context(), "m:1", transport.Node)
+		require.NoError(t, err)
+		c := transport.NewConn(nc, transport.ConnConfig{})
+		defer c.Close()
+		require.NoError(t, c.Send(message.Envelope{Message: &message.Subscribe{Nonce: offer.UUID{1}, Framework: offer.Framework{Name: "f", Roles: []string{"*"}}}}))
+		err = <-run.done
+		require.ErrorContains(t, err, "boom at")
+		require.ErrorContains(t, err, "reign 1")
+		require.Equal(t, uint64(1), deposed)
+	})
+}
+
 func TestAStrangersClusterIsTurnedAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := memtransport.New()

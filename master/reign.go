@@ -45,6 +45,8 @@ type reign struct {
 
 	touched []*conn              // by the effects that are being performed
 	writes  []mastercore.Propose // likewise
+	answers []answered           // likewise
+	notes   []mastercore.Note    // likewise
 }
 
 type publishedView struct {

@@ -1,0 +1,149 @@
+package master_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/meros-project/meros/election"
+	"github.com/meros-project/meros/election/raft"
+	"github.com/meros-project/meros/framework"
+	"github.com/meros-project/meros/internal/transport/memtransport"
+	"github.com/meros-project/meros/master"
+	"github.com/meros-project/meros/offer"
+)
+
+// trio is three masters on Raft, in one process and one bubble.
+type trio struct {
+	t       *testing.T
+	network *memtransport.Network
+	peers   []election.Peer
+	dirs    []string
+	masters []*master.Master
+	runs    []*running
+}
+
+func host(i int) string { return fmt.Sprintf("m%d", i+1) }
+
+func newTrio(t *testing.T) *trio {
+	c := &trio{t: t, network: memtransport.New(), masters: make([]*master.Master, 3), runs: make([]*running, 3)}
+	for i := range 3 {
+		c.peers = append(c.peers, election.Peer{ID: fmt.Sprintf("id-%d", i+1), Address: host(i) + ":5050"})
+		c.dirs = append(c.dirs, t.TempDir())
+	}
+	return c
+}
+
+func (c *trio) start(i int) {
+	elector, err := raft.New(raft.Config{Dir: c.dirs[i], Bootstrap: c.peers})
+	require.NoError(c.t, err)
+	address := c.peers[i].Address
+	m, err := master.New(master.Config{Election: elector, Listen: address, Advertise: address, Network: c.network.From(host(i))})
+	require.NoError(c.t, err)
+	c.masters[i], c.runs[i] = m, start(c.t.Context(), m.Run)
+}
+
+// leader waits for a master that leads.
+func (c *trio) leader() int {
+	for {
+		for i, m := range c.masters {
+			if c.runs[i] != nil {
+				if _, ok := m.Leading(); ok {
+					return i
+				}
+			}
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+func (c *trio) stop(i int) {
+	require.NoError(c.t, c.runs[i].stop())
+	c.runs[i] = nil
+}
+
+func TestThreeMastersOnRaftLoseNoTaskWhenTheLeaderStops(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newTrio(t)
+		var addresses []string
+		for i, p := range c.peers {
+			addresses = append(addresses, p.Address)
+			c.start(i)
+		}
+		var slaves []*running
+		for i := range 2 {
+			s := newSlave(t, c.network, fmt.Sprintf("s%d", i), addresses...)
+			slaves = append(slaves, start(t.Context(), func(ctx context.Context) error { s.run(ctx); return nil }))
+		}
+		b := newBatch(30)
+		session, err := framework.New(framework.Config{Name: "batch", Masters: addresses, Network: c.network}, b)
+		require.NoError(t, err)
+		fw := start(t.Context(), session.Run)
+		for range 5 {
+			<-b.launch
+		}
+		first := c.leader()
+		reign, _ := c.masters[first].Leading()
+		c.stop(first)
+		second := c.leader()
+		require.NotEqual(t, first, second)
+		later, _ := c.masters[second].Leading()
+		require.Greater(t, later, reign)
+		<-b.done
+		b.finished(t)
+		c.start(first)
+		require.NoError(t, session.Teardown())
+		require.NoError(t, <-fw.done)
+		for _, s := range slaves {
+			require.NoError(t, s.stop())
+		}
+		for i := range c.masters {
+			c.stop(i)
+		}
+	})
+}
+
+func TestALeaderThatIsCutOffIsSucceededAndItsWritesAreNotBelieved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newTrio(t)
+		var addresses []string
+		for i, p := range c.peers {
+			addresses = append(addresses, p.Address)
+			c.start(i)
+		}
+		first := c.leader()
+		require.NoError(t, c.masters[first].SetWeight(t.Context(), "before", 2000))
+		for i := range c.peers {
+			if i != first {
+				c.network.Cut(host(first), host(i))
+			}
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		require.Error(t, c.masters[first].SetWeight(ctx, "lost", 2000))
+		cancel()
+		var second int
+		for second = c.leader(); second == first; second = c.leader() {
+			time.Sleep(10 * time.Millisecond)
+		}
+		require.NoError(t, c.masters[second].SetWeight(t.Context(), "after", 3000))
+		for i := range c.peers {
+			if i != first {
+				c.network.Heal(host(first), host(i))
+			}
+		}
+		time.Sleep(5 * time.Second)
+		_, still := c.masters[first].Leading()
+		require.False(t, still)
+		require.ErrorIs(t, c.masters[first].SetWeight(t.Context(), "x", 1), offer.Refuse(offer.ReasonNotLeader, ""))
+		members, err := c.masters[second].Members(t.Context())
+		require.NoError(t, err)
+		require.Len(t, members, 3)
+		for i := range c.masters {
+			c.stop(i)
+		}
+	})
+}
