@@ -251,6 +251,10 @@ func (c *Core) notAwaited(e *executor) {
 		return
 	}
 	e.phase = execSubscribed
+	c.awaitLess()
+}
+
+func (c *Core) awaitLess() {
 	c.awaited--
 	if c.awaited == 0 && c.registration.linked && c.registration.attempts == 0 {
 		c.register()
@@ -261,9 +265,12 @@ func (c *Core) executorExited(e *executor, ev Exited) {
 	if e.phase == execEnded {
 		return
 	}
-	c.notAwaited(e)
+	awaited := e.phase == execRecovering
 	delete(c.containers, ev.Container)
 	c.endExecutor(e, ev)
+	if awaited {
+		c.awaitLess()
+	}
 }
 
 // endExecutor ends the tasks of an executor that is gone, and forgets it.
@@ -290,9 +297,7 @@ func (c *Core) removeExecutor(e *executor, exit offer.Exit) {
 		after = then{kind: thenForget, container: e.container}
 	}
 	c.persistFor(e.fw, &ExecutorEnded{Framework: e.fw.id, Executor: e.info.ID}, after)
-	if c.registration.registered {
-		c.send(&message.ExecutorExited{Framework: e.fw.id, Slave: c.slave.ID, Executor: e.info.ID, Exit: exit})
-	}
+	c.sayExited(&message.ExecutorExited{Framework: e.fw.id, Slave: c.slave.ID, Executor: e.info.ID, Exit: exit})
 	c.settle(e.fw)
 }
 

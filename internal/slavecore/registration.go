@@ -16,6 +16,7 @@ type registration struct {
 	epoch      uint64
 	timer      timer
 	ping       timer
+	exits      []*message.ExecutorExited // of executors that a registration under way may still name
 }
 
 func (c *Core) connected(conn uint64) {
@@ -41,7 +42,7 @@ func (c *Core) disconnected(conn uint64) {
 func (c *Core) unlink() {
 	r := &c.registration
 	r.linked, r.registered = false, false
-	c.held = nil
+	c.held, r.exits = nil, nil
 	c.timers.stop(&r.timer)
 	c.timers.stop(&r.ping)
 }
@@ -143,6 +144,10 @@ func (c *Core) welcomed(cluster offer.ClusterID, m *message.SlaveRegistered) {
 	}
 	r.attempts = 1
 	r.epoch++
+	for _, m := range r.exits {
+		c.send(m)
+	}
+	r.exits = nil
 	for f := range c.frameworks.all {
 		for t := range f.tasks.all {
 			c.pump(t)
@@ -150,6 +155,17 @@ func (c *Core) welcomed(cluster offer.ClusterID, m *message.SlaveRegistered) {
 	}
 	for o := range c.operations.all {
 		c.pumpOperation(o)
+	}
+}
+
+// sayExited tells the master that an executor has ended: at once, or when it has welcomed the slave as the registration describes it.
+func (c *Core) sayExited(m *message.ExecutorExited) {
+	r := &c.registration
+	switch {
+	case r.registered:
+		c.send(m)
+	case r.linked && r.attempts > 0:
+		r.exits = append(r.exits, m)
 	}
 }
 
