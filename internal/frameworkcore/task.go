@@ -52,8 +52,14 @@ func (c *Core) updated(m *message.Update) {
 	c.pushUpdate(m)
 }
 
-// pushUpdate queues an update. When there is no room for one that its slave repeats, it is left to that.
+// pushUpdate queues an update. When there is no room, one that its slave repeats is left to that, and one that is told once, such as the
+// answers to a long reconciliation, is asked for again.
 func (c *Core) pushUpdate(m *message.Update) {
+	if m.Status.UUID.IsZero() && c.full() {
+		c.note("update put off", m.Status.TaskID, offer.ReasonSlowConsumer, "the handler is too slow")
+		c.keepForLater(&m.Status)
+		return
+	}
 	c.push(delivery{message: m, uuid: m.Status.UUID})
 }
 
