@@ -1,0 +1,161 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/meros-project/meros/election"
+	"github.com/meros-project/meros/election/raft"
+	"github.com/meros-project/meros/master"
+)
+
+type masterNodeFlags struct {
+	log       logFlags
+	tls       tlsFlags
+	gossip    gossipFlags
+	listen    string
+	advertise string
+	workDir   string
+	masters   []string
+	expect    int
+	newMember bool
+	nodeID    string
+	recover   bool
+	heartbeat time.Duration
+	offers    time.Duration
+}
+
+func newMaster() *cobra.Command {
+	f := &masterNodeFlags{}
+	cmd := &cobra.Command{
+		Use:   "master",
+		Short: "Run a master: elect a leader with the others and make offers",
+		Long: `Run a master. Masters that are to form one cluster are told of each other once, at their first start:
+
+  --masters A,B,C       the addresses of all of them, or
+  --join X --expect 3   any gossip address; they wait until three have met
+
+Without either, the master is a cluster of its own. Later starts read the work directory. A master that is to join a running cluster is
+started with --new-member and then added with: meros members --add HOST:PORT`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.listen, "listen", "127.0.0.1:5050", "`HOST:PORT` for masters, slaves, frameworks and HTTP")
+	flags.StringVar(&f.advertise, "advertise", "", "`HOST:PORT` under which others reach --listen; the same by default")
+	flags.StringVar(&f.workDir, "work-dir", "", "`folder` for the log of the cluster's decisions; required")
+	flags.StringSliceVar(&f.masters, "masters", nil, "`HOST:PORT` of every master of a new cluster, with commas, this one included")
+	flags.IntVar(&f.expect, "expect", 0, "with --join or --gossip: the `number` of masters that form a new cluster")
+	flags.BoolVar(&f.newMember, "new-member", false, "with an empty --work-dir: wait to be added to a running cluster")
+	flags.StringVar(&f.nodeID, "id", "", "this master's `id`, unique in the cluster for ever; derived from its address at the first start by default")
+	flags.BoolVar(&f.recover, "recover", false, "accept a work directory that was restored from an older copy; may lose decisions")
+	flags.DurationVar(&f.heartbeat, "election-timeout", 0, "how long a silent leader is waited for; 500ms by default")
+	flags.DurationVar(&f.offers, "offer-timeout", 0, "how long an offer may stay unanswered; the library's default by default, below zero for ever")
+	f.gossip.add(cmd)
+	f.tls.add(cmd)
+	f.log.add(cmd)
+	return cmd
+}
+
+// check reports the first flag with a value that is not allowed.
+func (f *masterNodeFlags) check() error {
+	if f.workDir == "" {
+		return badFlag("work-dir", "", "is required: a folder that survives a restart")
+	}
+	if err := checkAddress("listen", f.listen); err != nil {
+		return err
+	}
+	if f.advertise == "" {
+		f.advertise = f.listen
+	}
+	if err := checkAddress("advertise", f.advertise); err != nil {
+		return err
+	}
+	if err := checkAddresses("masters", f.masters); err != nil {
+		return err
+	}
+	if len(f.masters) > 0 && !slices.Contains(f.masters, f.advertise) {
+		return badFlag("masters", strings.Join(f.masters, ","), "must contain this master's own address "+f.advertise)
+	}
+	switch {
+	case f.expect < 0 || f.expect > 9:
+		return badFlag("expect", fmt.Sprint(f.expect), "must be from 1 to 9")
+	case f.expect > 0 && len(f.masters) > 0:
+		return badFlag("expect", fmt.Sprint(f.expect), "must not be set with --masters, which says how many there are")
+	case f.expect > 0 && !f.gossip.enabled():
+		return badFlag("expect", fmt.Sprint(f.expect), "needs --gossip or --join, by which the masters meet")
+	case f.expect == 0 && len(f.gossip.join) > 0 && len(f.masters) == 0 && !f.newMember:
+		return badFlag("expect", "0", "must be set with --join, or --masters, or --new-member: how many masters form the cluster?")
+	case f.newMember && (f.expect > 0 || len(f.masters) > 0):
+		return badFlag("new-member", "true", "must not be set with --masters or --expect: it joins a cluster that is there")
+	case f.heartbeat < 0:
+		return badFlag("election-timeout", f.heartbeat.String(), "must not be negative")
+	}
+	return nil
+}
+
+func (f *masterNodeFlags) run(cmd *cobra.Command) error {
+	if err := f.check(); err != nil {
+		return err
+	}
+	log, err := f.log.logger()
+	if err != nil {
+		return err
+	}
+	tlsConfig, err := f.tls.config()
+	if err != nil {
+		return err
+	}
+	if err := mayListen("listen", f.listen, tlsConfig != nil || f.tls.insecure); err != nil {
+		return err
+	}
+	members, err := f.gossip.start(cmd.Context(), gossipSelf{role: "master", address: f.listen, advertise: f.advertise, logger: log, insecure: f.tls.insecure})
+	if err != nil {
+		return err
+	}
+	defer members.stop()
+	config := raft.Config{Dir: f.workDir, Cluster: f.gossip.cluster, Join: f.newMember || f.expect > 0 && !raft.IsNew(f.workDir), Recover: f.recover, HeartbeatTimeout: f.heartbeat}
+	config.NodeID = f.nodeID
+	if f.newMember && f.nodeID == "" && raft.IsNew(f.workDir) {
+		config.NodeID = raft.DeriveID(f.advertise)
+	}
+	if config.Bootstrap, err = f.peers(cmd.Context(), members, log); err != nil {
+		return err
+	}
+	elector, err := raft.New(config)
+	if err != nil {
+		return &usageError{err}
+	}
+	m, err := master.New(master.Config{Election: elector, Listen: f.listen, Advertise: f.advertise, ClusterName: f.gossip.cluster, TLS: tlsConfig,
+		Insecure: f.tls.insecure, Logger: log, OfferTimeout: f.offers,
+		Hooks: master.Hooks{Elected: members.leads, Deposed: func(uint64) { members.leads(0) }}})
+	if err != nil {
+		return &usageError{err}
+	}
+	return m.Run(cmd.Context())
+}
+
+// peers are the masters of a new cluster: those of --masters, or those that have met by gossip. With a work directory that has been used,
+// those that have met before are in its log; if it holds none, the master waits to be added, so that there can never be two clusters.
+func (f *masterNodeFlags) peers(ctx context.Context, members *gossip, log *slog.Logger) ([]election.Peer, error) {
+	addresses := f.masters
+	if f.expect > 0 && raft.IsNew(f.workDir) {
+		log.Info("waiting for the other masters", "expect", f.expect)
+		var err error
+		if addresses, err = members.masters(ctx, f.expect); err != nil {
+			return nil, err
+		}
+		log.Info("the masters have met", "masters", addresses)
+	}
+	var peers []election.Peer
+	for _, a := range addresses {
+		peers = append(peers, election.Peer{Address: a})
+	}
+	return peers, nil
+}

@@ -1,0 +1,303 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os/user"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/meros-project/meros/framework"
+	"github.com/meros-project/meros/offer"
+	"github.com/meros-project/meros/offer/resource"
+)
+
+type runFlags struct {
+	master    masterFlags
+	log       logFlags
+	cpus      string
+	mem       string
+	disk      string
+	ports     uint64
+	name      string
+	role      string
+	env       []string
+	shell     bool
+	asUser    string
+	constrain []string
+	failover  time.Duration
+}
+
+func newRun() *cobra.Command {
+	f := &runFlags{}
+	cmd := &cobra.Command{
+		Use:   "run [flags] -- COMMAND [ARGUMENT...]",
+		Short: "Run one command on the cluster, with its output here and its exit status as mine",
+		Example: `  meros run --master 127.0.0.1:5050 --cpus 1 --mem 64 -- sh -c 'echo hi; exit 3'
+  meros run --cpus 0.1 --mem 32 -- hostname`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usagef("run: no command: write it after --, as in: meros run --cpus 1 --mem 64 -- echo hi")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args) },
+	}
+	flags := cmd.Flags()
+	f.master.add(cmd)
+	f.log.add(cmd)
+	f.log.level = "error"
+	flags.Lookup("log-level").DefValue = "error"
+	flags.StringVar(&f.cpus, "cpus", "1", "processors, in thousandths at the finest")
+	flags.StringVar(&f.mem, "mem", "128", "memory in `MB`")
+	flags.StringVar(&f.disk, "disk", "0", "disk in `MB`")
+	flags.StringVar(&f.name, "name", "", "name that operators see; the command's by default")
+	flags.StringVar(&f.role, "role", resource.AnyRole, "role in which resources are offered")
+	flags.StringArrayVarP(&f.env, "env", "e", nil, "variable for the command, as `NAME=VALUE`; may be repeated")
+	flags.StringVar(&f.asUser, "user", "", "operating system user for the command; the slave's by default")
+	flags.StringArrayVar(&f.constrain, "on", nil, "only slaves with this attribute or hostname, as `NAME=VALUE` or hostname=VALUE; may be repeated")
+	flags.DurationVar(&f.failover, "failover-timeout", time.Minute, "how long the command may go on if this program dies")
+	flags.SetInterspersed(false)
+	return cmd
+}
+
+func (f *runFlags) task(args []string) (offer.Task, error) {
+	amounts := make([]resource.Resource, 0, 3)
+	for _, a := range []struct{ name, text string }{{resource.CPUs, f.cpus}, {resource.Mem, f.mem}, {resource.Disk, f.disk}} {
+		n, err := resource.ParseScalar(a.text)
+		if err != nil {
+			return offer.Task{}, badFlag(a.name, a.text, "must be a number of at most three decimals, as in 0.5")
+		}
+		if n == 0 && a.name != resource.Disk {
+			return offer.Task{}, badFlag(a.name, a.text, "must be above zero")
+		}
+		amounts = append(amounts, resource.NewScalar(a.name, n))
+	}
+	wanted, err := resource.New(amounts...)
+	if err != nil {
+		return offer.Task{}, usagef("%v", err)
+	}
+	var id [6]byte
+	if _, err := rand.Read(id[:]); err != nil {
+		return offer.Task{}, err
+	}
+	task := offer.Task{
+		ID:        offer.TaskID("run-" + hex.EncodeToString(id[:])),
+		Name:      f.name,
+		Resources: wanted,
+		Command:   &offer.Command{Value: args[0], Arguments: args, User: f.asUser},
+	}
+	if task.Name == "" {
+		task.Name = args[0]
+	}
+	for _, e := range f.env {
+		name, value, ok := strings.Cut(e, "=")
+		if !ok || name == "" {
+			return offer.Task{}, badFlag("env", e, "must be NAME=VALUE")
+		}
+		task.Command.Environment = append(task.Command.Environment, offer.Variable{Name: name, Value: value})
+	}
+	return task, nil
+}
+
+func (f *runFlags) run(cmd *cobra.Command, args []string) error {
+	task, err := f.task(args)
+	if err != nil {
+		return err
+	}
+	if err := resource.ValidateRole(f.role); err != nil {
+		return badFlag("role", f.role, err.Error())
+	}
+	for _, c := range f.constrain {
+		if name, _, ok := strings.Cut(c, "="); !ok || name == "" {
+			return badFlag("on", c, "must be NAME=VALUE")
+		}
+	}
+	log, err := f.log.logger()
+	if err != nil {
+		return err
+	}
+	cfg := framework.Config{Name: "run " + task.Name, Roles: []string{f.role}, FailoverTimeout: f.failover, Logger: log}
+	if len(cfg.Name) > offer.MaxID {
+		cfg.Name = cfg.Name[:offer.MaxID]
+	}
+	if u, err := user.Current(); err == nil {
+		cfg.Labels = []resource.Label{{Key: "user", Value: u.Username}}
+	}
+	if err := f.master.framework(&cfg); err != nil {
+		return err
+	}
+	client, err := f.master.http()
+	if err != nil {
+		return err
+	}
+	one := &oneTask{task: task, constrain: f.constrain, notices: cmd.ErrOrStderr(), ended: make(chan struct{})}
+	one.output = newFollower(client, f.master.scheme(), cmd.OutOrStdout(), cmd.ErrOrStderr())
+	return one.follow(cmd.Context(), cfg)
+}
+
+// oneTask is the scheduler of `meros run`.
+type oneTask struct {
+	task      offer.Task
+	constrain []string
+	notices   io.Writer
+	output    *follower
+	ended     chan struct{} // closed when the task has a final state
+
+	mu       sync.Mutex
+	launched bool
+	slave    string // address
+	last     offer.Status
+	over     bool
+}
+
+// Subscribed implements framework.Scheduler.
+func (o *oneTask) Subscribed(context.Context, *framework.Session) error { return nil }
+
+// Offers takes the first offer that fits.
+func (o *oneTask) Offers(_ context.Context, s *framework.Session, offers []offer.Offer) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, of := range offers {
+		if o.launched || !of.Resources.Unreserved().Contains(o.task.Resources) || !meets(of, o.constrain) {
+			if err := s.Decline([]offer.OfferID{of.ID}); err != nil {
+				return err
+			}
+			continue
+		}
+		o.launched, o.slave = true, of.Address
+		if err := s.Launch(of, o.task); err != nil {
+			return err
+		}
+		if err := s.Suppress(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func meets(of offer.Offer, constraints []string) bool {
+	for _, c := range constraints {
+		name, value, _ := strings.Cut(c, "=")
+		ok := name == "hostname" && of.Hostname == value
+		for _, a := range of.Attributes {
+			ok = ok || a.Name == name && (a.Text == value || a.Scalar != nil && a.Scalar.String() == value)
+		}
+		if !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// Status follows the task. One that was never started is launched again, on another offer.
+func (o *oneTask) Status(_ context.Context, s *framework.Session, st offer.Status) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if st.TaskID != o.task.ID || o.over {
+		return nil
+	}
+	o.last = st
+	switch {
+	case st.State == offer.Running:
+		o.output.start(o.slave, s.ID(), o.task.ID)
+	case st.State == offer.Dropped:
+		fmt.Fprintf(o.notices, "meros: not started (%s): waiting for another offer\n", st.Reason)
+		o.launched = false
+		return s.Revive()
+	case st.State == offer.Unreachable:
+		fmt.Fprintf(o.notices, "meros: the slave does not answer since %s; the command may still run\n", st.UnreachableTime.Format(time.TimeOnly))
+	case st.State.Terminal():
+		o.over = true
+		close(o.ended)
+	}
+	return nil
+}
+
+// Disconnected implements framework.Disconnecter.
+func (o *oneTask) Disconnected(context.Context, *framework.Session) {
+	fmt.Fprintln(o.notices, "meros: the master is lost, looking for the next one; the command goes on")
+}
+
+// follow runs the session until the task has ended and all of its output is here.
+func (o *oneTask) follow(ctx context.Context, cfg framework.Config) error {
+	session, err := framework.New(cfg, o)
+	if err != nil {
+		return &usageError{err}
+	}
+	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	result := make(chan error, 1)
+	go func() { result <- session.Run(running) }()
+	patience := time.NewTimer(10 * time.Second)
+	defer patience.Stop()
+	asked := ctx.Done()
+	for {
+		select {
+		case err := <-result:
+			return cmpError(err, errors.New("the session ended before the command did"))
+		case <-patience.C:
+			o.mu.Lock()
+			if !o.launched {
+				fmt.Fprintf(o.notices, "meros: still waiting for an offer with %s\n", o.task.Resources)
+			}
+			o.mu.Unlock()
+		case <-asked: // a first interrupt kills the task and waits for its end
+			asked = nil
+			o.mu.Lock()
+			launched := o.launched
+			o.mu.Unlock()
+			if !launched {
+				return o.leave(session, result, exitCode(130))
+			}
+			if err := session.Kill(o.task.ID, ""); err != nil {
+				return err
+			}
+		case <-o.ended:
+			o.output.finish()
+			return o.leave(session, result, o.outcome())
+		}
+	}
+}
+
+// leave tears the framework down, so that nothing of it is left on the cluster.
+func (o *oneTask) leave(session *framework.Session, result <-chan error, outcome error) error {
+	if err := session.Teardown(); err != nil {
+		return cmpError(outcome, err)
+	}
+	select {
+	case <-result:
+	case <-time.After(5 * time.Second): // no master to say it to: the failover timeout cleans up
+	}
+	return outcome
+}
+
+// outcome turns the final status into an exit status.
+func (o *oneTask) outcome() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	st := o.last
+	switch {
+	case st.State == offer.Finished:
+		return nil
+	case st.Exit != nil && st.Exit.Signal != 0:
+		return exitCode(128 + st.Exit.Signal)
+	case st.Exit != nil && st.Exit.Code != 0:
+		return exitCode(st.Exit.Code)
+	}
+	return fmt.Errorf("%s: %s (%s)", st.State, st.Message, st.Reason)
+}
+
+func cmpError(err, otherwise error) error {
+	if err != nil {
+		return err
+	}
+	return otherwise
+}

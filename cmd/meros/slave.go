@@ -1,0 +1,107 @@
+package main
+
+import (
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/meros-project/meros/offer"
+	"github.com/meros-project/meros/offer/resource"
+	"github.com/meros-project/meros/slave"
+)
+
+type slaveFlags struct {
+	log        logFlags
+	tls        tlsFlags
+	gossip     gossipFlags
+	masters    []string
+	listen     string
+	advertise  string
+	workDir    string
+	hostname   string
+	resources  string
+	attributes string
+}
+
+func newSlave() *cobra.Command {
+	f := &slaveFlags{}
+	cmd := &cobra.Command{
+		Use:   "slave",
+		Short: "Run a slave: offer this machine's resources and run tasks on it",
+		Long: `Run a slave. It finds the leading master by --master (any masters' addresses) or by gossip (--join).
+
+Its tasks outlive it: stop it, start it again on the same --work-dir, and they are still there.`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
+	}
+	flags := cmd.Flags()
+	flags.StringSliceVar(&f.masters, "master", nil, "`HOST:PORT` of one master or more, with commas; any of them knows who leads")
+	flags.StringVar(&f.listen, "listen", "127.0.0.1:5051", "`HOST:PORT` to serve sandboxes and health on")
+	flags.StringVar(&f.advertise, "advertise", "", "`HOST:PORT` under which others reach --listen; the same by default")
+	flags.StringVar(&f.workDir, "work-dir", "", "`folder` for sandboxes and for what a restart needs; required")
+	flags.StringVar(&f.hostname, "hostname", "", "name shown in offers; the machine's by default")
+	flags.StringVar(&f.resources, "resources", "", "what to offer, as in cpus:4;mem:8192;ports:[31000-32000]; the machine's by default")
+	flags.StringVar(&f.attributes, "attributes", "", "facts to place by, as in rack:r1;zone:a")
+	f.gossip.add(cmd)
+	f.tls.add(cmd)
+	f.log.add(cmd)
+	return cmd
+}
+
+func (f *slaveFlags) config() (slave.Config, error) {
+	cfg := slave.Config{Masters: f.masters, Listen: f.listen, Advertise: f.advertise, WorkDir: f.workDir, Hostname: f.hostname, Insecure: f.tls.insecure}
+	if f.workDir == "" {
+		return cfg, badFlag("work-dir", "", "is required: a folder that survives a restart")
+	}
+	if err := checkAddresses("master", f.masters); err != nil {
+		return cfg, err
+	}
+	if err := checkAddress("listen", f.listen); err != nil {
+		return cfg, err
+	}
+	if f.advertise != "" {
+		if err := checkAddress("advertise", f.advertise); err != nil {
+			return cfg, err
+		}
+	}
+	if f.hostname == "" {
+		cfg.Hostname, _ = os.Hostname()
+	}
+	var err error
+	if f.resources != "" {
+		if cfg.Resources, err = resource.Parse(f.resources); err != nil {
+			return cfg, badFlag("resources", f.resources, err.Error())
+		}
+	}
+	if cfg.Attributes, err = offer.ParseAttributes(f.attributes); err != nil {
+		return cfg, badFlag("attributes", f.attributes, err.Error())
+	}
+	if cfg.TLS, err = f.tls.config(); err != nil {
+		return cfg, err
+	}
+	cfg.Logger, err = f.log.logger()
+	return cfg, err
+}
+
+func (f *slaveFlags) run(cmd *cobra.Command) error {
+	cfg, err := f.config()
+	if err != nil {
+		return err
+	}
+	if len(f.masters) == 0 && len(f.gossip.join) == 0 {
+		return badFlag("master", "", "is required, or --join: without either the slave cannot find a master")
+	}
+	members, err := f.gossip.start(cmd.Context(), gossipSelf{role: "slave", address: cfg.Listen, advertise: cfg.Advertise, logger: cfg.Logger, insecure: f.tls.insecure})
+	if err != nil {
+		return err
+	}
+	defer members.stop()
+	if len(f.masters) == 0 {
+		cfg.Detector = members.detector()
+	}
+	s, err := slave.New(cfg)
+	if err != nil {
+		return &usageError{err}
+	}
+	return s.Run(cmd.Context())
+}

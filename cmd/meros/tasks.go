@@ -1,0 +1,75 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/meros-project/meros/offer"
+)
+
+// taskRow is one task, in the names of Mesos' /tasks.
+type taskRow struct {
+	ID          string `json:"id"`
+	Name        string `json:"name"`
+	FrameworkID string `json:"framework_id"`
+	SlaveID     string `json:"slave_id"`
+	Role        string `json:"role"`
+	State       string `json:"state"`
+}
+
+type tasksFlags struct {
+	master    masterFlags
+	json      bool
+	framework string
+	state     string
+}
+
+// tasksPage is how many tasks are asked for at once.
+const tasksPage = 1000
+
+func newTasks() *cobra.Command {
+	f := &tasksFlags{}
+	cmd := &cobra.Command{
+		Use:   "tasks",
+		Short: "List the tasks that the leading master knows",
+		Args:  noArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
+	}
+	f.master.add(cmd)
+	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON")
+	cmd.Flags().StringVar(&f.framework, "framework", "", "only those of the framework with this `id`")
+	cmd.Flags().StringVar(&f.state, "state", "", "only those in this `state`, as in TASK_RUNNING")
+	return cmd
+}
+
+func (f *tasksFlags) run(cmd *cobra.Command) error {
+	if f.state != "" && new(offer.State).UnmarshalText([]byte(f.state)) != nil {
+		return badFlag("state", f.state, "must be a state such as TASK_STAGING, TASK_RUNNING, TASK_FINISHED")
+	}
+	rows := []taskRow{}
+	for offset := 0; ; offset += tasksPage {
+		var page struct {
+			Tasks []taskRow `json:"tasks"`
+		}
+		if err := f.master.ask(cmd.Context(), "GET", fmt.Sprintf("/tasks?limit=%d&offset=%d&order=asc", tasksPage, offset), nil, &page); err != nil {
+			return err
+		}
+		for _, t := range page.Tasks {
+			if (f.framework == "" || t.FrameworkID == f.framework) && (f.state == "" || t.State == f.state) {
+				rows = append(rows, t)
+			}
+		}
+		if len(page.Tasks) < tasksPage {
+			break
+		}
+	}
+	if f.json {
+		return printJSON(cmd.OutOrStdout(), rows)
+	}
+	table := make([][]string, len(rows))
+	for i, t := range rows {
+		table[i] = []string{t.ID, t.Name, t.State, t.FrameworkID, t.SlaveID}
+	}
+	return printTable(cmd.OutOrStdout(), "TASK\tNAME\tSTATE\tFRAMEWORK\tSLAVE", table)
+}
