@@ -365,6 +365,9 @@ func (p *program) status(f *framework, st offer.Status) {
 	if !st.UUID.IsZero() && j.ended && st.State.Terminal() && st.State != j.state && !(absent(st.State) && absent(j.state)) {
 		w.violate("T2", "%s: task %s ended as %s and as %s", f.id, j.id, j.state, st.State)
 	}
+	if !st.UUID.IsZero() && j.ended && absent(j.state) && !st.State.Terminal() {
+		w.violate("T11", "%s: task %s is %s after %s", f.id, j.id, st.State, j.state)
+	}
 	j.heard = f.life
 	if j.ended {
 		return

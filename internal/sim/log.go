@@ -101,6 +101,12 @@ func (g *replicated) propose(r *reign, p mastercore.Propose) {
 	x := &proposal{reign: r, propose: p}
 	r.flight = append(r.flight, x)
 	at := g.w.now.Add(g.w.between(200*time.Microsecond, 10*time.Millisecond))
+	if !g.w.calm && g.w.chance(0.05) { // a slow disk
+		at = g.w.now.Add(g.w.between(50*time.Millisecond, 2*time.Second))
+		if g.w.chance(0.5) {
+			g.w.after(g.w.between(0, at.Sub(g.w.now)), g.elect)
+		}
+	}
 	if at.Before(r.settles) {
 		at = r.settles
 	}

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/meros-project/meros/internal/mastercore"
+	"github.com/meros-project/meros/internal/message"
 	"github.com/meros-project/meros/internal/registry"
 	"github.com/meros-project/meros/offer"
 )
@@ -48,8 +50,8 @@ func (c Config) withDefaults() Config {
 
 // Counts says what a run has met, so that a campaign can tell whether its faults bite.
 type Counts struct {
-	Reigns, Deposed, Unknown, SlaveCrashes, FrameworkCrashes, Cuts, Partitions int
-	Launched, Started, Dropped                                                 int
+	Reigns, Deposed, Unknown, SlaveCrashes, FrameworkCrashes, Cuts, Partitions, MarkedGone int
+	Launched, Started, Dropped                                                             int
 }
 
 // A Report is the outcome of a run.
@@ -109,6 +111,7 @@ func (w *World) settle() time.Duration {
 	began := w.now
 	for w.failed == nil && w.now.Sub(began) < w.cfg.Patience {
 		w.until(w.now.Add(10 * time.Second))
+		w.operate()
 		if w.converged() == "" {
 			settled := w.now.Sub(began)
 			w.until(w.now.Add(30 * time.Second)) // for what is still on its way
@@ -116,6 +119,28 @@ func (w *World) settle() time.Duration {
 		}
 	}
 	return w.now.Sub(began)
+}
+
+// operate is the operator, who vouches for the end of slaves that no machine is any more: one that lost its identity before it was on disk
+// came back as another.
+func (w *World) operate() {
+	if w.log.leader == nil {
+		return
+	}
+	held := map[offer.SlaveID]bool{} // looked up
+	for _, s := range w.slaves {
+		if s.core != nil {
+			held[s.core.SlaveID()] = true
+		}
+	}
+	r := w.log.leader
+	for s := range r.core.View().Slaves() {
+		if s.State == mastercore.SlaveUnreachable && !held[s.ID] {
+			w.note("op", "marks %s gone", s.ID)
+			w.counts.MarkedGone++
+			r.step(mastercore.Called{Token: 1, Call: message.Operate{Verb: message.VerbMarkGone, Slave: s.ID}})
+		}
+	}
 }
 
 func (w *World) count() {
