@@ -31,7 +31,6 @@ type link struct {
 	n       uint64
 	conn    *transport.Conn
 	refusal *offer.Refusal // why it was dropped
-	done    bool
 }
 
 // current returns the connection with this number, nil if it is not the current one.

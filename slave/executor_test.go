@@ -69,8 +69,12 @@ func executorIsolation() isolation.Chain {
 }
 
 func executorTask(id offer.TaskID, data string) offer.Task {
+	self, err := os.Executable()
+	if err != nil {
+		panic(err)
+	}
 	return offer.Task{ID: id, SlaveID: "s-1", Data: []byte(data), Executor: &offer.Executor{ID: "e-1", Resources: resource.Must("cpus:0.1;mem:32"),
-		Command: &offer.Command{Value: os.Args[0], Arguments: []string{os.Args[0]},
+		Command: &offer.Command{Value: self, Arguments: []string{self},
 			Environment: []offer.Variable{{Name: "MEROS_TEST_EXECUTOR", Value: "1"}}}}}
 }
 

@@ -72,5 +72,8 @@ func snapshot() table {
 // hasEnvironment reports false: macOS does not show the environment of others.
 func hasEnvironment(int, string) bool { return false }
 
+// Reaps says that BecomeReaper works: whoever has called it and has no child left has no descendant left either.
+const Reaps = false
+
 // BecomeReaper does nothing: macOS has no such thing. What a task detaches is found by its session only.
 func BecomeReaper() error { return nil }

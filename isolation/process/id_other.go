@@ -31,5 +31,8 @@ func snapshot() table { return table{} }
 
 func hasEnvironment(int, string) bool { return false }
 
+// Reaps says that BecomeReaper works: whoever has called it and has no child left has no descendant left either.
+const Reaps = false
+
 // BecomeReaper does nothing here.
 func BecomeReaper() error { return nil }

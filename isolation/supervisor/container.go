@@ -74,9 +74,11 @@ func (c *container) event(ev isolation.Event) {
 }
 
 func (c *container) startFailed(reason offer.Reason, err error) {
-	if c.killWanted() != none {
+	c.mu.Lock()
+	if c.kill != none && c.limitation == nil { // not by the slave itself
 		reason = offer.ReasonTaskKilledDuringLaunch
 	}
+	c.mu.Unlock()
 	c.event(isolation.Event{Kind: isolation.StartFailed, Reason: reason, Message: err.Error()})
 }
 

@@ -325,9 +325,9 @@ func (s *supervisorState) wait() (exit offer.Exit, known bool) {
 			options = 0
 		}
 	}
-	// Where the operating system does not make orphans the supervisor's children, the session is all there is to go by.
+	// Where orphans do not become the supervisor's children, the session is all there is to go by.
 	for range 500 {
-		if process.KillTree(os.Getpid(), s.first.PID) == 0 {
+		if process.Reaps || process.KillTree(os.Getpid(), s.first.PID) == 0 {
 			break
 		}
 		time.Sleep(10 * time.Millisecond)

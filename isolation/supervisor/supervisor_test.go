@@ -16,8 +16,10 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/meros-project/meros/isolation"
+	"github.com/meros-project/meros/isolation/isolationtest"
 	"github.com/meros-project/meros/isolation/process"
 	"github.com/meros-project/meros/offer"
+	"github.com/meros-project/meros/offer/resource"
 )
 
 func TestMain(m *testing.M) {
@@ -67,6 +69,13 @@ func newBench(t *testing.T) *bench {
 	})
 	b.open(nil)
 	return b
+}
+
+// openWith starts a runner with an isolator of the test's behind the usual one.
+func (b *bench) openWith(iso isolation.Isolator) {
+	require.NoError(b.t, b.r.Close())
+	b.r = New(Config{Dir: b.runtime, Isolation: isolation.Chain{process.New(process.Config{}), iso}})
+	require.NoError(b.t, b.r.Open(nil, func(ev isolation.Event) { b.events <- ev }))
 }
 
 // open starts a runner, as a slave that is started or started again does.
@@ -410,4 +419,94 @@ func TestAnotherUserIsRefusedOrTaken(t *testing.T) {
 		require.True(t, b.exited("b").Exit.Success())
 		require.Equal(t, "12345\n12345\n", b.output("b", "stdout"))
 	}
+}
+
+func TestALimitationKillsTheTaskAndIsToldWithItsEnd(t *testing.T) {
+	b := newBench(t)
+	fake := &isolationtest.Isolator{}
+	b.openWith(fake)
+	b.r.Start(b.spec("a", "exec sleep 1000"), false)
+	b.started("a")
+	limit := isolation.Limitation{Reason: offer.ReasonContainerLimitationMemory, Message: "33 of 32 MiB", Resources: resource.Must("mem:33")}
+	fake.Limit("a", limit)
+	ev := b.exited("a")
+	require.Equal(t, limit.Reason, ev.Reason)
+	require.Equal(t, limit.Message, ev.Message)
+	require.Equal(t, limit.Resources, ev.Limitation)
+	require.Equal(t, offer.Exit{Signal: 9}, ev.Exit)
+}
+
+func TestNothingOfATaskRunsThatCannotBePutUnderControl(t *testing.T) {
+	b := newBench(t)
+	for method, want := range map[string][]string{
+		"prepare": {"fake prepare a", "fake cleanup a"},
+		"attach":  {"fake prepare a", "fake attach a", "fake cleanup a"},
+	} {
+		log := &isolationtest.Log{}
+		b.openWith(&isolationtest.Isolator{Log: log, Fail: map[string]error{method: errors.New("no room"), "watch": errors.New("nothing to watch")}})
+		log.Take()
+		b.r.Start(b.spec("a", "echo ran > ran"), false)
+		ev := b.next()
+		require.Equal(t, isolation.StartFailed, ev.Kind, "%+v", ev)
+		require.Equal(t, offer.ReasonContainerLaunchFailed, ev.Reason)
+		require.Contains(t, ev.Message, "no room")
+		require.Empty(t, b.output("a", "ran"))
+		var calls []string
+		for _, line := range log.Take() {
+			if line != "fake watch a" && (len(calls) == 0 || calls[len(calls)-1] != line) { // clean-up may be repeated
+				calls = append(calls, line)
+			}
+		}
+		require.Equal(t, want, calls)
+		b.r.Forget("a")
+		eventually(t, "its files are removed", func() bool { _, err := os.Stat(b.r.dir("a")); return os.IsNotExist(err) })
+	}
+}
+
+func TestManyTasksAtOnce(t *testing.T) {
+	b := newBench(t)
+	require.NoError(t, b.r.Close())
+	b.r = New(Config{Dir: b.runtime})
+	b.events = make(chan isolation.Event, 1000)
+	require.NoError(t, b.r.Open(nil, func(ev isolation.Event) { b.events <- ev }))
+	const n = 60
+	for i := range n {
+		b.r.Start(b.spec(fmt.Sprint("c", i), fmt.Sprintf("exit %d", i)), false)
+	}
+	for range 2 * n {
+		if ev := b.next(); ev.Kind == isolation.Exited {
+			require.True(t, ev.Known)
+			require.Equal(t, "c"+fmt.Sprint(ev.Exit.Code), ev.Container, "each its own exit status")
+		}
+	}
+}
+
+// BenchmarkStart runs real processes from start to the file with their exit status.
+func BenchmarkStart(b *testing.B) {
+	base, err := os.MkdirTemp("/tmp", "mr")
+	require.NoError(b, err)
+	defer os.RemoveAll(base)
+	require.NoError(b, os.Chmod(base, 0o755))
+	ended := make(chan struct{}, 1000)
+	r := New(Config{Dir: filepath.Join(base, "run")})
+	require.NoError(b, r.Open(nil, func(ev isolation.Event) {
+		if ev.Kind != isolation.Started {
+			ended <- struct{}{}
+		}
+	}))
+	b.ResetTimer()
+	for i := range b.N {
+		id := fmt.Sprint("c", i)
+		sandbox := filepath.Join(base, id)
+		require.NoError(b, os.Mkdir(sandbox, 0o700))
+		r.Start(&isolation.Spec{Container: id, Sandbox: sandbox, Command: &offer.Command{Value: "true"}}, false)
+		if i >= 8 {
+			<-ended
+		}
+	}
+	for range min(b.N, 8) {
+		<-ended
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "tasks/s")
+	require.NoError(b, r.Close())
 }
