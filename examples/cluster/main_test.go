@@ -25,8 +25,17 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// openFolder is a folder that tasks can reach: slaves that run as root run them as nobody.
+func openFolder(t *testing.T) string {
+	dir, err := os.MkdirTemp("", "meros-cluster-test-")
+	require.NoError(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	require.NoError(t, os.Chmod(dir, 0o755))
+	return dir
+}
+
 func TestTheClusterLosesNothingWhenItsLeaderIsKilled(t *testing.T) {
-	dir := t.TempDir()
+	dir := openFolder(t)
 	jobs := filepath.Join(dir, "jobs")
 	require.NoError(t, os.WriteFile(jobs, []byte("# twenty-four short jobs\n"+strings.Repeat("echo done; sleep 0.1\n\n", 24)), 0o600))
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
@@ -44,7 +53,7 @@ func TestTheClusterLosesNothingWhenItsLeaderIsKilled(t *testing.T) {
 }
 
 func TestAFailedJobFailsTheRun(t *testing.T) {
-	dir := t.TempDir()
+	dir := openFolder(t)
 	jobs := filepath.Join(dir, "jobs")
 	require.NoError(t, os.WriteFile(jobs, []byte("true\nexit 7\ntrue\ntrue\n"), 0o600))
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)

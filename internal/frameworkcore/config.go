@@ -32,7 +32,7 @@ type Config struct {
 	Heartbeat time.Duration
 	// ReconcileInterval is the time between two reconciliations on a quiet connection. Defaults to 15 min.
 	ReconcileInterval time.Duration
-	// ReconcileBackoff is the time after which tasks that were not answered are asked for again; it doubles. Defaults to 5 s.
+	// ReconcileBackoff is the time after which tasks that were not answered are asked for again; it doubles. Defaults to 500 ms.
 	ReconcileBackoff time.Duration
 	// ReconcileBackoffMax caps it. Defaults to 5 min.
 	ReconcileBackoffMax time.Duration
@@ -67,7 +67,7 @@ func (c Config) withDefaults() Config {
 	or(&c.HeartbeatMisses, 5)
 	or(&c.Heartbeat, 15*time.Second)
 	or(&c.ReconcileInterval, 15*time.Minute)
-	or(&c.ReconcileBackoff, 5*time.Second)
+	or(&c.ReconcileBackoff, 500*time.Millisecond)
 	or(&c.ReconcileBackoffMax, 5*time.Minute)
 	or(&c.TeardownTimeout, time.Minute)
 	or(&c.MaxOutstanding, 128)
