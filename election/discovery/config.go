@@ -55,9 +55,7 @@ type Config struct {
 
 func (c Config) withDefaults() Config {
 	if c.Name == "" {
-		var b [8]byte
-		_, _ = rand.Read(b[:]) // never fails
-		c.Name = "g-" + hex.EncodeToString(b[:])
+		c.Name = newName()
 	}
 	if c.Bind == "" {
 		c.Bind = "127.0.0.1:7946"
@@ -72,6 +70,12 @@ func (c Config) withDefaults() Config {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	return c
+}
+
+func newName() string {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return "g-" + hex.EncodeToString(b[:])
 }
 
 // Validate tells which field is wrong and what is allowed.

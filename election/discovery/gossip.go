@@ -10,6 +10,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net"
+	"runtime/pprof"
 	"strconv"
 	"strings"
 	"sync"
@@ -25,6 +26,8 @@ const (
 	rejoinEvery  = 15 * time.Second // for a member that finds itself alone
 	leaveTimeout = 3 * time.Second
 	tcpTimeout   = 3 * time.Second
+	repeatEvery  = time.Second
+	tagRepeats   = 2
 	tagTimeout   = 2 * time.Second
 )
 
@@ -41,6 +44,7 @@ type Gossip struct {
 	list    *memberlist.Memberlist
 	address string
 	stop    bool
+	again   atomic.Int32 // how often the tags are still to be announced
 
 	metaMu sync.Mutex
 	tags   map[string]string
@@ -73,8 +77,11 @@ func (g *Gossip) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	list, err := memberlist.Create(conf)
+	var list *memberlist.Memberlist
+	label := newName() // what the library's goroutines are known by
+	pprof.Do(ctx, pprof.Labels(goroutineLabel, label), func(context.Context) { list, err = memberlist.Create(conf) })
 	if err != nil {
+		awaitEnd(label)
 		return fmt.Errorf("discovery: listen on %s: %w", g.cfg.Bind, err)
 	}
 	g.mu.Lock()
@@ -82,8 +89,13 @@ func (g *Gossip) Run(ctx context.Context) error {
 	g.mu.Unlock()
 	g.cfg.Logger.Info("gossiping", "name", g.cfg.Name, "address", g.address, "encrypted", len(g.cfg.Key) > 0)
 	close(g.ready)
+	var repeats sync.WaitGroup
+	repeats.Go(func() { g.repeat(ctx, list) })
 	g.join(ctx, list)
-	return g.leave(list)
+	repeats.Wait()
+	err = g.leave(list)
+	awaitEnd(label)
+	return err
 }
 
 // Ready is closed when the sockets are open.
@@ -135,10 +147,41 @@ func (g *Gossip) UpdateTags(change map[string]string) error {
 	if err != nil || g.list == nil {
 		return err
 	}
+	g.again.Store(tagRepeats)
 	if err := g.list.UpdateNode(tagTimeout); err != nil {
 		g.cfg.Logger.Info("tags are announced late", "err", err) // they are sent with the next exchange of states
 	}
 	return nil
+}
+
+// repeat announces changed tags a few times more. An announcement reaches whom the others know at that moment, and one who joins in
+// that moment would learn of it by the next exchange of whole states only, many seconds later.
+func (g *Gossip) repeat(ctx context.Context, list *memberlist.Memberlist) {
+	tick := time.NewTicker(repeatEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		if g.again.Load() <= 0 {
+			continue
+		}
+		g.again.Add(-1)
+		g.mu.Lock()
+		if err := list.UpdateNode(tagTimeout); err != nil {
+			g.cfg.Logger.Info("tags are announced late", "err", err)
+		}
+		g.mu.Unlock()
+	}
+}
+
+// leads tells whether this member announces a reign.
+func (g *Gossip) leads() bool {
+	g.metaMu.Lock()
+	defer g.metaMu.Unlock()
+	return g.tags[TagLeader] != ""
 }
 
 // Lead announces that this master leads with the given reign; reign 0 takes it back.

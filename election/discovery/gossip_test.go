@@ -7,6 +7,7 @@ import (
 	"io"
 	"log"
 	"log/slog"
+	"runtime/pprof"
 	"strings"
 	"sync"
 	"testing"
@@ -132,16 +133,47 @@ func TestMembersFindEachOtherAndSayWhenTheyLeave(t *testing.T) {
 // A program that only knows the gossip library joins and is listed, without tags; when it dies it is found out.
 func TestAPlainMemberIsListedAndItsDeathIsSeen(t *testing.T) {
 	a := start(t, "a")
-	c := memberlist.DefaultLocalConfig()
-	c.Name, c.Label, c.SecretKey, c.BindAddr, c.BindPort, c.AdvertisePort = "plain", "test", key, "127.0.0.1", 0, 0
-	c.Logger = log.New(io.Discard, "", 0)
-	plain, err := memberlist.Create(c)
-	require.NoError(t, err)
-	_, err = plain.Join([]string{a.Address()})
+	plain := plainMember(t, "plain")
+	_, err := plain.Join([]string{a.Address()})
 	require.NoError(t, err)
 	a.eventually(is("a alive master, plain alive "))
 	require.NoError(t, plain.Shutdown()) // without a word
 	a.eventually(is("a alive master, plain failed "))
+}
+
+// Run returns when its last goroutine has ended, also one that waits for a member that does not answer.
+func TestNothingIsLeftBehind(t *testing.T) {
+	for i := range 3 {
+		g := start(t, "g")
+		dead := plainMember(t, fmt.Sprint("x", i))
+		_, err := dead.Join([]string{g.Address()})
+		require.NoError(t, err)
+		g.eventually(is("g alive master, " + dead.LocalNode().Name + " alive "))
+		require.NoError(t, dead.Shutdown()) // without a word
+		for !strings.Contains(g.log.String(), "Failed UDP ping") && !strings.Contains(g.log.String(), "Suspect") {
+			<-time.After(10 * time.Millisecond)
+		}
+		g.stop()
+		var stacks bytes.Buffer
+		require.NoError(t, pprof.Lookup("goroutine").WriteTo(&stacks, 1))
+		require.NotContains(t, stacks.String(), goroutineLabel+`":"g-`)
+	}
+}
+
+// plainMember is a program that only knows the gossip library.
+func plainMember(t *testing.T, name string) *memberlist.Memberlist {
+	c := memberlist.DefaultLocalConfig()
+	c.Name, c.Label, c.SecretKey, c.BindAddr, c.BindPort, c.AdvertisePort = name, "test", key, "127.0.0.1", 0, 0
+	c.Logger = log.New(io.Discard, "", 0)
+	var plain *memberlist.Memberlist
+	var err error
+	pprof.Do(context.Background(), pprof.Labels(goroutineLabel, name), func(context.Context) { plain, err = memberlist.Create(c) })
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		_ = plain.Shutdown()
+		awaitEnd(name)
+	})
+	return plain
 }
 
 func TestWrongKeyAndWrongClusterAreRefusedAndSaidSo(t *testing.T) {

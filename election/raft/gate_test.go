@@ -121,7 +121,7 @@ func TestAbsurdTermsAreRefused(t *testing.T) {
 		before := leader.raft.CurrentTerm()
 		for _, absurd := range []uint64{before + 10_001, 1_000_000, math.MaxUint64} {
 			for _, heartbeat := range []bool{true, false} {
-				req := &hraft.AppendEntriesRequest{RPCHeader: liar.header, Term: absurd, Leader: liar.header.Addr}
+				req := &hraft.AppendEntriesRequest{RPCHeader: liar.header, Term: absurd}
 				if !heartbeat {
 					req.PrevLogEntry, req.PrevLogTerm = 1, 1
 				}

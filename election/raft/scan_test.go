@@ -29,7 +29,7 @@ func requests(t testing.TB) []byte {
 		entries[i] = &hraft.Log{Index: uint64(i), Term: 3, Data: bytes.Repeat([]byte{byte(i)}, 128<<10), AppendedAt: time.Unix(1, 2)}
 	}
 	var all []byte
-	all = append(all, message(t, 0, &hraft.AppendEntriesRequest{RPCHeader: header, Term: 3, Leader: header.Addr, PrevLogEntry: 7,
+	all = append(all, message(t, 0, &hraft.AppendEntriesRequest{RPCHeader: header, Term: 3, PrevLogEntry: 7,
 		PrevLogTerm: 2, Entries: entries, LeaderCommitIndex: 6})...)
 	all = append(all, message(t, 1, &hraft.RequestVoteRequest{RPCHeader: header, Term: 4, LeadershipTransfer: true})...)
 	all = append(all, message(t, 2, &hraft.InstallSnapshotRequest{RPCHeader: header, SnapshotVersion: 1, Term: 4,

@@ -30,6 +30,7 @@ var rooms = []room{
 	{path: "internal/transport/...", ours: []string{"internal/message", "internal/wire", "internal/transport/...", "offer", "election"}},
 	{path: "isolation/...", ours: []string{"offer", "offer/resource", "isolation/..."}},
 	{path: "election", doors: []string{"go.etcd.io/bbolt"}},
+	{path: "election/electiontest", ours: []string{"election"}},
 	{path: "election/discovery", ours: []string{"election"}, doors: []string{"github.com/hashicorp/memberlist"}},
 	{path: "election/raft", ours: []string{"election"}, doors: []string{"github.com/hashicorp/raft", "github.com/hashicorp/raft-boltdb",
 		"github.com/hashicorp/go-hclog", "go.etcd.io/bbolt"}},
