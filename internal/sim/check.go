@@ -92,7 +92,7 @@ func (h *history) delivered(f *framework, st offer.Status) {
 	if st.UUID.IsZero() {
 		return
 	}
-	r := h.of(string(f.program.framework) + "/" + string(st.TaskID))
+	r := h.of(string(f.fid) + "/" + string(st.TaskID))
 	i := slices.Index(r.log, st.UUID)
 	switch {
 	case i < 0: // an answer that the slave does not keep on disk, such as Dropped
@@ -107,16 +107,11 @@ func (h *history) delivered(f *framework, st offer.Status) {
 // converged reports whether all work is done; why names what is not.
 func (w *World) converged() (why string) {
 	for _, f := range w.frameworks {
-		if f.program.framework == "" {
+		if f.fid == "" {
 			return f.id + " is not subscribed"
 		}
-		if n := f.program.open(w); n > 0 {
-			return f.id + " still wants tasks"
-		}
-		for _, j := range f.program.tasks {
-			if !j.ended {
-				return f.id + ": task " + string(j.id) + " is " + j.state.String()
-			}
+		if why := f.user.unfinished(w); why != "" {
+			return f.id + ": " + why
 		}
 	}
 	for _, r := range w.history.order {
@@ -176,7 +171,7 @@ func (w *World) checkBooks() {
 		w.violate("R4", "task %s of %s is %s for ever", t.ID, t.Framework, t.State)
 	}
 	for _, f := range w.frameworks {
-		if got, ok := v.Framework(f.program.framework); !ok || !got.Connected {
+		if got, ok := v.Framework(f.fid); !ok || !got.Connected {
 			w.violate("F1", "%s is not connected", f.id)
 		}
 	}

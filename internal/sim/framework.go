@@ -7,7 +7,6 @@ import (
 	"github.com/meros-project/meros/internal/frameworkcore"
 	"github.com/meros-project/meros/internal/message"
 	"github.com/meros-project/meros/offer"
-	"github.com/meros-project/meros/offer/resource"
 )
 
 // A framework is a scheduler's process with a session core, and the program that uses it. The program's memory is durable; the session's
@@ -28,7 +27,22 @@ type framework struct {
 	inbox   []frameworkcore.Deliver // waits for the program
 	working bool
 
-	program program
+	user  user
+	fid   offer.FrameworkID // as last told
+	ended bool              // the session is over
+	why   error             // with ended; nil after a teardown
+}
+
+// A user is the program that uses a session. Its methods are called on the world's goroutine.
+type user interface {
+	// describe is what the program says about itself, without its id.
+	describe() offer.Framework
+	// handle takes a message that the session delivers; false leaves a status unacknowledged.
+	handle(f *framework, m message.Message) bool
+	// died says that the session's process is gone.
+	died()
+	// unfinished says what is left to do; empty when nothing is.
+	unfinished(w *World) string
 }
 
 func (f *framework) name() string   { return f.id }
@@ -39,18 +53,16 @@ func (f *framework) begin() {
 	w := f.w
 	f.life++
 	f.alive = true
-	core, err := frameworkcore.New(w.now, frameworkcore.Config{
-		Framework: offer.Framework{ID: f.program.framework, Name: f.id, Roles: []string{"*"}, FailoverTimeout: 24 * time.Hour,
-			Capabilities: offer.PartitionAware | offer.KillingState},
-		Nonce: w.uuid(), Seed: w.random.Uint64(),
-	})
+	info := f.user.describe()
+	info.ID = f.fid
+	core, err := frameworkcore.New(w.now, frameworkcore.Config{Framework: info, Nonce: w.uuid(), Seed: w.random.Uint64()})
 	if err != nil {
 		w.violate("sim", "%s: %v", f.id, err)
 		return
 	}
 	f.core = core
 	f.tickAt = time.Time{}
-	w.note(f.id, "begins life %d as %q", f.life, f.program.framework)
+	w.note(f.id, "begins life %d as %q", f.life, f.fid)
 	f.arm()
 	f.connect()
 }
@@ -62,7 +74,7 @@ func (f *framework) crash() {
 	f.w.note(f.id, "crashes")
 	f.alive, f.core, f.queue, f.busy, f.inbox, f.working, f.dialing = false, nil, nil, false, nil, false, false
 	f.life++
-	f.program.held = nil
+	f.user.died()
 	if f.conn != nil {
 		f.conn.sever(time.Second)
 		f.conn = nil
@@ -162,7 +174,7 @@ func (f *framework) perform(e frameworkcore.Effect) {
 		f.inbox = append(f.inbox, e)
 		f.work()
 	case frameworkcore.End:
-		w.violate("sim", "%s ends: %v", f.id, e.Refusal)
+		f.end(e.Refusal)
 	case frameworkcore.Note:
 		w.note(f.id, "%s task=%s %s %s", e.Event, e.Task, e.Reason, e.Text)
 	default:
@@ -187,10 +199,45 @@ func (f *framework) work() {
 		if f.life != life {
 			return
 		}
-		ok := f.program.handle(f, d.Message)
+		ok := f.take(d.Message)
+		if f.life != life {
+			return
+		}
 		f.working = false
 		f.step(frameworkcore.Handled{Seq: d.Seq, Ok: ok})
 		f.work()
+	})
+}
+
+// take hands a message to the program and keeps the observer's books.
+func (f *framework) take(m message.Message) bool {
+	if m, is := m.(*message.Subscribed); is {
+		if f.fid != "" && f.fid != m.ID {
+			f.w.violate("F1", "%s was %s and is subscribed as %s", f.id, f.fid, m.ID)
+		}
+		f.fid = m.ID
+	}
+	ok := f.user.handle(f, m)
+	if m, is := m.(*message.Update); is && ok {
+		f.w.history.delivered(f, m.Status)
+	}
+	return ok
+}
+
+// end is the end of the session for good.
+func (f *framework) end(refusal *offer.Refusal) {
+	f.w.note(f.id, "ends: %v", refusal)
+	f.ended = true
+	if refusal != nil {
+		f.why = refusal
+	}
+	f.w.after(0, func() {
+		f.alive = false
+		f.life++
+		if f.conn != nil {
+			f.conn.close()
+			f.conn = nil
+		}
 	})
 }
 
@@ -214,171 +261,6 @@ func (f *framework) arm() {
 		}
 	})
 }
-
-// program is the user's side: it wants so many tasks to end well, and starts another when one does not.
-type program struct {
-	framework offer.FrameworkID
-	want      int // tasks that must end well, or by our own kill
-	started   int
-	tasks     []*job // in the order of their launches
-	byID      map[offer.TaskID]*job
-	held      []offer.Offer
-}
-
-// A job is one task as the program knows it.
-type job struct {
-	id     offer.TaskID
-	slave  offer.SlaveID
-	state  offer.State
-	ended  bool
-	killed bool // by us
-	heard  int  // the life of the session that launched it, or last heard of it
-}
-
-var need = resource.Must("cpus:1;mem:256")
-
-// open is how many tasks are neither ended well nor under way. Work comes in over the time of trouble.
-func (p *program) open(w *World) int {
-	n := min(p.want, 1+int(int64(p.want)*int64(w.now.Sub(epoch))/int64(w.cfg.Trouble)))
-	for _, j := range p.tasks {
-		if !j.ended || j.state == offer.Finished || j.killed {
-			n--
-		}
-	}
-	return n
-}
-
-func (p *program) handle(f *framework, m message.Message) bool {
-	w := f.w
-	switch m := m.(type) {
-	case *message.Subscribed:
-		if p.framework != "" && p.framework != m.ID {
-			w.violate("F1", "%s was %s and is subscribed as %s", f.id, p.framework, m.ID)
-		}
-		p.framework = m.ID
-		p.held = nil
-		p.reconcile(f)
-	case *message.Offers:
-		p.offers(f, m.Offers)
-	case *message.Rescind:
-		for _, id := range m.Offers {
-			for i := range p.held {
-				if p.held[i].ID == id {
-					p.held = append(p.held[:i], p.held[i+1:]...)
-					break
-				}
-			}
-		}
-	case *message.Update:
-		if !w.calm && w.chance(0.05) {
-			return false
-		}
-		p.status(f, m.Status)
-	case *message.Error:
-		w.note(f.id, "told error %s %s", m.Reason, m.Message)
-	}
-	return true
-}
-
-// reconcile asks for what this life of the session has heard nothing of, again and again: it may never have reached the master, and the
-// master is silent as long as it cannot know.
-func (p *program) reconcile(f *framework) {
-	life, conn := f.life, f.connNo
-	var refs []message.TaskRef
-	for _, j := range p.tasks {
-		if !j.ended && j.heard != life {
-			refs = append(refs, message.TaskRef{Task: j.id, Slave: j.slave})
-		}
-	}
-	if len(refs) == 0 {
-		return
-	}
-	f.call(&message.Reconcile{Tasks: refs})
-	f.w.after(30*time.Second, func() {
-		if f.life == life && f.connNo == conn {
-			p.reconcile(f)
-		}
-	})
-}
-
-func (p *program) offers(f *framework, offers []offer.Offer) {
-	w := f.w
-	for _, o := range offers {
-		switch {
-		case !w.calm && w.chance(0.05): // keep it for a while, then try
-			p.held = append(p.held, o)
-			life := f.life
-			w.after(w.between(time.Second, 3*time.Minute), func() {
-				if f.life == life {
-					p.use(f, o)
-				}
-			})
-		case p.open(w) == 0:
-			f.call(&message.Decline{Offers: []offer.OfferID{o.ID}, Filter: offer.Filter{Refuse: w.between(time.Second, 10*time.Second)}})
-		default:
-			p.use(f, o)
-		}
-	}
-}
-
-// use launches what fits and is wanted; the rest of the offer goes back.
-func (p *program) use(f *framework, o offer.Offer) {
-	var tasks []offer.Task
-	left := o.Resources
-	for n := p.open(f.w); n > 0 && left.Contains(need); n-- {
-		p.started++
-		t := offer.Task{ID: offer.TaskID(fmt.Sprintf("%s-t%d", f.id, p.started)), SlaveID: o.SlaveID, Resources: need,
-			Command: &offer.Command{Value: "work", Shell: true}}
-		tasks = append(tasks, t)
-		j := &job{id: t.ID, slave: o.SlaveID, state: offer.Staging, heard: f.life}
-		p.tasks = append(p.tasks, j)
-		p.byID[t.ID] = j
-		left, _ = left.Sub(need)
-		if f.w.chance(0.05) {
-			p.killLater(f, j)
-		}
-	}
-	if len(tasks) == 0 {
-		f.call(&message.Decline{Offers: []offer.OfferID{o.ID}})
-		return
-	}
-	f.call(&message.Accept{Last: true, Offers: []offer.OfferID{o.ID}, Operations: []offer.Operation{offer.Launch(tasks...)}})
-}
-
-func (p *program) killLater(f *framework, j *job) {
-	f.w.after(f.w.between(10*time.Millisecond, time.Minute), func() {
-		if f.alive && !j.ended {
-			j.killed = true
-			f.call(&message.KillTask{Task: j.id, Slave: j.slave})
-		}
-	})
-}
-
-func (p *program) status(f *framework, st offer.Status) {
-	w := f.w
-	j := p.byID[st.TaskID]
-	if j == nil {
-		w.violate("T6", "%s was told of task %s, which it never launched", f.id, st.TaskID)
-		return
-	}
-	w.history.delivered(f, st)
-	if !st.UUID.IsZero() && j.ended && st.State.Terminal() && st.State != j.state && !(absent(st.State) && absent(j.state)) {
-		w.violate("T2", "%s: task %s ended as %s and as %s", f.id, j.id, j.state, st.State)
-	}
-	if !st.UUID.IsZero() && j.ended && absent(j.state) && !st.State.Terminal() {
-		w.violate("T11", "%s: task %s is %s after %s", f.id, j.id, st.State, j.state)
-	}
-	j.heard = f.life
-	if j.ended {
-		return
-	}
-	j.state = st.State
-	j.ended = st.State.Terminal()
-	w.note(f.id, "task %s is %s (%s)", j.id, st.State, st.Reason)
-}
-
-// absent reports the two words for "it is not there": the master's answer to a reconciliation may cross the slave's own.
-func absent(s offer.State) bool { return s == offer.Dropped || s == offer.Gone }
 
 func (f *framework) call(m message.Message) { f.step(frameworkcore.Called{Call: m}) }
 

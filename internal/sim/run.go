@@ -86,7 +86,7 @@ func Run(cfg Config) *Report {
 		w.after(w.between(0, 5*time.Second), s.restart)
 	}
 	for i := range cfg.Frameworks {
-		f := &framework{w: w, id: fmt.Sprintf("f%d", i+1), program: program{want: cfg.Tasks, byID: map[offer.TaskID]*job{}}}
+		f := &framework{w: w, id: fmt.Sprintf("f%d", i+1), user: &program{want: cfg.Tasks, byID: map[offer.TaskID]*job{}}}
 		w.frameworks = append(w.frameworks, f)
 		w.after(w.between(0, 5*time.Second), f.restart)
 	}
@@ -151,7 +151,11 @@ func (w *World) count() {
 		w.counts.Started += r.starts
 	}
 	for _, f := range w.frameworks {
-		for _, j := range f.program.tasks {
+		p, is := f.user.(*program)
+		if !is {
+			continue
+		}
+		for _, j := range p.tasks {
 			if j.state == offer.Dropped {
 				w.counts.Dropped++
 			}
