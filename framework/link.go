@@ -55,9 +55,13 @@ func (l *link) run(ctx context.Context, lp *loop) {
 		defer l.own.Close()
 	}
 	backoff := minBackoff
+	var last election.Peer
 	for ctx.Err() == nil {
 		leader, err := l.detector.Detect(ctx, election.Peer{})
 		if err == nil {
+			if leader != last { // it may have been elected this very moment, and not be ready yet
+				backoff, last = minBackoff, leader
+			}
 			var alive bool
 			if alive, err = l.session(ctx, lp, leader); alive {
 				backoff = minBackoff
