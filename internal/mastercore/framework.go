@@ -343,6 +343,7 @@ func (c *Core) subscribed(sub *subscription, f *framework) {
 	c.toFramework(f, &message.Subscribed{ID: f.info.ID, Heartbeat: c.cfg.Heartbeat})
 	c.frameworkDue(sub.n, f, c.in(c.cfg.Heartbeat))
 	c.apply(allocator.FrameworkActive{Framework: f.info.ID, Active: true})
+	c.askAgain(f)
 	c.note(Note{Event: "framework subscribed", Framework: f.info.ID})
 }
 

@@ -180,6 +180,8 @@ func show(m message.Message) string {
 		return fmt.Sprintf("apply %s %s %s for %s", showUUID(m.UUID), m.Operation.Kind, showResources(m.Operation.Resources), by)
 	case *message.OperationAck:
 		return fmt.Sprintf("ack operation %s of %s", showUUID(m.UUID), m.Framework)
+	case *message.Resend:
+		return "resend " + string(m.Framework)
 	case *message.FrameworkShutdown:
 		return "shut down " + string(m.Framework)
 	case *message.ExecutorShutdown:

@@ -46,6 +46,7 @@ func (c *Core) statusUpdate(n uint32, s *slave, m *message.StatusUpdate) {
 		c.note(Note{Event: "status of unknown task", Slave: s.info.ID, Framework: m.Framework, Task: st.TaskID})
 	} else {
 		c.takeStatus(slot, s, st, m.Latest)
+		c.tasks.records.mut(slot).waits = !st.UUID.IsZero()
 	}
 	if f.conn != 0 {
 		told := *st
@@ -53,7 +54,7 @@ func (c *Core) statusUpdate(n uint32, s *slave, m *message.StatusUpdate) {
 		told.State = st.State.ForFramework(f.info.Capabilities)
 		c.toFramework(f, &message.Update{Status: told})
 	}
-	// Not acknowledged when the framework is away: the slave sends it again.
+	// Not acknowledged when the framework is away: the slave sends it again, and is asked to when the framework is back.
 	c.checkDrained(n, s)
 }
 
@@ -95,6 +96,19 @@ func (c *Core) releaseTask(t *task, s *slave) {
 	}
 	t.flags &^= taskHolds
 	c.recover(s, t.framework, c.roleOf(t), c.tasks.resources.of(t.resources), 0)
+}
+
+// askAgain has the slaves send again what a framework has not acknowledged, because it may have gone to a connection that was lost.
+func (c *Core) askAgain(f *framework) {
+	asked := map[uint32]bool{}
+	for slot := f.tasks.head; slot != 0; {
+		t := c.tasks.records.get(slot)
+		if s := c.slaves.get(t.slave); t.waits && !asked[t.slave] && s.connected() {
+			asked[t.slave] = true
+			c.send(s.conn, &message.Resend{Framework: f.info.ID})
+		}
+		slot = t.ownerNext
+	}
 }
 
 // finishTask takes a task out of the live ones and remembers it for a while.
@@ -173,7 +187,12 @@ func (c *Core) acknowledge(n uint32, f *framework, m *message.Acknowledge) {
 	if slot == 0 {
 		return
 	}
-	if t := c.tasks.records.get(slot); t.uuid == m.UUID && t.state.Terminal() {
+	t := c.tasks.records.mut(slot)
+	if t.uuid != m.UUID {
+		return
+	}
+	t.waits = false
+	if t.state.Terminal() {
 		c.finishTask(slot)
 		c.checkDrained(sn, s)
 	}

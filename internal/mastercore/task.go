@@ -17,17 +17,18 @@ type task struct {
 	uuid  offer.UUID // of the latest status
 	time  int64      // of the latest status, in nanoseconds since 1970
 
-	framework, slave         uint32
-	role, resources          uint32 // handles
-	slaveNext, slavePrev     uint32 // the tasks of a slave, oldest first
-	ownerNext, ownerPrev     uint32 // the tasks of a framework; of its ended ones once done
-	hash                     uint32
-	state, latest            offer.State // as last told to the framework; as the slave knows it
-	source                   offer.Source
-	flags                    taskFlags
-	reason                   offer.Reason
-	exitCode                 int16
-	exitSignal, healthUnused uint8
+	framework, slave     uint32
+	role, resources      uint32 // handles
+	slaveNext, slavePrev uint32 // the tasks of a slave, oldest first
+	ownerNext, ownerPrev uint32 // the tasks of a framework; of its ended ones once done
+	hash                 uint32
+	state, latest        offer.State // as last told to the framework; as the slave knows it
+	source               offer.Source
+	flags                taskFlags
+	reason               offer.Reason
+	exitCode             int16
+	exitSignal           uint8
+	waits                bool // the latest status has gone to the framework, or was to, and is not acknowledged
 }
 
 type taskFlags uint8
@@ -155,7 +156,7 @@ func (t *taskTable) leave(slot uint32) {
 // pack makes the record of a task. The caller links and indexes it.
 func (t *taskTable) pack(framework, slave uint32, role string, d *offer.Task, executor offer.ExecutorID) uint32 {
 	b := appendString(t.scratch[:0], string(d.ID))
-	b = appendString(b, d.Name)
+	b = appendName(b, d)
 	b = appendString(b, string(executor))
 	b = binary.AppendUvarint(b, uint64(len(d.Labels)))
 	for _, l := range d.Labels {
@@ -185,20 +186,34 @@ func (t *taskTable) drop(slot uint32) {
 	t.free = append(t.free, slot)
 }
 
-// labelHandles ranges over the interned labels of a packed description.
+// appendName writes a task's name: nothing but a zero if it is the id, as it often is.
+func appendName(dst []byte, d *offer.Task) []byte {
+	if d.Name == string(d.ID) {
+		return append(dst, 0)
+	}
+	return append(binary.AppendUvarint(dst, uint64(len(d.Name))+1), d.Name...)
+}
+
+// cutHead reads what a packed description begins with. The rest are the labels.
+func cutHead(text string) (id, name, executor, labels string) {
+	id, rest, _ := cutString(text)
+	n, rest := cutNumber(rest)
+	name = id
+	if n > 0 {
+		name, rest = rest[:n-1], rest[n-1:]
+	}
+	executor, labels, _ = cutString(rest)
+	return id, name, executor, labels
+}
+
+// labelHandles ranges over the interned parts of the labels of a packed description.
 func labelHandles(text string) func(func(uint32) bool) {
 	return func(yield func(uint32) bool) {
-		for range 3 {
-			_, text, _ = cutString(text)
-		}
-		n, rest := cutNumber(text)
+		_, _, _, labels := cutHead(text)
+		n, rest := cutNumber(labels)
 		for ; n > 0; n-- {
-			var h uint64
-			h, rest = cutNumber(rest)
-			if h == 0 {
-				_, rest, _ = cutString(rest)
-				_, rest, _ = cutString(rest)
-			} else if !yield(uint32(h)) {
+			var h uint32
+			if _, h, rest = cutLabel(rest, nil); h != 0 && !yield(h) {
 				return
 			}
 		}
@@ -213,32 +228,22 @@ func (r *task) id() offer.TaskID {
 func (r *task) has(f taskFlags) bool { return r.flags&f != 0 }
 
 // describe unpacks the description.
-func (r *task) describe(labels *pages[interned[struct{}]]) (id offer.TaskID, name string, executor offer.ExecutorID, out []resource.Label) {
-	first, rest, _ := cutString(r.text)
-	name, rest, _ = cutString(rest)
-	exec, rest, _ := cutString(rest)
-	n, rest := cutNumber(rest)
+func (r *task) describe(p *pages[interned[struct{}]]) (id offer.TaskID, name string, executor offer.ExecutorID, out []resource.Label) {
+	first, name, exec, labels := cutHead(r.text)
+	n, rest := cutNumber(labels)
 	if n > 0 {
 		out = make([]resource.Label, 0, n)
 	}
 	for ; n > 0; n-- {
-		var h uint64
 		var l resource.Label
-		if h, rest = cutNumber(rest); h != 0 {
-			l = labelAt(labels, uint32(h))
-		} else {
-			l.Key, rest, _ = cutString(rest)
-			l.Value, rest, _ = cutString(rest)
-		}
+		l, _, rest = cutLabel(rest, p)
 		out = append(out, l)
 	}
 	return offer.TaskID(first), name, offer.ExecutorID(exec), out
 }
 
 func (r *task) executor() offer.ExecutorID {
-	_, rest, _ := cutString(r.text)
-	_, rest, _ = cutString(rest)
-	exec, _, _ := cutString(rest)
+	_, _, exec, _ := cutHead(r.text)
 	return offer.ExecutorID(exec)
 }
 

@@ -42,6 +42,7 @@ const (
 	KindExecutorShutdown
 	KindToExecutor
 	KindDrain
+	KindResend
 )
 
 // From a framework to the master.

@@ -146,6 +146,10 @@ type ToExecutor struct {
 // Drain asks the slave to kill its tasks within the policy and to take no new ones; a nil Config ends it.
 type Drain struct{ Config *offer.Drain }
 
+// Resend asks for the updates of the framework's tasks that wait for an acknowledgement, now and not when their time has come: the
+// framework was away and is back.
+type Resend struct{ Framework offer.FrameworkID }
+
 func (*SlaveRegister) Kind() Kind     { return KindSlaveRegister }
 func (*SlaveReregister) Kind() Kind   { return KindSlaveReregister }
 func (*SlaveUnregister) Kind() Kind   { return KindSlaveUnregister }
@@ -166,3 +170,4 @@ func (*FrameworkShutdown) Kind() Kind { return KindFrameworkShutdown }
 func (*ExecutorShutdown) Kind() Kind  { return KindExecutorShutdown }
 func (*ToExecutor) Kind() Kind        { return KindToExecutor }
 func (*Drain) Kind() Kind             { return KindDrain }
+func (*Resend) Kind() Kind            { return KindResend }

@@ -89,6 +89,8 @@ func (c *Core) obey(env *message.Envelope) {
 		c.apply(m)
 	case *message.OperationAck:
 		c.operationAcknowledged(m)
+	case *message.Resend:
+		c.resend(m.Framework)
 	case *message.FrameworkShutdown:
 		c.shutdownFramework(m.Framework)
 	case *message.ExecutorShutdown:

@@ -190,6 +190,8 @@ func (w *world) runMaster(cmd string, a args) bool {
 		w.master(&message.Apply{Framework: "f1", UUID: offer.UUID{byte(a.num("n", 1))}, Operation: operationOf(a)})
 	case "ack-operation":
 		w.master(&message.OperationAck{Framework: "f1", UUID: w.opHead})
+	case "resend":
+		w.master(&message.Resend{Framework: offer.FrameworkID(a.pos(0))})
 	case "shutdown-framework":
 		w.master(&message.FrameworkShutdown{Framework: offer.FrameworkID(a.pos(0))})
 	case "shutdown-executor":

@@ -82,6 +82,20 @@ func (c *Core) sendHead(t *task) {
 	c.timers.arm(&t.retry, c.now.Add(wait))
 }
 
+// resend repeats at once what a framework has not acknowledged: it was away, and is back.
+func (c *Core) resend(id offer.FrameworkID) {
+	f := c.frameworks.get(id)
+	if f == nil {
+		return
+	}
+	for t := range f.tasks.all {
+		if h := t.stream.head(); h != nil && h.durable && !t.gone && t.stream.epoch == c.registration.epoch {
+			t.stream.wait = 0
+			c.sendHead(t)
+		}
+	}
+}
+
 // retry repeats an update that was not acknowledged in time. While the slave is not registered streams rest: registration resends them.
 func (c *Core) retry(t *task) {
 	h := t.stream.head()

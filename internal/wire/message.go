@@ -214,6 +214,7 @@ func masterToSlave(t *[256]kind[message.Message]) {
 		text(c, &v.Executor)
 		c.blob(&v.Data)
 	}))
+	t[message.KindResend] = msg(fields(1, func(c *codec, v *message.Resend) { text(c, &v.Framework) }))
 	t[message.KindDrain] = msg(fields(1, func(c *codec, v *message.Drain) { optional(c, &v.Config, (*codec).drain) }))
 }
 
