@@ -321,10 +321,17 @@ func (delegate) MergeRemoteState([]byte, bool)   {}
 type events struct{ g *Gossip }
 
 func (e events) NotifyJoin(n *memberlist.Node) {
+	e.NotifyUpdate(n)
+	if e.g.leads() { // the one piece of news that everybody waits for
+		e.g.again.CompareAndSwap(0, 1)
+	}
+}
+
+func (e events) NotifyUpdate(n *memberlist.Node) {
 	e.g.table.put(time.Now(), n.Name, n.Address(), n.Meta)
 }
-func (e events) NotifyUpdate(n *memberlist.Node) { e.NotifyJoin(n) }
-func (e events) NotifyLeave(n *memberlist.Node)  { e.g.table.gone(time.Now(), n.Name) }
+
+func (e events) NotifyLeave(n *memberlist.Node) { e.g.table.gone(time.Now(), n.Name) }
 
 type conflicts struct{ g *Gossip }
 
