@@ -3,11 +3,14 @@ package slave
 import (
 	"context"
 	"fmt"
+	"io/fs"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -87,4 +90,71 @@ func TestTheSlaveIsKilledAndNothingIsLost(t *testing.T) {
 	require.Equal(t, before, after, "the same process with the same start time")
 	require.NoError(t, os.WriteFile(filepath.Join(sandbox("t-1"), "stop"), nil, 0o644))
 	require.Equal(t, &offer.Exit{Code: 9}, m.state("t-1", offer.Failed).Exit)
+}
+
+// T1 and T5: the slave is killed again and again while it starts tasks. Every launch that it has taken runs once and is told to its end; one
+// that it has not taken does not run.
+func TestASlaveThatIsKilledAtAnyMomentStartsNothingTwice(t *testing.T) {
+	m := newMaster(t, transport.TCP(), "127.0.0.1:0", 1)
+	dir := workDir(t)
+	rng := rand.New(rand.NewPCG(7, 7))
+	open := map[offer.TaskID]bool{} // launched, and how it ended is not told yet
+	finished := map[offer.TaskID]int{}
+	update := func(up *message.StatusUpdate) {
+		if up.Status.State.Terminal() {
+			require.Equal(t, offer.Finished, up.Status.State, "%+v", up.Status)
+			finished[up.Status.TaskID]++
+			delete(open, up.Status.TaskID)
+		}
+	}
+	const rounds, tasks = 8, 10
+	for round := range rounds {
+		child := startChild(t, dir, m.address)
+		take(t, "a registration", m.register)
+		var batch []offer.Task
+		for i := range tasks {
+			id := offer.TaskID(fmt.Sprintf("t-%d-%d", round, i))
+			open[id] = true
+			batch = append(batch, command(id, "echo ran; sleep 0.05"))
+		}
+		m.send(launch(batch...))
+		until := time.After(time.Duration(rng.IntN(150)) * time.Millisecond)
+		for waiting := true; waiting; {
+			select {
+			case up := <-m.updates:
+				update(up)
+			case <-until:
+				waiting = false
+			}
+		}
+		require.NoError(t, child.Process.Signal(syscall.SIGKILL))
+		_ = child.Wait()
+		m.drainRegistrations()
+	}
+	startChild(t, dir, m.address)
+	re := take(t, "a re-registration", m.register).(*message.SlaveReregister)
+	held := map[offer.TaskID]bool{}
+	for _, task := range re.Tasks {
+		held[task.Task.ID] = true
+	}
+	for id := range open {
+		if held[id] {
+			continue
+		}
+		delete(open, id)
+		out, err := os.ReadFile(filepath.Join(dir, "slaves/s-1/frameworks/f-1/tasks", string(id), "stdout"))
+		if finished[id] == 0 && len(m.updates) == 0 {
+			require.ErrorIs(t, err, fs.ErrNotExist, "%s was never taken, but ran: %s", id, out)
+		}
+	}
+	for len(open) > 0 {
+		update(take(t, fmt.Sprint("the end of ", open), m.updates))
+	}
+	for id, n := range finished {
+		require.Equal(t, 1, n, id)
+		out, err := os.ReadFile(filepath.Join(dir, "slaves/s-1/frameworks/f-1/tasks", string(id), "stdout"))
+		require.NoError(t, err)
+		require.Equal(t, "ran\n", string(out), "%s ran once", id)
+	}
+	require.NotEmpty(t, finished)
 }

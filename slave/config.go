@@ -47,7 +47,8 @@ type Config struct {
 	// Listen is the address to listen on if there is no Listener, "none" for no listener at all. Defaults to 127.0.0.1:5051, and to
 	// "none" if Network is set.
 	Listen string
-	// Advertise is the host:port that masters and frameworks are told. Defaults to the listener's address.
+	// Advertise is the host:port that masters and frameworks are told. Defaults to the listener's address, with Hostname where it
+	// listens on all addresses.
 	Advertise string
 
 	// Hostname is what frameworks see. Defaults to the machine's.

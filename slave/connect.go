@@ -108,13 +108,7 @@ func (s *Slave) connect(ctx context.Context) {
 			limit = 50 * maxPause // this will not pass soon
 		}
 		pauses++
-		t := time.NewTimer(minPause/2 + rand.N(limit))
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
-			return
-		}
+		pause(ctx, minPause/2+rand.N(limit))
 	}
 }
 

@@ -1,6 +1,7 @@
 package slave
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,6 +10,9 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
+
+	"github.com/meros-project/meros/isolation/process"
 )
 
 // A folder is the slave's WorkDir while this process holds it:
@@ -26,7 +30,7 @@ type folder struct {
 }
 
 // openFolder makes the folder and takes it for this process.
-func openFolder(dir string) (*folder, error) {
+func openFolder(ctx context.Context, dir string) (*folder, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, fmt.Errorf("slave: WorkDir: %w", err)
@@ -40,7 +44,7 @@ func openFolder(dir string) (*folder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("slave: WorkDir: %w", err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	if err := takeLock(ctx, f); err != nil {
 		holder, _ := os.ReadFile(path)
 		_ = f.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
@@ -61,6 +65,27 @@ func openFolder(dir string) (*folder, error) {
 		return nil, fmt.Errorf("slave: WorkDir: %w", err)
 	}
 	return fd, nil
+}
+
+// takeLock locks the file. A slave that is killed while it starts a process leaves the lock to that one until it runs the other program,
+// so that a dead holder is waited for, for a moment.
+func takeLock(ctx context.Context, f *os.File) error {
+	for range 400 {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			return err
+		}
+		b := make([]byte, 32)
+		n, _ := f.ReadAt(b, 0)
+		pid, _ := strconv.Atoi(strings.TrimSpace(string(b[:n])))
+		if _, err := process.Identify(pid); pid > 0 && err == nil {
+			return syscall.EWOULDBLOCK
+		}
+		if pause(ctx, 5*time.Millisecond); ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	return syscall.EWOULDBLOCK
 }
 
 func (f *folder) journal() string { return filepath.Join(f.dir, "meta", "journal") }

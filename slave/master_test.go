@@ -139,6 +139,13 @@ func (m *scriptedMaster) send(msgs ...message.Message) {
 	}
 }
 
+// drainRegistrations forgets registrations that nobody has looked at.
+func (m *scriptedMaster) drainRegistrations() {
+	for len(m.register) > 0 {
+		<-m.register
+	}
+}
+
 func take[T any](t testing.TB, what string, ch chan T) T {
 	t.Helper()
 	select {

@@ -4,6 +4,8 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"fmt"
+	"net"
+	"strconv"
 	"time"
 
 	"github.com/meros-project/meros/internal/runloop"
@@ -86,6 +88,9 @@ func (s *Slave) coreConfig() (slavecore.Config, error) {
 	address := c.Advertise
 	if address == "" && s.listener != nil {
 		address = s.listener.Addr().String()
+		if tcp, ok := s.listener.Addr().(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
+			address = net.JoinHostPort(c.Hostname, strconv.Itoa(tcp.Port)) // others cannot reach "every address"
+		}
 	}
 	return slavecore.Config{
 		Slave: offer.Slave{Hostname: c.Hostname, Address: address, Resources: c.Resources, Attributes: c.Attributes, Domain: c.Domain,

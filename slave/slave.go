@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"syscall"
+	"time"
 
 	"github.com/meros-project/meros/election"
 	"github.com/meros-project/meros/internal/runloop"
@@ -140,7 +142,7 @@ func (s *Slave) Run(ctx context.Context) error {
 
 // open opens everything that Run needs. It returns what closes it again, also with an error.
 func (s *Slave) open(ctx context.Context) (closers []func(), err error) {
-	if s.folder, err = openFolder(s.cfg.WorkDir); err != nil {
+	if s.folder, err = openFolder(ctx, s.cfg.WorkDir); err != nil {
 		return nil, err
 	}
 	closers = append(closers, func() { _ = s.folder.close() })
@@ -168,6 +170,15 @@ func (s *Slave) open(ctx context.Context) (closers []func(), err error) {
 	return closers, nil
 }
 
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
 func (s *Slave) listen(ctx context.Context) (net.Listener, error) {
 	ln := s.cfg.Listener
 	if ln == nil {
@@ -179,8 +190,15 @@ func (s *Slave) listen(ctx context.Context) (net.Listener, error) {
 			network = transport.TCP()
 		}
 		var err error
-		if ln, err = network.Listen(ctx, s.cfg.Listen); err != nil {
-			return nil, fmt.Errorf("slave: listen on %s: %w", s.cfg.Listen, err)
+		for try := 0; ; try++ {
+			if ln, err = network.Listen(ctx, s.cfg.Listen); err == nil {
+				break
+			}
+			// As with the folder's lock, what a killed slave was about to start may hold the port for a moment.
+			if try == 10 || !errors.Is(err, syscall.EADDRINUSE) || ctx.Err() != nil {
+				return nil, fmt.Errorf("slave: listen on %s: %w", s.cfg.Listen, err)
+			}
+			pause(ctx, 50*time.Millisecond)
 		}
 	}
 	if !s.secureListener() && !s.cfg.Insecure {

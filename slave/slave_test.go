@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -439,4 +440,33 @@ func TestAPersistentVolumeIsInTheSandboxAndOutlivesTheTask(t *testing.T) {
 func globbed(pattern string) []string {
 	found, _ := filepath.Glob(pattern)
 	return found
+}
+
+func TestTheListenerServesOverTCPAndRefusesPlainTextBeyondLoopback(t *testing.T) {
+	network := memtransport.New()
+	m := newMaster(t, network, "master:5050", 1)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	s := startSlave(t, Config{WorkDir: workDir(t), Masters: []string{"master:5050"}, Network: network, Runner: &isolationtest.Runner{}, Listener: ln})
+	reg := take(t, "a registration", m.register).(*message.SlaveRegister)
+	require.Equal(t, ln.Addr().String(), reg.Slave.Address)
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Get("http://" + reg.Slave.Address + "/health")
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	require.Equal(t, 200, resp.StatusCode)
+	s.stop()
+	_, err = client.Get("http://" + reg.Slave.Address + "/health")
+	require.Error(t, err, "the listener is closed")
+
+	open, err := New(Config{WorkDir: workDir(t), Masters: []string{"127.0.0.1:1"}, Listen: "0.0.0.0:0", Runner: &isolationtest.Runner{}})
+	require.NoError(t, err)
+	require.ErrorContains(t, open.Run(t.Context()), "plain text on")
+
+	ln, err = net.Listen("tcp", "0.0.0.0:0")
+	require.NoError(t, err)
+	s = startSlave(t, Config{WorkDir: workDir(t), Masters: []string{"master:5050"}, Network: network, Runner: &isolationtest.Runner{}, Listener: ln, Insecure: true})
+	reg = take(t, "a registration", m.register).(*message.SlaveRegister)
+	require.Equal(t, fmt.Sprintf("here:%d", ln.Addr().(*net.TCPAddr).Port), reg.Slave.Address)
+	s.stop()
 }
