@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/meros-project/meros/election"
@@ -55,6 +56,8 @@ func TestATermThatCannotBeWritten(t *testing.T) {
 	disk.breaks(broken)
 	var failures []error
 	w := newWatchedStore(disk, func(err error) { failures = append(failures, err) }, func(uint64) { t.Error("not written") })
+	require.ErrorIs(t, w.SetUint64([]byte(keyTerm), 1), broken) // Run's own goroutine, before the library runs
+	w.inside.Store(true)
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		_ = w.SetUint64([]byte(keyTerm), 2)
@@ -64,4 +67,17 @@ func TestATermThatCannotBeWritten(t *testing.T) {
 	disk.breaks(nil)
 	require.ErrorIs(t, w.Set([]byte("k"), nil), errDiskDead)
 	require.Equal(t, []error{broken}, failures)
+}
+
+// A disk that fails at the start is an error of Run, at whichever write it fails.
+func TestADiskThatFailsAtTheStart(t *testing.T) {
+	for fail := range 4 {
+		synctest.Test(t, func(t *testing.T) {
+			disk := newMemDisk()
+			w := &world{t: t, net: newMemNet()}
+			disk.after(fail, errors.New("no space left"))
+			m := w.start("m0:1", t.TempDir(), disk)
+			require.ErrorContains(t, <-m.ended, "no space left")
+		})
+	}
 }

@@ -197,6 +197,7 @@ type memDisk struct {
 	mu   sync.Mutex
 	hold chan struct{}
 	fail error
+	good int // writes before fail
 }
 
 func newMemDisk() *memDisk { return &memDisk{InmemStore: hraft.NewInmemStore()} }
@@ -222,9 +223,19 @@ func (d *memDisk) breaks(err error) {
 	d.fail = err
 }
 
+// after makes the disk fail after n writes.
+func (d *memDisk) after(n int, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.good, d.fail = n, err
+}
+
 func (d *memDisk) write(f func() error) error {
 	d.mu.Lock()
 	hold, fail := d.hold, d.fail
+	if d.good > 0 {
+		d.good, fail = d.good-1, nil
+	}
 	d.mu.Unlock()
 	if hold != nil {
 		<-hold

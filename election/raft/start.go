@@ -57,7 +57,7 @@ func (e *Elector) start(n *node, peers []election.Peer) error {
 		r := current.Load()
 		return r != nil && r.LastIndex() == 0
 	}, e.cfg.MaxTermJump, e.guard)
-	r, err := hraft.NewRaft(conf, n.fsm, cache, n.disk, snaps, n.transport)
+	r, err := newLibrary(conf, n, cache, snaps)
 	if err != nil {
 		_ = n.transport.Close()
 		n.stream.tasks.Wait()
@@ -66,6 +66,17 @@ func (e *Elector) start(n *node, peers []election.Peer) error {
 	current.Store(r)
 	e.raft = r
 	return nil
+}
+
+// newLibrary turns the panics by which the library answers a disk that fails into errors.
+func newLibrary(conf *hraft.Config, n *node, logs hraft.LogStore, snaps hraft.SnapshotStore) (r *hraft.Raft, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the library gave up: %v", p)
+		}
+	}()
+	n.disk.starting.Store(true)
+	return hraft.NewRaft(conf, n.fsm, logs, n.disk, snaps, n.transport)
 }
 
 // configuration tells the addresses of the members by id.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	hraft "github.com/hashicorp/raft"
@@ -28,6 +29,8 @@ type watchedStore struct {
 	logStore
 	failed func(error) // called once, with the first failure
 	voted  func(term uint64)
+	// The library writes its term once before it starts goroutines of its own: starting is set before that, inside from then on.
+	starting, inside atomic.Bool
 
 	mu     sync.Mutex
 	writes map[uint64]time.Time // in flight, by ticket
@@ -98,8 +101,12 @@ func (w *watchedStore) SetUint64(k []byte, v uint64) error {
 	if err != nil {
 		// The library answers an error here with a panic, which would take the host program down. Run has been told; the goroutine
 		// that cannot go on without its term ends.
-		runtime.Goexit()
+		if w.inside.Load() {
+			runtime.Goexit()
+		}
+		return err
 	}
+	w.inside.Store(w.starting.Load())
 	w.voted(v)
 	return nil
 }
