@@ -25,6 +25,7 @@ type Session struct {
 	core      *frameworkcore.Core // of the loop
 	loop      *runloop.Loop[frameworkcore.Event, frameworkcore.Effect]
 	link      *link
+	direct    func(message.Message) // set by a Driver, which takes the loop's place
 	calls     *handlers
 
 	started atomic.Bool
@@ -86,8 +87,8 @@ func New(cfg Config, scheduler Scheduler) (*Session, error) {
 // framework (an *offer.Refusal). Its last goroutine has ended when it returns. Ending ctx leaves the tasks running for the failover
 // timeout. Run may be called once.
 func (s *Session) Run(ctx context.Context) error {
-	if s.started.Swap(true) {
-		return errors.New("framework: Run was called twice")
+	if s.started.Swap(true) || s.loop == nil {
+		return errors.New("framework: Run was called twice, or on the session of a Driver")
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -160,8 +161,20 @@ func (s *Session) Master() (election.Peer, bool) {
 	return s.link.leader, s.link.leader.Address != ""
 }
 
+// told keeps what the session itself needs to know of a message that is to be delivered.
+func (s *Session) told(m message.Message) {
+	if m, ok := m.(*message.Subscribed); ok {
+		s.id.Store(m.ID)
+		s.once.Do(func() { close(s.ready) })
+	}
+}
+
 // call queues a user's call. It waits while MaxPending calls do.
 func (s *Session) call(m message.Message) error {
+	if s.direct != nil {
+		s.direct(m)
+		return nil
+	}
 	ctx, ok := s.ctx.Load().(context.Context)
 	if !ok {
 		return ErrEnded
@@ -184,10 +197,7 @@ func (s *Session) perform(effects []frameworkcore.Effect) error {
 			s.log.Info("reconnecting", "why", text(e.Refusal))
 			s.link.reconnect()
 		case frameworkcore.Deliver:
-			if m, ok := e.Message.(*message.Subscribed); ok {
-				s.id.Store(m.ID)
-				s.once.Do(func() { close(s.ready) })
-			}
+			s.told(e.Message)
 			s.calls.add(e)
 		case frameworkcore.End:
 			s.ended = true

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/meros-project/meros/internal/mastercore"
 	"github.com/meros-project/meros/internal/slavecore"
@@ -26,6 +27,7 @@ type history struct {
 // record is the life of one task on one slave.
 type record struct {
 	key       string
+	framework offer.FrameworkID
 	slave     *slave
 	launched  bool         // its slave has it on disk
 	starts    int          // processes forked
@@ -38,7 +40,8 @@ type record struct {
 func (h *history) of(key string) *record {
 	r := h.tasks[key]
 	if r == nil {
-		r = &record{key: key}
+		id, _, _ := strings.Cut(key, "/")
+		r = &record{key: key, framework: offer.FrameworkID(id)}
 		h.tasks[key] = r
 		h.order = append(h.order, r)
 	}
@@ -106,7 +109,12 @@ func (h *history) delivered(f *framework, st offer.Status) {
 
 // converged reports whether all work is done; why names what is not.
 func (w *World) converged() (why string) {
+	over := map[offer.FrameworkID]bool{} // looked up
 	for _, f := range w.frameworks {
+		if f.ended {
+			over[f.fid] = true
+			continue
+		}
 		if f.fid == "" {
 			return f.id + " is not subscribed"
 		}
@@ -118,7 +126,7 @@ func (w *World) converged() (why string) {
 		if r.running {
 			return r.key + " still runs"
 		}
-		if r.launched && (!r.terminal || r.delivered < len(r.log)) {
+		if r.launched && !over[r.framework] && (!r.terminal || r.delivered < len(r.log)) {
 			return r.key + ": its updates are not delivered"
 		}
 	}
@@ -171,6 +179,9 @@ func (w *World) checkBooks() {
 		w.violate("R4", "task %s of %s is %s for ever", t.ID, t.Framework, t.State)
 	}
 	for _, f := range w.frameworks {
+		if f.ended {
+			continue
+		}
 		if got, ok := v.Framework(f.fid); !ok || !got.Connected {
 			w.violate("F1", "%s is not connected", f.id)
 		}

@@ -39,8 +39,11 @@ func (w *World) fault() {
 			w.after(w.between(100*time.Millisecond, 30*time.Second), func() { s.restart() })
 		}
 	case 4: // a framework's process dies
+		if len(w.frameworks) == 0 {
+			return
+		}
 		f := w.frameworks[w.random.IntN(len(w.frameworks))]
-		if f.alive {
+		if _, outside := f.user.(guest); f.alive && !outside { // an outside program's memory cannot be taken back
 			f.crash()
 			w.after(w.between(100*time.Millisecond, 20*time.Second), func() { f.restart() })
 		}
@@ -92,6 +95,9 @@ func (w *World) partition() {
 		s := w.slaves[w.random.IntN(len(w.slaves))]
 		cut, name, affects = &s.cutOff, s.id, func(l *link) bool { return l.client == client(s) }
 	case 2:
+		if len(w.frameworks) == 0 {
+			return
+		}
 		f := w.frameworks[w.random.IntN(len(w.frameworks))]
 		cut, name, affects = &f.cutOff, f.id, func(l *link) bool { return l.client == client(f) }
 	}
@@ -117,7 +123,7 @@ func (s *slave) restart() {
 }
 
 func (f *framework) restart() {
-	if !f.alive {
+	if !f.alive && !f.ended {
 		f.begin()
 	}
 }

@@ -83,7 +83,7 @@ func (f *framework) crash() {
 }
 
 func (f *framework) connect() {
-	if f.dialing || f.conn != nil || !f.alive {
+	if f.ended || f.dialing || f.conn != nil || !f.alive {
 		return
 	}
 	f.dialing = true
@@ -231,6 +231,11 @@ func (f *framework) end(refusal *offer.Refusal) {
 	if refusal != nil {
 		f.why = refusal
 	}
+	f.leave()
+}
+
+// leave ends the process once what was sent last is on its way.
+func (f *framework) leave() {
 	f.w.after(0, func() {
 		f.alive = false
 		f.life++

@@ -7,8 +7,8 @@ import (
 
 	"github.com/meros-project/meros/internal/mastercore"
 	"github.com/meros-project/meros/internal/message"
-	"github.com/meros-project/meros/internal/registry"
 	"github.com/meros-project/meros/offer"
+	"github.com/meros-project/meros/offer/resource"
 )
 
 // Config of a run. The zero value of each field but Seed has a default.
@@ -16,14 +16,18 @@ type Config struct {
 	Seed       uint64
 	Masters    int           // defaults to 3
 	Slaves     int           // defaults to 4
-	Frameworks int           // defaults to 2
+	Frameworks int           // modelled ones; defaults to 2, negative for none
 	Tasks      int           // that each framework wants; defaults to 30
 	Trouble    time.Duration // how long faults go on; defaults to 4 min
 	FaultEvery time.Duration // mean time between them; defaults to 4 s
 	Patience   time.Duration // how long all may take to settle once it is calm; defaults to 40 min
 	MaxSteps   int           // defaults to 2,000,000
 	Wire       bool          // messages, entries, snapshots and journals go through internal/wire
-	Keep       int           // lines of the trace to keep for the report; defaults to 0
+	// Resources of each slave. Defaults to cpus:4;mem:4096;ports:[31000-31099].
+	Resources resource.Resources
+	// Runs says how long a task runs and how it ends; random is the world's own. Defaults to a mixture.
+	Runs func(random *rand.Rand, task *offer.Task) (time.Duration, offer.Exit)
+	Keep int // lines of the trace to keep for the report; defaults to 0
 }
 
 func (c Config) withDefaults() Config {
@@ -37,6 +41,12 @@ func (c Config) withDefaults() Config {
 			*p = d
 		}
 	}
+	if c.Resources.Empty() {
+		c.Resources = resource.Must("cpus:4;mem:4096;ports:[31000-31099]")
+	}
+	if c.Runs == nil {
+		c.Runs = mixture
+	}
 	set(&c.Masters, 3)
 	set(&c.Slaves, 4)
 	set(&c.Frameworks, 2)
@@ -46,6 +56,18 @@ func (c Config) withDefaults() Config {
 	wait(&c.FaultEvery, 4*time.Second)
 	wait(&c.Patience, 40*time.Minute)
 	return c
+}
+
+// mixture is short tasks and some long ones, of which one in twenty fails.
+func mixture(random *rand.Rand, _ *offer.Task) (time.Duration, offer.Exit) {
+	runs := 10*time.Millisecond + time.Duration(random.Int64N(int64(20*time.Second)))
+	if random.IntN(5) == 0 {
+		runs = 20*time.Second + time.Duration(random.Int64N(int64(160*time.Second)))
+	}
+	if random.IntN(20) == 0 {
+		return runs, offer.Exit{Code: 1}
+	}
+	return runs, offer.Exit{}
 }
 
 // Counts says what a run has met, so that a campaign can tell whether its faults bite.
@@ -72,25 +94,8 @@ func (r *Report) Reproduce() string {
 
 // Run runs one seed: trouble, then calm, then the verdict.
 func Run(cfg Config) *Report {
-	cfg = cfg.withDefaults()
-	w := &World{cfg: cfg, random: rand.New(rand.NewPCG(cfg.Seed, 0x6d65726f73)), now: epoch}
-	w.trace.keep = cfg.Keep
-	w.log = &replicated{w: w}
-	w.history = history{w: w, tasks: map[string]*record{}}
-	for i := range cfg.Masters {
-		w.masters = append(w.masters, &master{w: w, id: fmt.Sprintf("m%d", i+1), alive: true, state: registry.New()})
-	}
-	for i := range cfg.Slaves {
-		s := &slave{w: w, number: i, id: fmt.Sprintf("s%d", i+1), runtime: runtime{containers: map[string]*container{}}}
-		w.slaves = append(w.slaves, s)
-		w.after(w.between(0, 5*time.Second), s.restart)
-	}
-	for i := range cfg.Frameworks {
-		f := &framework{w: w, id: fmt.Sprintf("f%d", i+1), user: &program{want: cfg.Tasks, byID: map[offer.TaskID]*job{}}}
-		w.frameworks = append(w.frameworks, f)
-		w.after(w.between(0, 5*time.Second), f.restart)
-	}
-	w.log.elect()
+	w := New(cfg)
+	cfg = w.cfg
 	w.faults()
 	w.until(epoch.Add(cfg.Trouble))
 	settled := w.settle()

@@ -27,6 +27,14 @@ type container struct {
 // start starts a container, or takes over what an earlier life had started.
 func (r *runtime) start(s *slave, life int, e slavecore.Start) {
 	w := s.w
+	if e.Task == nil { // a custom executor: nobody would speak for it
+		w.after(time.Millisecond, func() {
+			if s.life == life {
+				s.step(slavecore.StartFailed{Container: e.Container, Reason: offer.ReasonUnsupported, Error: "executors are not simulated"})
+			}
+		})
+		return
+	}
 	if r.containers[e.Container] != nil {
 		if !e.Recovered {
 			w.violate("T5", "%s starts container %s twice", s.id, e.Container)
@@ -67,15 +75,8 @@ func (r *runtime) fork(s *slave, e slavecore.Start) {
 	c := &container{id: e.Container, task: string(e.Framework.ID) + "/" + string(e.Task.ID), running: true, pid: r.lastPID, stubborn: w.chance(0.2)}
 	r.containers[e.Container] = c
 	w.history.started(s, c)
-	runs := w.between(10*time.Millisecond, 20*time.Second)
-	if w.chance(0.2) {
-		runs = w.between(20*time.Second, 3*time.Minute)
-	}
-	code := 0
-	if w.chance(0.05) {
-		code = 1
-	}
-	w.after(runs, func() { r.exit(s, c, offer.Exit{Code: code}) })
+	runs, exit := w.cfg.Runs(w.random, e.Task)
+	w.after(runs, func() { r.exit(s, c, exit) })
 }
 
 func (r *runtime) exit(s *slave, c *container, exit offer.Exit) {

@@ -8,7 +8,6 @@ import (
 	"github.com/meros-project/meros/internal/message"
 	"github.com/meros-project/meros/internal/slavecore"
 	"github.com/meros-project/meros/offer"
-	"github.com/meros-project/meros/offer/resource"
 )
 
 // A slave is a machine: a process with a core, a disk with a journal, and a runtime whose containers outlive the process.
@@ -48,7 +47,7 @@ func (s *slave) begin() {
 	s.life++
 	s.alive = true
 	core, err := slavecore.New(w.now, slavecore.Config{
-		Slave:  offer.Slave{Hostname: s.id, Resources: resource.Must("cpus:4;mem:4096;ports:[31000-31099]")},
+		Slave:  offer.Slave{Hostname: s.id, Resources: w.cfg.Resources},
 		BootID: "boot", Seed: w.random.Uint64(), Nonce: w.uuid(),
 	}, w.carryJournal(s.disk))
 	if err != nil {
