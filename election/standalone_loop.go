@@ -31,7 +31,7 @@ type standaloneLoop struct {
 	compactTo uint64
 	askers    []chan error
 
-	helpers sync.WaitGroup // goroutines that offer a Term
+	waiters sync.WaitGroup // goroutines that offer a Term
 }
 
 // lead owns store. The goroutine that touches the disk closes it, so that one that hangs can be left behind.
@@ -57,7 +57,7 @@ func (s *standalone) lead(ctx context.Context, store standaloneStore, base, last
 	for batch := s.take(); len(batch) > 0; batch = s.take() {
 		fail(batch, ErrDeposed)
 	}
-	l.helpers.Wait()
+	l.waiters.Wait()
 	err = errors.Join(err, l.endSnapshot())
 	close(l.disk)
 	if errors.Is(err, ErrDiskStalled) {
@@ -177,7 +177,7 @@ func (l *standaloneLoop) opened(_ uint64, result any, err error) {
 	l.s.mu.Unlock()
 	l.s.setLeader(true)
 	l.s.log.Info("leading", "reign", reign)
-	l.helpers.Go(func() {
+	l.waiters.Go(func() {
 		select {
 		case l.s.terms <- t:
 		case <-t.ended:

@@ -55,17 +55,17 @@ type Elector struct {
 	raft   *hraft.Raft
 	guard  *guard
 
-	helperMu sync.Mutex
-	ended    bool           // no more helpers
-	helpers  sync.WaitGroup // goroutines that wait for the library or offer a Term
+	waiterMu sync.Mutex
+	ended    bool           // no more waiters
+	waiters  sync.WaitGroup // goroutines that wait for the library or offer a Term
 }
 
 // help runs f beside Run, which waits for it; it tells whether it is not too late for that.
 func (e *Elector) help(f func()) bool {
-	e.helperMu.Lock()
-	defer e.helperMu.Unlock()
+	e.waiterMu.Lock()
+	defer e.waiterMu.Unlock()
 	if !e.ended {
-		e.helpers.Go(f)
+		e.waiters.Go(f)
 	}
 	return !e.ended
 }

@@ -207,11 +207,11 @@ func within(d time.Duration, wait func()) bool {
 
 // down stops the library, then closes what it used, in this order: it panics on a store that was closed under it.
 func (e *Elector) down(n *node) error {
-	e.helperMu.Lock()
+	e.waiterMu.Lock()
 	e.ended = true
-	e.helperMu.Unlock()
+	e.waiterMu.Unlock()
 	// While the library runs it answers everything it was asked. What it has queued when it stops it never does.
-	within(2*time.Second, e.helpers.Wait)
+	within(2*time.Second, e.waiters.Wait)
 	stopped := e.raft.Shutdown()
 	_ = n.stream.Close()
 	err := stopped.Error()
