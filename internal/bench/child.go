@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -31,6 +30,7 @@ type childSpec struct {
 	Dir     string
 	Listen  string
 	Peers   []election.Peer
+	Verbose bool   // write its log to standard error
 	Profile string // CPU profile to write, if it ends in order
 }
 
@@ -71,7 +71,7 @@ func childMain() int {
 	m, err := newMaster(spec.Dir, ln, spec.Peers, master.Hooks{
 		Elected: func(reign uint64) { say("elected", reign) },
 		Deposed: func(reign uint64) { say("deposed", reign) },
-	}, slog.New(slog.DiscardHandler))
+	}, newLogger(spec.Verbose).With("node", fmt.Sprintf("master-%d", spec.Number)))
 	if err != nil {
 		return fail(err)
 	}
@@ -113,7 +113,7 @@ type child struct {
 }
 
 // startChildren starts n masters with data folders below dir.
-func startChildren(dir, profile string, n int) (*children, error) {
+func startChildren(dir string, r *report, n int) (*children, error) {
 	c := &children{news: make(chan childNews, 1024), procs: make([]*child, n)}
 	var peers []election.Peer
 	for range n {
@@ -125,9 +125,9 @@ func startChildren(dir, profile string, n int) (*children, error) {
 		peers = append(peers, election.Peer{Address: ln.Addr().String()})
 	}
 	for i, p := range peers {
-		spec := childSpec{Number: i, Dir: filepath.Join(dir, fmt.Sprintf("master-%d", i)), Listen: p.Address, Peers: peers}
-		if profile != "" {
-			spec.Profile = fmt.Sprintf("%s.%d", profile, i)
+		spec := childSpec{Number: i, Dir: filepath.Join(dir, fmt.Sprintf("master-%d", i)), Listen: p.Address, Peers: peers, Verbose: r.verbose}
+		if r.profile != "" {
+			spec.Profile = fmt.Sprintf("%s.%d", r.profile, i)
 		}
 		c.specs = append(c.specs, spec)
 	}
@@ -164,6 +164,9 @@ func (c *children) start(i int) error {
 	}
 	var stderr tail
 	cmd.Stderr = &stderr
+	if c.specs[i].Verbose {
+		cmd.Stderr = io.MultiWriter(&stderr, os.Stderr)
+	}
 	if err := cmd.Start(); err != nil {
 		return err
 	}

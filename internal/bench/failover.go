@@ -55,7 +55,7 @@ func startWorld(ctx context.Context, r *report, cfg fleetConfig) (w *failoverWor
 	if w.dir, err = os.MkdirTemp("", "meros-bench-"); err != nil {
 		return w, err
 	}
-	if w.masters, err = startChildren(w.dir, r.profile, 3); err != nil {
+	if w.masters, err = startChildren(w.dir, r, 3); err != nil {
 		return w, err
 	}
 	for i := range w.masters.specs {
@@ -66,7 +66,7 @@ func startWorld(ctx context.Context, r *report, cfg fleetConfig) (w *failoverWor
 	if w.leader, err = w.masters.await(ctx); err != nil {
 		return w, err
 	}
-	if w.sink, err = startSink(ctx, w.masters.addresses()); err != nil {
+	if w.sink, err = startSink(ctx, w.masters.addresses(), r.logger()); err != nil {
 		return w, err
 	}
 	if err := w.sink.await(ctx, func() bool { return w.sink.epoch > 0 }); err != nil {

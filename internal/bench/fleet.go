@@ -140,25 +140,28 @@ func (f *fleet) signal() {
 
 func (s *lightSlave) run(ctx context.Context) {
 	s.seen = -1
-	for ctx.Err() == nil {
+	for {
 		address, seen, err := s.f.compass.next(ctx, s.seen, time.Second)
 		if err != nil {
 			return
 		}
-		s.seen = seen
-		if !s.pause(ctx) {
-			return
+		spread := s.f.cfg.spread
+		for s.pause(ctx, spread) && s.serve(ctx, address) {
+			spread = retryPause // it is to lead, and does not yet
 		}
-		s.serve(ctx, address)
+		s.seen = seen
 	}
 }
 
+// retryPause is what real slaves wait at the most before they try again.
+const retryPause = 200 * time.Millisecond
+
 // pause waits for a random part of the spread.
-func (s *lightSlave) pause(ctx context.Context) bool {
-	if s.f.cfg.spread <= 0 {
+func (s *lightSlave) pause(ctx context.Context, spread time.Duration) bool {
+	if spread <= 0 {
 		return ctx.Err() == nil
 	}
-	t := time.NewTimer(time.Duration(s.rnd.Int64N(int64(s.f.cfg.spread))))
+	t := time.NewTimer(time.Duration(s.rnd.Int64N(int64(spread))))
 	defer t.Stop()
 	select {
 	case <-t.C:
@@ -168,11 +171,11 @@ func (s *lightSlave) pause(ctx context.Context) bool {
 	}
 }
 
-// serve registers with the master at address and stays until the connection ends.
-func (s *lightSlave) serve(ctx context.Context, address string) {
+// serve registers with the master at address and stays until the connection ends. Early says that it did not lead yet.
+func (s *lightSlave) serve(ctx context.Context, address string) (early bool) {
 	nc, err := transport.Dialer{}.Dial(ctx, address, transport.Node)
 	if err != nil {
-		return
+		return false
 	}
 	s.f.mu.Lock()
 	frames := s.frames
@@ -180,7 +183,7 @@ func (s *lightSlave) serve(ctx context.Context, address string) {
 	if frames != nil {
 		if _, err := nc.Write(frames); err != nil {
 			_ = nc.Close()
-			return
+			return false
 		}
 	}
 	conn := transport.NewConn(nc, transport.ConnConfig{})
@@ -189,17 +192,20 @@ func (s *lightSlave) serve(ctx context.Context, address string) {
 	defer stop()
 	if frames == nil {
 		if err := conn.Send(message.Envelope{Message: &message.SlaveRegister{Nonce: s.nonce, Slave: s.f.describe(s.n, "")}}); err != nil {
-			return
+			return false
 		}
 	}
 	for {
 		envs, err := conn.Receive()
 		if err != nil {
-			return
+			return false
 		}
 		for i := range envs {
+			if l, ok := envs[i].Message.(*message.Leader); ok {
+				return !l.Known || l.Address == address
+			}
 			if !s.take(conn, &envs[i]) {
-				return
+				return false
 			}
 		}
 	}
@@ -225,8 +231,6 @@ func (s *lightSlave) take(conn *transport.Conn, e *message.Envelope) bool {
 			s.f.fail(fmt.Errorf("slave %d (%s) was refused: %s: %s", s.n, s.id, m.Reason, m.Message))
 		}
 		return false
-	case *message.Leader:
-		return false // this master does not lead
 	case *message.Ping:
 		if !m.Connected {
 			return false

@@ -32,7 +32,6 @@ func launchBenchmark() benchmark {
 			fs.IntVar(&o.slaves, "slaves", 4, "slaves")
 			fs.IntVar(&o.parallel, "parallel", 1000, "tasks that fit on a slave at once")
 			fs.IntVar(&o.rounds, "rounds", 5, "pairs of runs; the figures are medians")
-			fs.BoolVar(&o.verbose, "verbose", false, "write the log of masters, slaves and framework to standard error")
 			fs.BoolVar(&o.unpaired, "unpaired", false, "leave out the runs with one message a frame, and the ratio")
 			return o.run
 		},
@@ -41,7 +40,7 @@ func launchBenchmark() benchmark {
 
 type launchOptions struct {
 	tasks, slaves, parallel, rounds int
-	unpaired, verbose               bool
+	unpaired                        bool
 }
 
 // run launches tasks on real slaves whose executors are simulated: three masters, the slaves and the framework's session are the real ones,
@@ -56,7 +55,7 @@ func (o *launchOptions) run(ctx context.Context, r *report) error {
 	}
 	var batched, ratios []float64
 	for i := range o.rounds {
-		fast, err := o.once(ctx, network{})
+		fast, err := o.once(ctx, network{}, r.logger())
 		if err != nil {
 			return err
 		}
@@ -65,7 +64,7 @@ func (o *launchOptions) run(ctx context.Context, r *report) error {
 		if o.unpaired {
 			continue
 		}
-		slow, err := o.once(ctx, network{unbatched: true})
+		slow, err := o.once(ctx, network{unbatched: true}, r.logger())
 		if err != nil {
 			return fmt.Errorf("unbatched: %w", err)
 		}
@@ -92,14 +91,10 @@ func (l launchResult) String() string {
 }
 
 // once runs all tasks in a cluster of its own.
-func (o *launchOptions) once(ctx context.Context, via network) (out launchResult, err error) {
+func (o *launchOptions) once(ctx context.Context, via network, logger *slog.Logger) (out launchResult, err error) {
 	runtime.GC()
 	ctx, cancel := context.WithTimeoutCause(ctx, 3*time.Minute, errors.New("no result in three minutes"))
 	defer cancel()
-	logger := slog.New(slog.DiscardHandler)
-	if o.verbose {
-		logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	}
 	w, err := startCluster(ctx, o.slaves, fmt.Sprintf("cpus:%d;mem:%d", o.parallel, 32*o.parallel), via, logger)
 	if err != nil {
 		return out, err

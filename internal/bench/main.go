@@ -63,6 +63,7 @@ func runOne(ctx context.Context, b benchmark, args []string, stdout, stderr io.W
 	fs.SetOutput(io.Discard)
 	var profiles profiles
 	profiles.flags(fs)
+	verbose := fs.Bool("verbose", false, "write the logs of masters, slaves and frameworks to standard error")
 	do := b.flags(fs)
 	switch err := fs.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
@@ -77,7 +78,7 @@ func runOne(ctx context.Context, b benchmark, args []string, stdout, stderr io.W
 		fmt.Fprintf(stderr, "bench: %s: argument %.60q is not expected (allowed: flags, see -help)\n", b.name, fs.Arg(0))
 		return 2
 	}
-	r := &report{name: b.name, goals: b.goals, out: stdout, progress: stderr, profile: profiles.cpu}
+	r := &report{name: b.name, goals: b.goals, out: stdout, progress: stderr, profile: profiles.cpu, verbose: *verbose}
 	err := profiles.start()
 	if err == nil {
 		err = do(ctx, r)

@@ -39,13 +39,13 @@ func (o *offerOptions) run(ctx context.Context, r *report) error {
 			return err
 		}
 	}
-	took, err := o.light(ctx)
+	took, err := o.light(ctx, r.logger())
 	if err != nil {
 		return err
 	}
 	r.say("%d rounds with %d light slaves: max %.2f ms", len(took), o.slaves, milliseconds(quantile(took, 1)))
 	if o.real > 0 {
-		real, err := o.journaled(ctx)
+		real, err := o.journaled(ctx, r.logger())
 		if err != nil {
 			return fmt.Errorf("with a real slave: %w", err)
 		}
@@ -57,8 +57,8 @@ func (o *offerOptions) run(ctx context.Context, r *report) error {
 	return nil
 }
 
-func (o offerOptions) light(ctx context.Context) (took []time.Duration, err error) {
-	w, err := startCluster(ctx, 0, "", network{}, slog.New(slog.DiscardHandler))
+func (o offerOptions) light(ctx context.Context, logger *slog.Logger) (took []time.Duration, err error) {
+	w, err := startCluster(ctx, 0, "", network{}, logger)
 	if err != nil {
 		return nil, err
 	}
@@ -71,8 +71,8 @@ func (o offerOptions) light(ctx context.Context) (took []time.Duration, err erro
 	return t.measure(ctx, w)
 }
 
-func (o offerOptions) journaled(ctx context.Context) (took []time.Duration, err error) {
-	w, err := startCluster(ctx, 1, "cpus:4;mem:4096", network{}, slog.New(slog.DiscardHandler))
+func (o offerOptions) journaled(ctx context.Context, logger *slog.Logger) (took []time.Duration, err error) {
+	w, err := startCluster(ctx, 1, "cpus:4;mem:4096", network{}, logger)
 	if err != nil {
 		return nil, err
 	}

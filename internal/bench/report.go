@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -46,6 +48,7 @@ type report struct {
 	goals         []goal
 	out, progress io.Writer
 	profile       string // where child processes write a CPU profile, with their number behind; empty: nowhere
+	verbose       bool   // write the logs of masters, slaves and frameworks to standard error
 	figures       []figure
 	keep          any // what a heap profile should still show at the end
 }
@@ -53,6 +56,15 @@ type report struct {
 type figure struct {
 	key   string
 	value float64
+}
+
+func (r *report) logger() *slog.Logger { return newLogger(r.verbose) }
+
+func newLogger(verbose bool) *slog.Logger {
+	if !verbose {
+		return slog.New(slog.DiscardHandler)
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
 // say prints progress.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -24,9 +25,9 @@ type sink struct {
 	changed  chan struct{}
 }
 
-func startSink(ctx context.Context, masters []string) (*sink, error) {
+func startSink(ctx context.Context, masters []string, logger *slog.Logger) (*sink, error) {
 	k := &sink{done: make(chan struct{}), statuses: map[offer.TaskID]offer.State{}, changed: make(chan struct{})}
-	s, err := framework.New(framework.Config{Name: "bench", Masters: masters, FailoverTimeout: time.Hour}, k)
+	s, err := framework.New(framework.Config{Name: "bench", Masters: masters, FailoverTimeout: time.Hour, Logger: logger}, k)
 	if err != nil {
 		return nil, err
 	}
