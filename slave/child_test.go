@@ -158,3 +158,21 @@ func TestASlaveThatIsKilledAtAnyMomentStartsNothingTwice(t *testing.T) {
 	}
 	require.NotEmpty(t, finished)
 }
+
+func TestTasksOfAFrameworkWithoutCheckpointsEndWithTheSlave(t *testing.T) {
+	m := newMaster(t, transport.TCP(), "127.0.0.1:0", 1)
+	dir := workDir(t)
+	child := startChild(t, dir, m.address)
+	take(t, "a registration", m.register)
+	l := launch(command("t-1", "exec sleep 1000"))
+	l.Framework.NoCheckpoint = true
+	m.send(l)
+	first, err := process.Identify(m.state("t-1", offer.Running).Container.PID)
+	require.NoError(t, err)
+	require.NoError(t, child.Process.Signal(syscall.SIGKILL))
+	_ = child.Wait()
+	eventually(t, "the task has ended too", func() bool { return !first.Alive() })
+	startChild(t, dir, m.address)
+	require.Empty(t, take(t, "a re-registration", m.register).(*message.SlaveReregister).Tasks)
+	eventually(t, "nothing is left of it", func() bool { return len(globbed(filepath.Join(dir, "run", "*", "spec.json"))) == 0 })
+}

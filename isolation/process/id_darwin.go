@@ -77,3 +77,6 @@ const Reaps = false
 
 // BecomeReaper does nothing: macOS has no such thing. What a task detaches is found by its session only.
 func BecomeReaper() error { return nil }
+
+// AwaitChild returns at once: here nothing can wait for a child without reaping it.
+func AwaitChild() error { return nil }

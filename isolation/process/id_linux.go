@@ -109,3 +109,13 @@ const Reaps = true
 
 // BecomeReaper makes orphans among the caller's descendants the caller's own children, so that none escapes.
 func BecomeReaper() error { return unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }
+
+// AwaitChild waits until a child of the caller has ended, and leaves it to be reaped: until then nothing else gets its number.
+func AwaitChild() error {
+	for {
+		err := unix.Waitid(unix.P_ALL, 0, nil, unix.WEXITED|unix.WNOWAIT, nil)
+		if !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+}

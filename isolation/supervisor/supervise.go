@@ -48,6 +48,9 @@ type supervisorState struct {
 	told    state
 	conns   map[net.Conn]bool
 	slain   bool // everything is being killed: nothing may be let through any more
+
+	reaping sync.Mutex
+	reaped  bool // the first process; under reaping
 }
 
 // supervise is the whole life of a supervisor.
@@ -285,7 +288,9 @@ func (s *supervisorState) signal(sig syscall.Signal) {
 		s.killAll()
 		return
 	}
-	if s.first.Alive() {
+	s.reaping.Lock()
+	defer s.reaping.Unlock()
+	if !s.reaped { // so that the number is still its own, and its group's
 		_ = syscall.Kill(-s.first.PID, sig)
 	}
 }
@@ -298,13 +303,35 @@ func (s *supervisorState) killAll() {
 	process.KillTree(os.Getpid(), s.first.PID)
 }
 
+// reap reaps one child. With a system that can wait without reaping, it does not block, so that no signal is on its way to the number of
+// a process that is reaped meanwhile.
+func (s *supervisorState) reap(options int) (int, syscall.WaitStatus, error) {
+	var ws syscall.WaitStatus
+	var pid int
+	var err error
+	if process.Reaps {
+		s.reaping.Lock()
+		pid, err = syscall.Wait4(-1, &ws, options, nil)
+	} else {
+		pid, err = syscall.Wait4(-1, &ws, options, nil)
+		s.reaping.Lock()
+	}
+	defer s.reaping.Unlock()
+	if err == nil && pid == s.first.PID {
+		s.reaped = true
+	}
+	return pid, ws, err
+}
+
 // wait reaps until the first process has ended and nothing of the container is left. known is false if the operating system did not
 // hand out the exit status, as when the host program was started with SIGCHLD ignored.
 func (s *supervisorState) wait() (exit offer.Exit, known bool) {
 	options := 0
 	for {
-		var ws syscall.WaitStatus
-		pid, err := syscall.Wait4(-1, &ws, options, nil)
+		if options == 0 {
+			_ = process.AwaitChild() // what is wrong, Wait4 says
+		}
+		pid, ws, err := s.reap(options)
 		switch {
 		case errors.Is(err, syscall.EINTR):
 			continue
