@@ -158,7 +158,11 @@ func (c *Core) carryOut(n uint32, f *framework, a *acceptParts) {
 		return
 	}
 	if !r.changed {
-		c.recover(r.s, n, r.role, r.left, a.filter.Duration())
+		refuse := a.filter.Duration()
+		if r.left.Equal(r.offered) {
+			refuse = max(refuse, c.cfg.MinRefuse) // it used nothing, which is to decline
+		}
+		c.recover(r.s, n, r.role, r.left, refuse)
 		return
 	}
 	// What an operation has made is new to the framework and comes back at once; the rest is declined as asked.

@@ -54,7 +54,7 @@ func (f *fleet) subscribe() {
 }
 
 // home returns the message of a slave that comes back with tasks of ten labels of 10 + 10 bytes, of which half repeat across tasks.
-func (f *fleet) home(i, tasks int, started map[string]resource.Resources) *message.SlaveReregister {
+func (f *fleet) home(i, tasks int) *message.SlaveReregister {
 	s := fleetSlave(i)
 	s.ID = offer.SlaveID(fmt.Sprintf("s-%d", i+1))
 	m := &message.SlaveReregister{Slave: s, Last: true, Tasks: make([]message.SlaveTask, tasks)}
@@ -83,7 +83,7 @@ func BenchmarkReregister(b *testing.B) {
 		f.subscribe()
 		msgs := make([]*message.SlaveReregister, slaves)
 		for i := range msgs {
-			msgs[i] = f.home(i, tasks, nil)
+			msgs[i] = f.home(i, tasks)
 		}
 		runtime.GC()
 		b.StartTimer()
@@ -106,7 +106,7 @@ func BenchmarkLaunch(b *testing.B) {
 	f := newFleet(b, slaves)
 	f.subscribe()
 	for i := range slaves {
-		f.step(Received{Conn: ConnID(i + 10), Message: f.home(i, 0, nil)})
+		f.step(Received{Conn: ConnID(i + 10), Message: f.home(i, 0)})
 	}
 	var open []offer.Offer
 	take := func() {
@@ -119,7 +119,7 @@ func BenchmarkLaunch(b *testing.B) {
 		}
 	}
 	take()
-	labels := f.home(1, 1, nil).Tasks[0].Task.Labels
+	labels := f.home(1, 1).Tasks[0].Task.Labels
 	need := resource.Must("cpus:1;mem:512")
 	b.ReportAllocs()
 	b.ResetTimer()
@@ -162,12 +162,12 @@ func TestMemoryOfATask(t *testing.T) {
 	f := newFleet(t, slaves)
 	f.subscribe()
 	for i := range slaves {
-		f.step(Received{Conn: ConnID(i + 10), Message: f.home(i, 0, nil)})
+		f.step(Received{Conn: ConnID(i + 10), Message: f.home(i, 0)})
 		f.step(Disconnected{Conn: ConnID(i + 10)})
 	}
 	before := heap()
 	for i := range slaves {
-		f.step(Received{Conn: ConnID(i + 10000), Message: f.home(i, tasks, nil)})
+		f.step(Received{Conn: ConnID(i + 10000), Message: f.home(i, tasks)})
 	}
 	f.step(Tick{})
 	f.out = nil

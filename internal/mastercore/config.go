@@ -28,6 +28,9 @@ type Config struct {
 	ResubscribeTimeout time.Duration
 	// OfferTimeout is how long an offer may go unanswered. Defaults to 2 min; negative means for ever.
 	OfferTimeout time.Duration
+	// MinRefuse is the shortest time for which a framework is not offered again what it has just declined as a whole, whatever its filter
+	// says: the time in which others have a look, who would never be asked by a sharing that puts the least share first. Defaults to 5 ms.
+	MinRefuse time.Duration
 	// Heartbeat is the longest silence on a framework's connection. Defaults to 15 s.
 	Heartbeat time.Duration
 	// CountDownInterval is how often the failover time left of frameworks that are away is recorded. Defaults to 2 s; longer for those
@@ -72,6 +75,7 @@ func (c Config) withDefaults() Config {
 	c.ReregisterTimeout = cmp.Or(c.ReregisterTimeout, 10*time.Minute)
 	c.ResubscribeTimeout = cmp.Or(c.ResubscribeTimeout, time.Minute)
 	c.OfferTimeout = cmp.Or(c.OfferTimeout, 2*time.Minute)
+	c.MinRefuse = cmp.Or(c.MinRefuse, 5*time.Millisecond)
 	c.Heartbeat = cmp.Or(c.Heartbeat, 15*time.Second)
 	c.CountDownInterval = cmp.Or(c.CountDownInterval, 2*time.Second)
 	c.RetryDelay = cmp.Or(c.RetryDelay, time.Second)

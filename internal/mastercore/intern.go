@@ -113,8 +113,8 @@ func (t *nameTable) intern(s string) uint32 {
 
 func (t *nameTable) of(h uint32) string { return t.entries.get(h).key }
 
-// labelTable packs labels. A pair is written out the first time it is seen and interned the second time; whether it was seen is a
-// fixed-size table of hashes, so that labels which never repeat cost no more than their bytes.
+// labelTable packs labels. A pair is written out the first time it is seen and interned the second time, and so is a key whose values
+// differ; whether one was seen is a fixed-size table of hashes, so that labels which never repeat cost no more than their bytes.
 type labelTable struct {
 	interner[struct{}]
 	seen    []uint32
@@ -127,28 +127,59 @@ func newLabelTable() labelTable {
 	return labelTable{interner: newInterner[struct{}](), seen: make([]uint32, seenSize)}
 }
 
-// append writes one label to a task's description: a handle, or 0 and the label itself.
+// What a packed label begins with, in the low bit of a number above 0; 0 itself is followed by key and value.
+const (
+	packedPair = 0 // the handle of a pair
+	packedKey  = 1 // the handle of a key, followed by the value
+)
+
+// append writes one label to a task's description.
 func (t *labelTable) append(dst []byte, l resource.Label, seed uint64) []byte {
 	t.scratch = append(appendString(t.scratch[:0], l.Key), l.Value...)
-	h := t.find(t.scratch)
-	if h == 0 {
-		sum := hashBytes(seed, t.scratch)
-		at := &t.seen[sum%seenSize]
-		if mark := uint32(sum>>32) | 1; *at == mark {
-			h = t.add(t.scratch, struct{}{})
-		} else {
-			*at = mark
-		}
+	if h := t.repeated(t.scratch, seed); h != 0 {
+		return binary.AppendUvarint(dst, uint64(h)<<1|packedPair)
 	}
-	if h != 0 {
-		return binary.AppendUvarint(dst, uint64(h))
+	t.scratch = appendString(t.scratch[:0], l.Key)
+	if h := t.repeated(t.scratch, seed); h != 0 {
+		return appendString(binary.AppendUvarint(dst, uint64(h)<<1|packedKey), l.Value)
 	}
 	return appendString(appendString(append(dst, 0), l.Key), l.Value)
 }
 
-func labelAt(p *pages[interned[struct{}]], h uint32) resource.Label {
-	key, value, _ := cutString(p.get(h).key)
-	return resource.Label{Key: key, Value: value}
+// repeated returns the handle of what was seen before, or 0 the first time.
+func (t *labelTable) repeated(key []byte, seed uint64) uint32 {
+	if h := t.find(key); h != 0 {
+		return h
+	}
+	sum := hashBytes(seed, key)
+	at := &t.seen[sum%seenSize]
+	mark := uint32(sum>>32) | 1
+	if *at == mark {
+		return t.add(key, struct{}{})
+	}
+	*at = mark
+	return 0
+}
+
+// cutLabel reads one packed label. It returns the handle that it refers to, if any.
+func cutLabel(packed string, p *pages[interned[struct{}]]) (l resource.Label, h uint32, rest string) {
+	n, rest := cutNumber(packed)
+	h = uint32(n >> 1)
+	switch {
+	case n == 0:
+		l.Key, rest, _ = cutString(rest)
+		l.Value, rest, _ = cutString(rest)
+	case n&1 == packedPair:
+		if p != nil {
+			l.Key, l.Value, _ = cutString(p.get(h).key)
+		}
+	default:
+		if p != nil {
+			l.Key, _, _ = cutString(p.get(h).key)
+		}
+		l.Value, rest, _ = cutString(rest)
+	}
+	return l, h, rest
 }
 
 func appendString(dst []byte, s string) []byte {

@@ -214,7 +214,7 @@ func (c *Core) decline(n uint32, f *framework, m *message.Decline) {
 		case o.framework != n:
 			foreign++
 		default:
-			c.giveBack(o, m.Filter.Duration())
+			c.giveBack(o, max(m.Filter.Duration(), c.cfg.MinRefuse))
 		}
 	}
 	if foreign > 0 {

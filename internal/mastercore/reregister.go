@@ -203,6 +203,8 @@ func (c *Core) register(n uint32, s *slave, d *reregistration) {
 		c.emit(Close{s.conn, offer.Refuse(offer.ReasonSlaveConflict, "the slave has a newer connection")})
 	}
 	fresh := s.state == slaveAbsent
+	// A repeated attempt may be older than what was launched on the same connection since the first.
+	again := s.state == slaveRegistered && s.conn == d.conn
 	c.rescindSlave(s)
 	c.forgetAllocation(s)
 	s.info, s.conn, s.misses = d.info, d.conn, 0
@@ -216,6 +218,9 @@ func (c *Core) register(n uint32, s *slave, d *reregistration) {
 	}
 	for i := range d.tasks {
 		c.takeTask(s, &d.tasks[i], b)
+	}
+	if !again {
+		s.executors = nil
 	}
 	c.takeExecutors(s, d.executors, b)
 	missing := c.missingTasks(s)
@@ -291,7 +296,6 @@ func (c *Core) takeTask(s *slave, st *message.SlaveTask, b *homecoming) {
 }
 
 func (c *Core) takeExecutors(s *slave, list []message.SlaveExecutor, b *homecoming) {
-	s.executors = nil
 	for i := range list {
 		e := &list[i]
 		fn, _, ok := c.frameworkOf(e.Framework)

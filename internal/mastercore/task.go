@@ -106,7 +106,7 @@ func (t *taskTable) find(framework uint32, id offer.TaskID) uint32 {
 }
 
 func (t *taskTable) enter(slot uint32) {
-	if (t.indexed+1)*4 > len(t.index)*3 {
+	if (t.indexed+1)*8 > len(t.index)*7 {
 		old := t.index
 		t.index = make([]uint32, 2*len(old))
 		for _, s := range old {
