@@ -25,11 +25,9 @@ type runFlags struct {
 	cpus      string
 	mem       string
 	disk      string
-	ports     uint64
 	name      string
 	role      string
 	env       []string
-	shell     bool
 	asUser    string
 	constrain []string
 	failover  time.Duration
