@@ -105,7 +105,7 @@ func (l *link) session(ctx context.Context, lp *loop, leader election.Peer) (ali
 	watch.Go(func() { // another leader: this one may be cut off without knowing
 		if p, err := l.detector.Detect(wctx, leader); err == nil {
 			l.log.Info("another master leads", "address", p.Address)
-			c.CloseAfterFlush(flushTimeout)
+			_ = c.Close()
 		}
 	})
 	defer watch.Wait()
@@ -181,12 +181,12 @@ func (l *link) flush() {
 	l.pending = l.pending[:0]
 }
 
-// reconnect drops the present connection; run makes another.
+// reconnect drops the present connection at once; run makes another.
 func (l *link) reconnect() {
 	l.mu.Lock()
 	c := l.conn
 	l.mu.Unlock()
 	if c != nil {
-		c.CloseAfterFlush(flushTimeout)
+		_ = c.Close()
 	}
 }

@@ -341,6 +341,42 @@ func TestAFailureOfTheCoreEndsTheMasterAndTurnsThePeerAwayThatBroughtIt(t *testi
 	})
 }
 
+func TestAFrameworkThatDoesNotReadIsCutAndOthersGoOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := memtransport.New()
+		m, err := master.New(master.Config{Election: election.Standalone(), Listen: "m:1", Network: n})
+		require.NoError(t, err)
+		run := start(t.Context(), m.Run)
+		<-m.Ready()
+		synctest.Wait()
+		nc, err := transport.Dialer{Network: n}.Dial(t.Context(), "m:1", transport.Node)
+		require.NoError(t, err)
+		deaf := transport.NewConn(nc, transport.ConnConfig{MaxQueueBytes: 1 << 30, MaxQueueMessages: 1 << 30})
+		require.NoError(t, deaf.Send(message.Envelope{Message: &message.Subscribe{Nonce: offer.UUID{1}, Framework: offer.Framework{Name: "deaf",
+			Roles: []string{"*"}, FailoverTimeout: time.Hour}}}))
+		_, err = deaf.Receive()
+		require.NoError(t, err)
+		refs := make([]message.TaskRef, 1000)
+		for i := range refs {
+			refs[i] = message.TaskRef{Task: offer.TaskID(fmt.Sprintf("task-with-a-long-name-%d", i))}
+		}
+		for range 150 { // each is answered by a thousand updates that nobody reads
+			require.NoError(t, deaf.Send(message.Envelope{Message: &message.Reconcile{Tasks: refs}}))
+		}
+		s := newSlave(t, n, "s", "m:1")
+		slave := start(t.Context(), func(ctx context.Context) error { s.run(ctx); return nil })
+		b := newBatch(5)
+		session, err := framework.New(framework.Config{Name: "batch", Masters: []string{"m:1"}, Network: n}, b)
+		require.NoError(t, err)
+		fw := start(t.Context(), session.Run)
+		<-b.done
+		<-deaf.Done()
+		require.NoError(t, fw.stop())
+		require.NoError(t, slave.stop())
+		require.NoError(t, run.stop())
+	})
+}
+
 func TestAStrangersClusterIsTurnedAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := memtransport.New()

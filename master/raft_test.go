@@ -3,6 +3,9 @@ package master_test
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -142,6 +145,46 @@ func TestALeaderThatIsCutOffIsSucceededAndItsWritesAreNotBelieved(t *testing.T) 
 		members, err := c.masters[second].Members(t.Context())
 		require.NoError(t, err)
 		require.Len(t, members, 3)
+		for i := range c.masters {
+			c.stop(i)
+		}
+	})
+}
+
+func TestAMasterIsAddedByHTTPAndAnotherRemoved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newTrio(t)
+		for i := range c.peers {
+			c.start(i)
+		}
+		lead := c.leader()
+		elector, err := raft.New(raft.Config{Dir: t.TempDir(), NodeID: "id-4", Join: true})
+		require.NoError(t, err)
+		fourth, err := master.New(master.Config{Election: elector, Listen: "m4:5050", Advertise: "m4:5050", Network: c.network.From("m4")})
+		require.NoError(t, err)
+		run := start(t.Context(), fourth.Run)
+		<-fourth.Ready()
+		ask := func(m *master.Master, method, path, body string) (int, string) {
+			w := httptest.NewRecorder()
+			m.Handler().ServeHTTP(w, httptest.NewRequest(method, "http://m"+path, strings.NewReader(body)).WithContext(t.Context()))
+			return w.Code, w.Body.String()
+		}
+		other := (lead + 1) % 3
+		code, _ := ask(c.masters[other], "POST", "/members", `{"id":"id-4","address":"m4:5050"}`)
+		require.Equal(t, http.StatusTemporaryRedirect, code)
+		code, body := ask(c.masters[lead], "POST", "/members", `{"id":"id-4","address":"m4:5050"}`)
+		require.Equal(t, http.StatusOK, code, body)
+		code, body = ask(c.masters[lead], "DELETE", "/members/"+c.peers[other].ID, "")
+		require.Equal(t, http.StatusOK, code, body)
+		code, body = ask(c.masters[lead], "GET", "/members", "")
+		require.Equal(t, http.StatusOK, code)
+		require.Contains(t, body, "id-4")
+		require.NotContains(t, body, c.peers[other].ID)
+		time.Sleep(5 * time.Second)
+		leader, ok := fourth.Leader()
+		require.True(t, ok)
+		require.Equal(t, c.peers[lead].Address, leader.Address)
+		require.NoError(t, run.stop())
 		for i := range c.masters {
 			c.stop(i)
 		}

@@ -24,7 +24,8 @@ type testSlave struct {
 	network transport.Network
 	masters []string
 	name    string
-	runs    time.Duration // how long a task runs
+	runs    time.Duration         // how long a task runs
+	heard   func(message.Message) // told each message from the master; may be nil
 
 	mu      sync.Mutex
 	journal []slavecore.Record
@@ -89,6 +90,9 @@ func (s *testSlave) serve(ctx context.Context, c *transport.Conn) {
 			return
 		}
 		for _, e := range envs {
+			if s.heard != nil {
+				s.heard(e.Message)
+			}
 			if s.loop.Post(ctx, slavecore.FromMaster{Conn: no, Envelope: e}) != nil {
 				return
 			}
@@ -148,4 +152,14 @@ func (s *testSlave) id() offer.SlaveID {
 		}
 	}
 	return ""
+}
+
+// connections are the numbers of the connections to a master so far.
+func (s *testSlave) connections() (list []uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for n := range s.no {
+		list = append(list, n+1)
+	}
+	return list
 }
