@@ -150,10 +150,15 @@ func (c *Core) tellOperation(f *framework, id offer.OperationID, on offer.SlaveI
 	}
 }
 
-// operationUpdate forwards an outcome. One that failed at the slave is undone in the books when the slave registers again.
+// operationUpdate forwards an outcome. When one failed at the slave, the books are ahead of what is there: the slave is asked to register
+// again, which says how things stand.
 func (c *Core) operationUpdate(s *slave, m *message.OperationUpdate) {
 	n, f, ok := c.frameworkOf(m.Framework)
+	failed := m.Status.State.Terminal() && m.Status.State != offer.OperationFinished
 	if !ok || m.Status.ID == "" {
+		if failed {
+			c.doubt(s)
+		}
 		if !m.Status.UUID.IsZero() {
 			c.send(s.conn, &message.OperationAck{Framework: m.Framework, UUID: m.Status.UUID})
 		}
@@ -162,6 +167,9 @@ func (c *Core) operationUpdate(s *slave, m *message.OperationUpdate) {
 	if s.extra != nil {
 		for i := range s.extra.operations {
 			if op := &s.extra.operations[i]; op.framework == n && op.id == m.Status.ID {
+				if failed && op.state != m.Status.State {
+					c.doubt(s)
+				}
 				op.state = m.Status.State
 			}
 		}

@@ -332,6 +332,8 @@ func (c *Core) uuid() (u offer.UUID) {
 type job interface {
 	// run does a bounded amount and reports whether anything is left.
 	run(c *Core) bool
+	// owner is the framework that it is done for.
+	owner() uint32
 }
 
 func (c *Core) runJobs() {
@@ -342,5 +344,7 @@ func (c *Core) runJobs() {
 	c.jobs = c.jobs[1:]
 	if j.run(c) {
 		c.jobs = append(c.jobs, j) // to the end: jobs take turns
+	} else {
+		c.frameworks.mut(j.owner()).jobs--
 	}
 }

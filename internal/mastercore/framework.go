@@ -24,6 +24,7 @@ type framework struct {
 	info       offer.Framework
 	state      frameworkState
 	busy       bool   // a proposal about it is under way
+	jobs       int8   // long answers under way
 	recorded   bool   // the registry has it as connected
 	conn       ConnID // zero when it is not connected
 	lastSent   moment
@@ -343,7 +344,7 @@ func (c *Core) subscribed(sub *subscription, f *framework) {
 	c.toFramework(f, &message.Subscribed{ID: f.info.ID, Heartbeat: c.cfg.Heartbeat})
 	c.frameworkDue(sub.n, f, c.in(c.cfg.Heartbeat))
 	c.apply(allocator.FrameworkActive{Framework: f.info.ID, Active: true})
-	c.askAgain(f)
+	c.resendMissed(f)
 	c.note(Note{Event: "framework subscribed", Framework: f.info.ID})
 }
 

@@ -1,6 +1,7 @@
 package mastercore
 
 import (
+	"github.com/meros-project/meros/internal/message"
 	"github.com/meros-project/meros/internal/registry"
 	"github.com/meros-project/meros/offer"
 )
@@ -66,6 +67,9 @@ func (c *Core) releaseBrake() {
 			c.propose(&unreachable{n}, &registry.MarkUnreachable{ID: s.info.ID, At: c.now})
 		default:
 			c.brake.held = append(c.brake.held, n)
+			if s.connected() {
+				c.send(s.conn, &message.Ping{Connected: true}) // it may answer yet
+			}
 		}
 	}
 	if len(c.brake.held) > 0 {

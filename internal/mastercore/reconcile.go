@@ -14,7 +14,7 @@ func (c *Core) reconcile(n uint32, f *framework, m *message.Reconcile) {
 			}
 			return
 		}
-		c.jobs = append(c.jobs, &explicitJob{n, f.conn, m.Tasks})
+		c.addJob(f, &explicitJob{n, f.conn, m.Tasks})
 		return
 	}
 	slots := make([]uint32, 0, f.tasks.count)
@@ -26,9 +26,22 @@ func (c *Core) reconcile(n uint32, f *framework, m *message.Reconcile) {
 		slot = t.ownerNext
 	}
 	j := &implicitJob{n, f.conn, slots}
-	if j.run(c) {
-		c.jobs = append(c.jobs, j)
+	if len(slots) <= c.cfg.MaxReconcile {
+		j.run(c)
+	} else {
+		c.addJob(f, j)
 	}
+}
+
+// addJob queues a long answer. A framework has few of them at a time.
+func (c *Core) addJob(f *framework, j job) {
+	const most = 4
+	if f.jobs >= most {
+		c.refuse(f, offer.ReasonLimitReached, "reconcile: the answers to "+utoa(most)+" others are under way")
+		return
+	}
+	f.jobs++
+	c.jobs = append(c.jobs, j)
 }
 
 // explicitJob answers a long list of tasks a part at a time.
@@ -51,6 +64,8 @@ func (j *explicitJob) run(c *Core) bool {
 	return len(j.tasks) > 0
 }
 
+func (j *explicitJob) owner() uint32 { return j.n }
+
 // implicitJob tells all tasks of a framework a part at a time. One that has ended since needs no telling.
 type implicitJob struct {
 	n     uint32
@@ -72,6 +87,8 @@ func (j *implicitJob) run(c *Core) bool {
 	j.slots = j.slots[k:]
 	return len(j.slots) > 0
 }
+
+func (j *implicitJob) owner() uint32 { return j.n }
 
 func (c *Core) tellReconciled(f *framework, t *task) {
 	s := c.slaves.get(t.slave)

@@ -207,7 +207,10 @@ func (c *Core) register(n uint32, s *slave, d *reregistration) {
 	again := s.state == slaveRegistered && s.conn == d.conn
 	c.rescindSlave(s)
 	c.forgetAllocation(s)
-	s.info, s.conn, s.misses = d.info, d.conn, 0
+	if again && !s.asked {
+		d.info.Resources = s.info.Resources // so it may be older than an operation, too
+	}
+	s.info, s.conn, s.misses, s.asked = d.info, d.conn, 0, false
 	c.setState(s, slaveRegistered)
 	cn.kind, cn.of, cn.pending = connSlave, n, false
 	c.slaveDue(n, s, c.in(c.cfg.PingInterval))
@@ -221,6 +224,9 @@ func (c *Core) register(n uint32, s *slave, d *reregistration) {
 	}
 	if !again {
 		s.executors = nil
+		if s.extra != nil {
+			s.extra.operations = nil // the slave tells the outcome of those that it knows; the others it never got
+		}
 	}
 	c.takeExecutors(s, d.executors, b)
 	missing := c.missingTasks(s)

@@ -30,6 +30,7 @@ type slave struct {
 	busy      bool // a proposal about it is under way
 	allocated bool // the allocator knows it
 	over      bool // it reported more in use than it has
+	asked     bool // to register again, because its total is in doubt
 	misses    uint8
 	conn      ConnID // zero when it is not connected
 	drain     *offer.Drain
@@ -380,6 +381,12 @@ func (s *slave) executor(framework uint32, id offer.ExecutorID) *executor {
 
 func (s *slave) addExecutor(e executor) {
 	s.executors = append(s.executors[:len(s.executors):len(s.executors)], e)
+}
+
+// doubt has a slave register again, which says how things stand there.
+func (c *Core) doubt(s *slave) {
+	s.asked = true
+	c.send(s.conn, &message.Ping{Connected: false})
 }
 
 func (c *Core) removeExecutor(s *slave, framework uint32, id offer.ExecutorID) {

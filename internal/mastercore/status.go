@@ -98,8 +98,8 @@ func (c *Core) releaseTask(t *task, s *slave) {
 	c.recover(s, t.framework, c.roleOf(t), c.tasks.resources.of(t.resources), 0)
 }
 
-// askAgain has the slaves send again what a framework has not acknowledged, because it may have gone to a connection that was lost.
-func (c *Core) askAgain(f *framework) {
+// resendMissed has the slaves send again what a framework has not acknowledged, because it may have gone to a connection that was lost.
+func (c *Core) resendMissed(f *framework) {
 	asked := map[uint32]bool{}
 	for slot := f.tasks.head; slot != 0; {
 		t := c.tasks.records.get(slot)
