@@ -210,7 +210,15 @@ func (c *Core) register(n uint32, s *slave, d *reregistration) {
 	if again && !s.asked {
 		d.info.Resources = s.info.Resources // so it may be older than an operation, too
 	}
-	s.info, s.conn, s.misses, s.asked = d.info, d.conn, 0, false
+	if sameSlave(&s.info, &d.info) { // what the registry holds already is kept once, and none of the message with it
+		if s.info.Resources.Equal(d.info.Resources) {
+			d.info.Resources = s.info.Resources
+		}
+		s.info.Resources = d.info.Resources
+	} else {
+		s.info = d.info
+	}
+	s.conn, s.misses, s.asked = d.conn, 0, false
 	c.setState(s, slaveRegistered)
 	cn.kind, cn.of, cn.pending = connSlave, n, false
 	c.slaveDue(n, s, c.in(c.cfg.PingInterval))
