@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/meros-project/meros/internal/describe"
 )
 
 // Describe prints the state as sorted, aligned tables, for scenarios and for operators.
@@ -19,7 +21,7 @@ func (c *Core) Describe() string {
 	case c.linked:
 		link = fmt.Sprintf("subscribing conn=%d attempts=%d", c.conn, c.attempts)
 	}
-	fmt.Fprintf(&b, "framework %s cluster=%s reign=%d %s\n", dash(string(c.framework.ID)), dash(string(c.cluster)), c.reign, link)
+	fmt.Fprintf(&b, "framework %s cluster=%s reign=%d %s\n", describe.Dash(string(c.framework.ID)), describe.Dash(string(c.cluster)), c.reign, link)
 	if len(c.suppress.roles) > 0 {
 		fmt.Fprintf(&b, "suppressed %s\n", strings.Join(c.suppress.roles, ","))
 	}
@@ -29,7 +31,7 @@ func (c *Core) Describe() string {
 	for _, id := range slices.Sorted(maps.Keys(c.offers)) {
 		rows = append(rows, []string{string(id), string(c.offers[id])})
 	}
-	table(&b, []string{"offer", "slave"}, rows)
+	describe.Table(&b, []string{"offer", "slave"}, rows)
 	rows = nil
 	for _, id := range c.sortedTasks() {
 		t := c.tasks[id]
@@ -37,38 +39,8 @@ func (c *Core) Describe() string {
 		if t.kill != nil {
 			note = "kill"
 		}
-		rows = append(rows, []string{string(id), dash(string(t.slave)), t.state.String(), note})
+		rows = append(rows, []string{string(id), describe.Dash(string(t.slave)), t.state.String(), note})
 	}
-	table(&b, []string{"task", "slave", "state", ""}, rows)
+	describe.Table(&b, []string{"task", "slave", "state", ""}, rows)
 	return b.String()
-}
-
-func dash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
-}
-
-// table prints rows in aligned columns, and nothing if there are none.
-func table(b *strings.Builder, head []string, rows [][]string) {
-	if len(rows) == 0 {
-		return
-	}
-	widths := make([]int, len(head))
-	rows = append([][]string{head}, rows...)
-	for _, r := range rows {
-		for i, s := range r {
-			widths[i] = max(widths[i], len(s))
-		}
-	}
-	for _, r := range rows {
-		var line strings.Builder
-		for i, s := range r {
-			line.WriteString(s)
-			line.WriteString(strings.Repeat(" ", widths[i]-len(s)+2))
-		}
-		b.WriteString(strings.TrimRight(line.String(), " "))
-		b.WriteByte('\n')
-	}
 }

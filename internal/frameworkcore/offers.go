@@ -124,11 +124,11 @@ func (c *Core) split(m *message.Accept, slave offer.SlaveID) []*message.Accept {
 	for _, op := range m.Operations {
 		tasks := c.prepare(op.Tasks, slave)
 		op.Tasks = nil
-		base := 64 + len(op.ID) + sizeOfResources(op.Resources) + sizeOfExecutor(op.Executor)
+		base := 64 + len(op.ID) + message.SizeOfResources(op.Resources) + message.SizeOfExecutor(op.Executor)
 		if op.Kind != offer.OperationLaunch {
 			n := base
 			for i := range tasks {
-				n += sizeOfTask(&tasks[i])
+				n += message.SizeOfTask(&tasks[i])
 			}
 			room(n)
 			op.Tasks = tasks
@@ -137,7 +137,7 @@ func (c *Core) split(m *message.Accept, slave offer.SlaveID) []*message.Accept {
 		}
 		first := 0
 		for i := range tasks {
-			n := sizeOfTask(&tasks[i])
+			n := message.SizeOfTask(&tasks[i])
 			if size+base+n > c.cfg.PartBytes && i > first {
 				cut := op
 				cut.Tasks = tasks[first:i:i]

@@ -2,10 +2,10 @@ package slavecore
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
+	"github.com/meros-project/meros/internal/describe"
 	"github.com/meros-project/meros/offer"
 )
 
@@ -22,7 +22,7 @@ func (c *Core) Describe() string {
 	case r.linked:
 		link = fmt.Sprintf("registering conn=%d attempts=%d", r.conn, r.attempts)
 	}
-	fmt.Fprintf(&b, "slave %s cluster=%s reign=%d %s\n", dash(string(c.slave.ID)), dash(string(c.cluster)), c.reign, link)
+	fmt.Fprintf(&b, "slave %s cluster=%s reign=%d %s\n", describe.Dash(string(c.slave.ID)), describe.Dash(string(c.cluster)), c.reign, link)
 	fmt.Fprintf(&b, "total %s\n", c.slave.Resources.String())
 	if d := c.draining; d != nil {
 		fmt.Fprintf(&b, "draining max-grace=%v mark-gone=%v\n", d.MaxGrace, d.MarkGone)
@@ -37,21 +37,21 @@ func (c *Core) Describe() string {
 				e.tasks.len(), len(e.queue))})
 		}
 	}
-	table(&b, []string{"framework", "executor", "phase", ""}, rows)
+	describe.Table(&b, []string{"framework", "executor", "phase", ""}, rows)
 	rows = nil
 	for f := range c.frameworks.all {
 		for t := range f.tasks.all {
 			rows = append(rows, []string{string(f.id), string(t.info.ID), phaseNames[t.phase], t.state.String(), c.describeStream(t), describeTask(t)})
 		}
 	}
-	table(&b, []string{"framework", "task", "phase", "state", "updates", ""}, rows)
+	describe.Table(&b, []string{"framework", "task", "phase", "state", "updates", ""}, rows)
 	rows = nil
 	for o := range c.operations.all {
 		if h := o.stream.head(); h != nil {
-			rows = append(rows, []string{string(o.framework), dash(string(h.value.ID)), h.value.State.String(), fmt.Sprint(h.durable)})
+			rows = append(rows, []string{string(o.framework), describe.Dash(string(h.value.ID)), h.value.State.String(), fmt.Sprint(h.durable)})
 		}
 	}
-	table(&b, []string{"framework", "operation", "state", "on-disk"}, rows)
+	describe.Table(&b, []string{"framework", "operation", "state", "on-disk"}, rows)
 	return b.String()
 }
 
@@ -92,35 +92,4 @@ func describeTask(t *task) string {
 		parts = append(parts, "answer")
 	}
 	return strings.Join(parts, " ")
-}
-
-func dash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
-}
-
-// table prints rows in aligned columns, and nothing if there are none.
-func table(b *strings.Builder, head []string, rows [][]string) {
-	if len(rows) == 0 {
-		return
-	}
-	slices.SortFunc(rows, slices.Compare[[]string])
-	widths := make([]int, len(head))
-	rows = append([][]string{head}, rows...)
-	for _, r := range rows {
-		for i, s := range r {
-			widths[i] = max(widths[i], len(s))
-		}
-	}
-	for _, r := range rows {
-		var line strings.Builder
-		for i, s := range r {
-			line.WriteString(s)
-			line.WriteString(strings.Repeat(" ", widths[i]-len(s)+2))
-		}
-		b.WriteString(strings.TrimRight(line.String(), " "))
-		b.WriteByte('\n')
-	}
 }

@@ -149,7 +149,7 @@ func (c *Core) deliver(e *executor) {
 		if t.phase != phaseQueued { // it has ended, or the executor knows it
 			continue
 		}
-		n := sizeOfTask(&t.info)
+		n := message.SizeOfTask(&t.info)
 		if m != nil && (t.groupID != group || group == 0 && size+n > c.cfg.PartBytes) {
 			c.emit(SendExecutor{Conn: e.conn, Message: m})
 			m = nil

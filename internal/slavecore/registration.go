@@ -88,7 +88,7 @@ func (c *Core) registerAgain() {
 // reregister names all that the slave holds, in parts well below the size of a frame.
 func (c *Core) reregister() {
 	part := &message.SlaveReregister{Slave: c.slave, Draining: c.draining}
-	size := sizeOfSlave(&c.slave)
+	size := message.SizeOfSlave(&c.slave)
 	next := func(n int) {
 		if size > 0 && size+n > c.cfg.PartBytes && len(part.Tasks)+len(part.Executors) > 0 {
 			c.send(part)
@@ -98,7 +98,7 @@ func (c *Core) reregister() {
 	}
 	for f := range c.frameworks.all {
 		for e := range f.executors.all {
-			next(sizeOfExecutor(&e.info))
+			next(message.SizeOfExecutor(&e.info))
 			part.Executors = append(part.Executors, message.SlaveExecutor{Framework: f.id, Role: e.role, Executor: e.info})
 		}
 		for t := range f.tasks.all {
@@ -112,7 +112,7 @@ func (c *Core) reregister() {
 			if h := t.stream.head(); h != nil && h.durable {
 				st = h.value
 			}
-			next(sizeOfTask(&t.info) + sizeOfStatus(&st))
+			next(message.SizeOfTask(&t.info) + message.SizeOfStatus(&st))
 			part.Tasks = append(part.Tasks, message.SlaveTask{Framework: f.id, Role: t.role, Task: t.info, Latest: t.latest(), Status: st})
 		}
 	}

@@ -1,13 +1,15 @@
-package slavecore
+package message
 
 import (
 	"github.com/meros-project/meros/offer"
 	"github.com/meros-project/meros/offer/resource"
 )
 
-// The estimates are generous: a part may be smaller than it could be, never larger than a frame.
+// The sizes below are estimates of the encoded length in bytes, for cutting what is long into parts. They are generous: a part may be
+// smaller than it could be, never larger than a frame.
 
-func sizeOfResources(rs resource.Resources) int {
+// SizeOfResources estimates resources.
+func SizeOfResources(rs resource.Resources) int {
 	n := 8
 	for i := range rs {
 		r := &rs[i]
@@ -50,28 +52,32 @@ func sizeOfCommand(cmd *offer.Command) int {
 	return n
 }
 
-func sizeOfExecutor(e *offer.Executor) int {
+// SizeOfExecutor estimates an executor, which may be nil.
+func SizeOfExecutor(e *offer.Executor) int {
 	if e == nil {
 		return 8
 	}
-	return 128 + len(e.ID) + len(e.Name) + len(e.Data) + sizeOfCommand(e.Command) + sizeOfResources(e.Resources) + sizeOfLabels(e.Labels)
+	return 128 + len(e.ID) + len(e.Name) + len(e.Data) + sizeOfCommand(e.Command) + SizeOfResources(e.Resources) + sizeOfLabels(e.Labels)
 }
 
-func sizeOfTask(t *offer.Task) int {
+// SizeOfTask estimates a task.
+func SizeOfTask(t *offer.Task) int {
 	return 256 + len(t.ID) + len(t.Name) + len(t.SlaveID) + len(t.Function) + len(t.Data) + 32*len(t.Limits) +
-		sizeOfResources(t.Resources) + sizeOfCommand(t.Command) + sizeOfExecutor(t.Executor) + sizeOfLabels(t.Labels)
+		SizeOfResources(t.Resources) + sizeOfCommand(t.Command) + SizeOfExecutor(t.Executor) + sizeOfLabels(t.Labels)
 }
 
-func sizeOfStatus(s *offer.Status) int {
-	n := 192 + len(s.TaskID) + len(s.SlaveID) + len(s.ExecutorID) + len(s.Message) + len(s.Data) + sizeOfResources(s.Limitation)
+// SizeOfStatus estimates a status.
+func SizeOfStatus(s *offer.Status) int {
+	n := 192 + len(s.TaskID) + len(s.SlaveID) + len(s.ExecutorID) + len(s.Message) + len(s.Data) + SizeOfResources(s.Limitation)
 	if s.Container != nil {
 		n += 64 + len(s.Container.ID) + len(s.Container.Sandbox)
 	}
 	return n
 }
 
-func sizeOfSlave(s *offer.Slave) int {
-	n := 256 + len(s.ID) + len(s.Hostname) + len(s.Address) + sizeOfResources(s.Resources)
+// SizeOfSlave estimates a slave.
+func SizeOfSlave(s *offer.Slave) int {
+	n := 256 + len(s.ID) + len(s.Hostname) + len(s.Address) + SizeOfResources(s.Resources)
 	for i := range s.Attributes {
 		n += 64 + len(s.Attributes[i].Name) + len(s.Attributes[i].Text) + 24*len(s.Attributes[i].Ranges)
 	}
