@@ -27,7 +27,9 @@ type Config struct {
 	Resources resource.Resources
 	// Runs says how long a task runs and how it ends; random is the world's own. Defaults to a mixture.
 	Runs func(random *rand.Rand, task *offer.Task) (time.Duration, offer.Exit)
-	Keep int // lines of the trace to keep for the report; defaults to 0
+	// LyingDisk makes crashed slaves lose a fifth of what was flushed, to show that the checkers notice. Defaults to false.
+	LyingDisk bool
+	Keep      int // lines of the trace to keep for the report; defaults to 0
 }
 
 func (c Config) withDefaults() Config {

@@ -49,3 +49,14 @@ func TestTheSameSeedGivesTheSameTrace(t *testing.T) {
 		require.NotEqual(t, a.Hash, sim.RunSeed(seed+100, 0).Hash)
 	}
 }
+
+func TestTheCheckersNoticeADiskThatLies(t *testing.T) {
+	rules := map[string]int{}
+	for seed := uint64(1); seed <= 8; seed++ {
+		if v := sim.Run(sim.Config{Seed: seed, LyingDisk: true}).Violation; v != nil {
+			rules[v.Rule]++
+		}
+	}
+	t.Log(rules)
+	require.GreaterOrEqual(t, len(rules), 1)
+}

@@ -72,6 +72,9 @@ func (s *slave) crash() {
 		w.history.flushed(s, r)
 	}
 	s.disk = append(s.disk, s.cache[:kept]...)
+	if w.cfg.LyingDisk {
+		s.disk = s.disk[: len(s.disk)*4/5 : len(s.disk)*4/5]
+	}
 	w.note(s.id, "crashes, %d of %d unflushed records survive", kept, len(s.cache))
 	s.cache, s.core, s.alive, s.queue, s.busy = nil, nil, false, nil, false
 	s.life++
