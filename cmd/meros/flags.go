@@ -24,7 +24,7 @@ func (f *tlsFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.ca, "tls-ca", "", "PEM `file` with the certificates that the cluster's nodes are signed by")
 	cmd.Flags().StringVar(&f.cert, "tls-cert", "", "PEM `file` with this node's certificate")
 	cmd.Flags().StringVar(&f.key, "tls-key", "", "PEM `file` with the key of --tls-cert")
-	cmd.Flags().BoolVar(&f.insecure, "insecure", false, "allow plain text beyond loopback: anyone who can reach the port can run commands")
+	cmd.Flags().BoolVar(&f.insecure, "insecure", false, "allow plain text beyond loopback: anyone who can reach the port can run commands; off by default")
 }
 
 // config is nil when no TLS flag is set.
@@ -90,8 +90,22 @@ func (f *masterFlags) framework(cfg *framework.Config) error {
 	}
 	var err error
 	cfg.Masters, cfg.Insecure = f.addresses, f.tls.insecure
-	cfg.TLS, err = f.tls.config()
-	return err
+	if cfg.TLS, err = f.tls.config(); err != nil {
+		return err
+	}
+	return f.mayDial()
+}
+
+// mayDial refuses addresses that are plainly beyond loopback, before anything is tried; names are looked at when they are dialed.
+func (f *masterFlags) mayDial() error {
+	for _, a := range f.addresses {
+		if host, _, _ := net.SplitHostPort(a); net.ParseIP(host) != nil {
+			if err := mayListen("master", a, f.tls.ca != "" || f.tls.insecure); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func (f *masterFlags) scheme() string {
@@ -110,6 +124,9 @@ func (f *masterFlags) http() (*http.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &http.Client{Transport: &http.Transport{TLSClientConfig: config, MaxIdleConnsPerHost: 4, IdleConnTimeout: 30 * time.Second},
-		Timeout: 30 * time.Second}, nil
+	if err := f.mayDial(); err != nil {
+		return nil, err
+	}
+	return &http.Client{Transport: &http.Transport{DialContext: f.dial, TLSClientConfig: config, MaxIdleConnsPerHost: 4, IdleConnTimeout: 30 * time.Second},
+		Timeout: askTimeout}, nil
 }

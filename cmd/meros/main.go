@@ -18,10 +18,7 @@ import (
 
 func main() {
 	slave.Supervise(nil) // does not return in the processes that watch over tasks
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	root := newRoot()
-	err := root.ExecuteContext(ctx)
+	err := newRoot().ExecuteContext(untilSignal())
 	var code exitCode
 	switch {
 	case err == nil:
@@ -34,6 +31,28 @@ func main() {
 		fmt.Fprintln(os.Stderr, "meros:", oneLine(err))
 		os.Exit(1)
 	}
+}
+
+// An interruption is why the context of a command has ended.
+type interruption struct{ signal syscall.Signal }
+
+func (i *interruption) Error() string { return i.signal.String() }
+
+// exit is the status of a program that the signal has ended, as shells count it.
+func (i *interruption) exit() exitCode { return exitCode(128 + int(i.signal)) }
+
+// untilSignal is a context that ends with the first SIGINT or SIGTERM. A second one ends the program at once.
+func untilSignal() context.Context {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		first := <-signals
+		signal.Stop(signals)
+		number, _ := first.(syscall.Signal)
+		cancel(&interruption{number})
+	}()
+	return ctx
 }
 
 // exitCode ends the program with a task's exit status and no message.

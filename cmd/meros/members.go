@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,13 +18,14 @@ import (
 
 // memberRow is one node.
 type memberRow struct {
-	ID      string            `json:"id"`
-	Address string            `json:"address"`
-	Role    string            `json:"role"`
-	State   string            `json:"state,omitempty"`
-	Voter   bool              `json:"voter,omitempty"`
-	Leader  bool              `json:"leader"`
-	Tags    map[string]string `json:"tags,omitempty"`
+	ID       string            `json:"id"`
+	Address  string            `json:"address"`
+	Hostname string            `json:"hostname,omitempty"`
+	Role     string            `json:"role"`
+	State    string            `json:"state,omitempty"`
+	Voter    bool              `json:"voter,omitempty"`
+	Leader   bool              `json:"leader"`
+	Tags     map[string]string `json:"tags,omitempty"`
 }
 
 type membersFlags struct {
@@ -43,7 +45,11 @@ func newMembers() *cobra.Command {
 		Long: `List the masters and slaves of a cluster, as its leader knows them, or with --join everyone who takes part in the gossip,
 programs that are not part of the cluster too.
 
-Masters are added and removed while the cluster runs, one at a time. To replace one, add the new one first.`,
+Masters are added and removed while the cluster runs, one at a time. To replace one, add the new one first; if the new one has the address of
+the old one, which is dead, remove that first:
+  meros members --remove HOST:PORT
+  meros master --new-member --listen HOST:PORT --work-dir EMPTY   (there)
+  meros members --add HOST:PORT`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
@@ -52,7 +58,7 @@ Masters are added and removed while the cluster runs, one at a time. To replace 
 	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON")
 	cmd.Flags().StringVar(&f.add, "add", "", "make the master at `HOST:PORT`, which was started with --new-member, a voter")
 	cmd.Flags().StringVar(&f.id, "id", "", "with --add: the `id` of that master; derived from its address by default")
-	cmd.Flags().StringVar(&f.remove, "remove", "", "remove the master with this `id`")
+	cmd.Flags().StringVar(&f.remove, "remove", "", "remove the master with this `id`, or at this HOST:PORT")
 	return cmd
 }
 
@@ -71,7 +77,11 @@ func (f *membersFlags) run(cmd *cobra.Command) error {
 		}
 		return f.master.ask(cmd.Context(), "POST", "/members", map[string]string{"id": f.id, "address": f.add}, nil)
 	case f.remove != "":
-		return f.master.ask(cmd.Context(), "DELETE", "/members/"+url.PathEscape(f.remove), nil, nil)
+		id, err := f.idOf(cmd.Context(), f.remove)
+		if err != nil {
+			return err
+		}
+		return f.master.ask(cmd.Context(), "DELETE", "/members/"+url.PathEscape(id), nil, nil)
 	}
 	rows, err := f.list(cmd.Context())
 	if err != nil {
@@ -82,47 +92,100 @@ func (f *membersFlags) run(cmd *cobra.Command) error {
 	}
 	table := make([][]string, len(rows))
 	for i, m := range rows {
-		note := m.State
-		if m.Leader {
-			note = "leader"
+		state := m.State
+		if m.Leader && state != "leader" { // of the gossip
+			state += ", leader"
 		}
-		table[i] = []string{m.ID, m.Address, m.Role, note}
+		table[i] = []string{m.ID, m.Address, m.Role, state}
 	}
 	return printTable(cmd.OutOrStdout(), "ID\tADDRESS\tROLE\tSTATE", table)
+}
+
+// idOf finds the id of a master that is named by its address.
+func (f *membersFlags) idOf(ctx context.Context, name string) (string, error) {
+	if !strings.Contains(name, ":") {
+		return name, nil
+	}
+	rows, err := f.masters(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, m := range rows {
+		if m.Address == name || m.ID == name {
+			return m.ID, nil
+		}
+	}
+	return "", fmt.Errorf("no master has the address %s; see meros members", name)
 }
 
 func (f *membersFlags) list(ctx context.Context) ([]memberRow, error) {
 	if f.gossip.enabled() {
 		return f.listGossip(ctx)
 	}
-	var masters struct {
-		Members []memberRow `json:"members"`
-	}
-	if err := f.master.ask(ctx, "GET", "/members", nil, &masters); err != nil {
+	rows, err := f.masters(ctx)
+	if err != nil {
 		return nil, err
-	}
-	rows := []memberRow{}
-	for _, m := range masters.Members {
-		m.Role = "master"
-		rows = append(rows, m)
 	}
 	var slaves struct {
 		Slaves []struct {
-			ID       string `json:"id"`
-			Hostname string `json:"hostname"`
-			Address  string `json:"address"`
-			Active   bool   `json:"active"`
+			ID          string `json:"id"`
+			Hostname    string `json:"hostname"`
+			Address     string `json:"pid"` // in Mesos' words
+			State       string `json:"state"`
+			Deactivated bool   `json:"deactivated"`
+			Draining    bool   `json:"draining"`
 		} `json:"slaves"`
 	}
 	if err := f.master.ask(ctx, "GET", "/slaves", nil, &slaves); err != nil {
 		return nil, err
 	}
 	for _, s := range slaves.Slaves {
-		row := memberRow{ID: s.ID, Address: s.Address, Role: "slave", State: "inactive"}
-		if s.Active {
-			row.State = "active"
+		row := memberRow{ID: s.ID, Address: s.Address, Hostname: s.Hostname, Role: "slave", State: s.State}
+		switch {
+		case s.Draining:
+			row.State += ", draining"
+		case s.Deactivated:
+			row.State += ", deactivated"
 		}
 		rows = append(rows, row)
+	}
+	return rows, nil
+}
+
+// masters asks for the masters, in the words of one that knows who leads, if there is one: a master that was removed knows only what was.
+func (f *membersFlags) masters(ctx context.Context) ([]memberRow, error) {
+	type members struct {
+		Members []memberRow `json:"members"`
+	}
+	var answer members
+	if err := f.master.ask(ctx, "GET", "/members", nil, &answer); err != nil {
+		return nil, err
+	}
+	rows := answer.Members
+	led := func() bool { return slices.ContainsFunc(answer.Members, func(m memberRow) bool { return m.Leader }) }
+	for _, address := range f.master.addresses {
+		if led() {
+			rows = answer.Members
+			break
+		}
+		answer = members{}
+		other := f.master
+		other.addresses = []string{address}
+		_ = other.ask(ctx, "GET", "/members", nil, &answer) // those that do not answer know no better
+	}
+	if led() {
+		rows = answer.Members
+	}
+	for i := range rows {
+		rows[i].Role = "master"
+		switch {
+		case rows[i].Leader:
+			rows[i].State = "leader"
+		case rows[i].Voter:
+			rows[i].State = "voter"
+		default:
+			rows[i].State = "no vote"
+		}
 	}
 	return rows, nil
 }

@@ -53,14 +53,14 @@ func newRun() *cobra.Command {
 	f.log.add(cmd)
 	f.log.level = "error"
 	flags.Lookup("log-level").DefValue = "error"
-	flags.StringVar(&f.cpus, "cpus", "1", "processors, in thousandths at the finest")
+	flags.StringVar(&f.cpus, "cpus", "1", "`number` of processors, in thousandths at the finest")
 	flags.StringVar(&f.mem, "mem", "128", "memory in `MB`")
 	flags.StringVar(&f.disk, "disk", "0", "disk in `MB`")
 	flags.StringVar(&f.name, "name", "", "name that operators see; the command's by default")
 	flags.StringVar(&f.role, "role", resource.AnyRole, "role in which resources are offered")
 	flags.StringArrayVarP(&f.env, "env", "e", nil, "variable for the command, as `NAME=VALUE`; may be repeated")
 	flags.StringVar(&f.asUser, "user", "", "operating system user for the command; the slave's by default")
-	flags.StringArrayVar(&f.constrain, "on", nil, "only slaves with this attribute or hostname, as `NAME=VALUE` or hostname=VALUE; may be repeated")
+	flags.StringArrayVar(&f.constrain, "on", nil, "only slaves with this attribute or hostname, as `NAME=VALUE` or hostname=VALUE; may be repeated; any by default")
 	flags.DurationVar(&f.failover, "failover-timeout", time.Minute, "how long the command may go on if this program dies")
 	flags.SetInterspersed(false)
 	return cmd
@@ -136,7 +136,7 @@ func (f *runFlags) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	one := &oneTask{task: task, constrain: f.constrain, notices: cmd.ErrOrStderr(), ended: make(chan struct{})}
+	one := &oneTask{task: task, constrain: f.constrain, notices: cmd.ErrOrStderr(), ended: make(chan struct{}), trouble: f.master.trouble}
 	one.output = newFollower(client, f.master.scheme(), cmd.OutOrStdout(), cmd.ErrOrStderr())
 	return one.follow(cmd.Context(), cfg)
 }
@@ -148,8 +148,10 @@ type oneTask struct {
 	notices   io.Writer
 	output    *follower
 	ended     chan struct{} // closed when the task has a final state
+	trouble   func(context.Context) (err error, lasting bool)
 
 	mu       sync.Mutex
+	joined   bool // the session is subscribed
 	launched bool
 	slave    string // address
 	last     offer.Status
@@ -157,7 +159,12 @@ type oneTask struct {
 }
 
 // Subscribed implements framework.Scheduler.
-func (o *oneTask) Subscribed(context.Context, *framework.Session) error { return nil }
+func (o *oneTask) Subscribed(context.Context, *framework.Session) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.joined = true
+	return nil
+}
 
 // Offers takes the first offer that fits.
 func (o *oneTask) Offers(_ context.Context, s *framework.Session, offers []offer.Offer) error {
@@ -221,6 +228,9 @@ func (o *oneTask) Status(_ context.Context, s *framework.Session, st offer.Statu
 
 // Disconnected implements framework.Disconnecter.
 func (o *oneTask) Disconnected(context.Context, *framework.Session) {
+	o.mu.Lock()
+	o.joined = false
+	o.mu.Unlock()
 	fmt.Fprintln(o.notices, "meros: the master is lost, looking for the next one; the command goes on")
 }
 
@@ -234,35 +244,85 @@ func (o *oneTask) follow(ctx context.Context, cfg framework.Config) error {
 	defer cancel()
 	result := make(chan error, 1)
 	go func() { result <- session.Run(running) }()
-	patience := time.NewTimer(10 * time.Second)
-	defer patience.Stop()
+	lasting := make(chan error, 1)
+	go func() {
+		if err, never := o.trouble(running); never {
+			lasting <- err
+		}
+	}()
+	notice := time.NewTimer(firstNotice)
+	defer notice.Stop()
 	asked := ctx.Done()
 	for {
 		select {
+		case err := <-lasting:
+			return err
 		case err := <-result:
 			return cmpError(err, errors.New("the session ended before the command did"))
-		case <-patience.C:
-			o.mu.Lock()
-			if !o.launched {
-				fmt.Fprintf(o.notices, "meros: still waiting for an offer with %s\n", o.task.Resources)
+		case <-notice.C:
+			if what := o.waitsFor(running); what != "" {
+				fmt.Fprintln(o.notices, "meros:", what)
 			}
-			o.mu.Unlock()
-		case <-asked: // a first interrupt kills the task and waits for its end
+			notice.Reset(nextNotice)
+		case <-asked: // a first interrupt kills the task and waits for its end; main makes a second one end the program
 			asked = nil
 			o.mu.Lock()
 			launched := o.launched
 			o.mu.Unlock()
 			if !launched {
-				return o.leave(session, result, exitCode(130))
+				return o.leave(session, result, interrupted(ctx))
 			}
+			fmt.Fprintln(o.notices, "meros: killing the command; once more to leave it alone")
 			if err := session.Kill(o.task.ID, ""); err != nil {
 				return err
 			}
 		case <-o.ended:
 			o.output.finish()
-			return o.leave(session, result, o.outcome())
+			outcome := o.outcome()
+			if asked == nil && outcome != nil {
+				outcome = interrupted(ctx)
+			}
+			return o.leave(session, result, outcome)
 		}
 	}
+}
+
+// When those who wait are told what for.
+const (
+	firstNotice = 3 * time.Second
+	nextNotice  = 30 * time.Second
+)
+
+// waitsFor says what is waited for before the task runs; nothing once it was launched and a master is there.
+func (o *oneTask) waitsFor(ctx context.Context) string {
+	o.mu.Lock()
+	joined, launched := o.joined, o.launched
+	o.mu.Unlock()
+	switch {
+	case joined && launched:
+		return ""
+	case joined:
+		return fmt.Sprintf("waiting for an offer with %s%s", o.task.Resources, o.where())
+	}
+	if err, _ := o.trouble(ctx); err != nil {
+		return fmt.Sprintf("waiting for a master: %s", oneLine(err))
+	}
+	return "waiting for the masters to elect their leader"
+}
+
+func (o *oneTask) where() string {
+	if len(o.constrain) == 0 {
+		return ""
+	}
+	return " on " + strings.Join(o.constrain, ", ")
+}
+
+// interrupted is the outcome of a command that was ended by a signal to this program.
+func interrupted(ctx context.Context) error {
+	if i := (*interruption)(nil); errors.As(context.Cause(ctx), &i) {
+		return i.exit()
+	}
+	return ctx.Err()
 }
 
 // leave tears the framework down, so that nothing of it is left on the cluster.

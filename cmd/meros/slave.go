@@ -79,6 +79,9 @@ func (f *slaveFlags) config() (slave.Config, error) {
 	if cfg.TLS, err = f.tls.config(); err != nil {
 		return cfg, err
 	}
+	if err := mayListen("listen", f.listen, cfg.TLS != nil || f.tls.insecure); err != nil {
+		return cfg, err
+	}
 	cfg.Logger, err = f.log.logger()
 	return cfg, err
 }

@@ -6,18 +6,53 @@ import (
 	"io"
 	"log"
 	"log/slog"
+	"sync"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 )
 
 // hcLogger makes the library log through slog. Its errors become warnings: nearly all of them say that a peer did not answer.
 type hcLogger struct {
-	l    *slog.Logger
-	name string
-	args []any
+	l      *slog.Logger
+	name   string
+	args   []any
+	recent *recent
 }
 
-func newHCLogger(l *slog.Logger) hclog.Logger { return hcLogger{l: l, name: "raft"} }
+func newHCLogger(l *slog.Logger) hclog.Logger {
+	return hcLogger{l: l, name: "raft", recent: &recent{at: map[string]time.Time{}}}
+}
+
+// A recent remembers which warnings were given: the library repeats some of them several times a second while a peer is away.
+type recent struct {
+	mu sync.Mutex
+	at map[string]time.Time
+}
+
+const (
+	quiet     = 30 * time.Second // before the same warning about the same peer is given again
+	maxRecent = 256
+)
+
+// again notes a warning, and tells whether it was given a moment ago.
+func (r *recent) again(msg string, args []any) bool {
+	key := msg
+	if len(args) > 1 { // the first value names the peer
+		key = fmt.Sprint(msg, args[1])
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	if now.Sub(r.at[key]) < quiet {
+		return true
+	}
+	if len(r.at) >= maxRecent {
+		clear(r.at)
+	}
+	r.at[key] = now
+	return false
+}
 
 func (h hcLogger) Log(level hclog.Level, msg string, args ...any) {
 	to := slog.LevelDebug
@@ -26,6 +61,9 @@ func (h hcLogger) Log(level hclog.Level, msg string, args ...any) {
 		to = slog.LevelInfo
 	case hclog.Warn, hclog.Error:
 		to = slog.LevelWarn
+		if h.recent.again(msg, args) {
+			to = slog.LevelDebug
+		}
 	case hclog.Off:
 		return
 	}
@@ -58,7 +96,7 @@ func (h hcLogger) ImpliedArgs() []any { return h.args }
 func (h hcLogger) Name() string       { return h.name }
 
 func (h hcLogger) With(args ...any) hclog.Logger {
-	return hcLogger{l: h.l.With(args...), name: h.name, args: append(h.args[:len(h.args):len(h.args)], args...)}
+	return hcLogger{l: h.l.With(args...), name: h.name, args: append(h.args[:len(h.args):len(h.args)], args...), recent: h.recent}
 }
 
 func (h hcLogger) Named(name string) hclog.Logger      { return h.ResetNamed(h.name + "." + name) }

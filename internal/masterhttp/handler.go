@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/meros-project/meros/internal/mastercore"
 	"github.com/meros-project/meros/offer"
@@ -40,6 +41,7 @@ const (
 	maxBody      = 64 << 10
 	defaultLimit = 100
 	maxLimit     = 10_000
+	addTimeout   = 20 * time.Second // for a new master to catch up; less than clients wait, so that they hear how far it has come
 )
 
 // New returns the endpoints.
@@ -130,7 +132,9 @@ func (h *handler) addMember(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, offer.Refuse(offer.ReasonMalformed, "body: want {\"id\": ..., \"address\": \"host:port\"}: "+err.Error()))
 		return
 	}
-	if err := h.s.AddMember(r.Context(), in.ID, in.Address); err != nil {
+	ctx, cancel := context.WithTimeout(r.Context(), addTimeout)
+	defer cancel()
+	if err := h.s.AddMember(ctx, in.ID, in.Address); err != nil {
 		fail(w, statusOf(err), err)
 		return
 	}
