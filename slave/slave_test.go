@@ -143,17 +143,17 @@ func TestASlaveThatIsStartedAgainFindsItsTasks(t *testing.T) {
 	pid := m.state("t-1", offer.Running).Container.PID
 	s.stop()
 
-	var found int
+	found := make(chan int, 1)
 	s = startSlave(t, Config{WorkDir: dir, Masters: []string{"master:5050"}, Network: network,
-		Observer: Observer{Started: func(_ string, pid int) { found = pid }}})
+		Observer: Observer{Started: func(_ string, pid int) { found <- pid }}})
 	re := take(t, "a re-registration", m.register).(*message.SlaveReregister)
 	require.Equal(t, offer.SlaveID("s-1"), re.Slave.ID)
 	require.Len(t, re.Tasks, 1)
 	require.Equal(t, offer.Running, re.Tasks[0].Latest)
+	require.Equal(t, pid, take(t, "its process", found), "the same one")
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "slaves/s-1/frameworks/f-1/tasks/t-1/stop"), nil, 0o644))
 	st := m.state("t-1", offer.Failed)
 	require.Equal(t, &offer.Exit{Code: 4}, st.Exit)
-	require.Equal(t, pid, found, "the same process")
 	s.stop()
 }
 

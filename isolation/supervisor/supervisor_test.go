@@ -359,7 +359,7 @@ func TestWhatATaskLeavesBehindEndsWithIt(t *testing.T) {
 
 func TestAForkBombIsEnded(t *testing.T) {
 	b := newBench(t)
-	b.r.Start(b.spec("a", "i=0; while [ $i -lt 60 ]; do (setsid sh -c 'while :; do (sleep 0.3 &); sleep 0.05; done' &); i=$((i+1)); done; echo up; sleep 1000"), false)
+	b.r.Start(b.spec("a", "i=0; while [ $i -lt 25 ]; do (setsid sh -c 'while :; do (sleep 0.3 &); sleep 0.05; done' &); i=$((i+1)); done; echo up; sleep 1000"), false)
 	b.started("a")
 	eventually(t, "it is up", func() bool { return b.output("a", "stdout") == "up\n" })
 	b.r.Kill("a", true)
@@ -469,7 +469,7 @@ func TestManyTasksAtOnce(t *testing.T) {
 	b.r = New(Config{Dir: b.runtime})
 	b.events = make(chan isolation.Event, 1000)
 	require.NoError(t, b.r.Open(nil, func(ev isolation.Event) { b.events <- ev }))
-	const n = 60
+	const n = 30
 	for i := range n {
 		b.r.Start(b.spec(fmt.Sprint("c", i), fmt.Sprintf("exit %d", i)), false)
 	}
