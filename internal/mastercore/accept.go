@@ -108,6 +108,9 @@ func (c *Core) invalidAccept(n uint32, f *framework, a *acceptParts, why string)
 			c.tellOperation(f, op.ID, "", offer.OperationDropped, offer.ReasonInvalidOffers, why)
 		}
 	}
+	if len(a.operations) == 0 && len(a.offers) > 0 {
+		c.refuse(f, offer.ReasonInvalidOffers, "accept: "+why)
+	}
 	c.note(Note{Event: "accept refused", Framework: f.info.ID, Reason: offer.ReasonInvalidOffers, Text: why})
 }
 
