@@ -8,6 +8,7 @@ import (
 	"net"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	"github.com/meros-project/meros/election"
 	"github.com/meros-project/meros/election/raft"
@@ -19,7 +20,8 @@ type masters struct {
 	addresses []string
 	cancel    context.CancelFunc
 	wg        sync.WaitGroup
-	elected   chan uint64 // reigns
+	elected   chan uint64   // reigns
+	deposed   atomic.Uint64 // reigns that have ended
 
 	mu   sync.Mutex
 	errs []error
@@ -46,7 +48,7 @@ func startMasters(ctx context.Context, dir string, n int, logger *slog.Logger, w
 	for i, ln := range listeners {
 		ln = wrap(ln)
 		log := logger.With("node", fmt.Sprintf("master-%d", i))
-		node, err := newMaster(filepath.Join(dir, fmt.Sprintf("master-%d", i)), ln, peers, master.Hooks{Elected: m.note}, log)
+		node, err := newMaster(filepath.Join(dir, fmt.Sprintf("master-%d", i)), ln, peers, master.Hooks{Elected: m.note, Deposed: func(uint64) { m.deposed.Add(1) }}, log)
 		if err != nil {
 			m.cancel()
 			for _, ln := range listeners[i:] {
@@ -90,6 +92,9 @@ func (m *masters) awaitLeader(ctx context.Context) (uint64, error) {
 		return 0, fmt.Errorf("no leader: %w", context.Cause(ctx))
 	}
 }
+
+// changed reports whether another reign has begun, or the first has ended, since awaitLeader.
+func (m *masters) changed() bool { return len(m.elected) > 0 || m.deposed.Load() > 0 }
 
 // stop ends the masters and returns what they failed with.
 func (m *masters) stop() error {
