@@ -113,9 +113,7 @@ func TestThreeMastersOnRaftLoseNoTaskWhenTheLeaderStops(t *testing.T) {
 func TestALeaderThatIsCutOffIsSucceededAndItsWritesAreNotBelieved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newTrio(t)
-		var addresses []string
-		for i, p := range c.peers {
-			addresses = append(addresses, p.Address)
+		for i := range c.peers {
 			c.start(i)
 		}
 		first := c.leader()
