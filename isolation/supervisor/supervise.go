@@ -24,6 +24,10 @@ import (
 // a supervisor that has died refuses by itself.
 const listenerDescriptor = 3
 
+// gateTimeout is how long the first process may wait at the gate while no slave is there to let it through. What was not begun by then
+// is not begun at all: the slave, if it ever returns, finds a start that has failed.
+const gateTimeout = 15 * time.Minute
+
 // What a slave says to a supervisor, a line each.
 const (
 	sayGo   = "go"   // the first process is under control: let it through
@@ -101,6 +105,7 @@ func (s *supervisorState) run() error {
 			}
 		}
 	}()
+	time.AfterFunc(gateTimeout, s.abandon)
 	exit, known := s.wait()
 	why := <-failed
 	return writeJSON(filepath.Join(s.dir, exitFile), report{Exit: exit, Unknown: !known, Failed: why}, true)
@@ -222,6 +227,20 @@ func (s *supervisorState) watchStage(reports *os.File, failed chan<- string) {
 	s.tellAll()
 	s.mu.Unlock()
 	failed <- ""
+}
+
+// abandon ends a start that nobody has come for; while a slave is there, it is asked again later.
+func (s *supervisorState) abandon() {
+	s.mu.Lock()
+	waits, forgotten := s.gate != nil, len(s.conns) == 0
+	s.slain = s.slain || waits && forgotten
+	s.mu.Unlock()
+	switch {
+	case waits && forgotten:
+		s.killAll()
+	case waits:
+		time.AfterFunc(gateTimeout, s.abandon)
+	}
 }
 
 func (s *supervisorState) accept(ln net.Listener) {

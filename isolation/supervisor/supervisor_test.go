@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -509,4 +511,23 @@ func BenchmarkStart(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "tasks/s")
 	require.NoError(b, r.Close())
+}
+
+func TestAStartThatNoSlaveComesForIsGivenUp(t *testing.T) {
+	cmd := exec.Command("sleep", "1000")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	require.NoError(t, cmd.Start())
+	first, err := process.Identify(cmd.Process.Pid)
+	require.NoError(t, err)
+	r, w, err := os.Pipe()
+	require.NoError(t, err)
+	defer r.Close()
+	defer w.Close()
+	s := &supervisorState{gate: w, first: first, conns: map[net.Conn]bool{nil: true}}
+	s.abandon()
+	require.True(t, first.Alive(), "a slave is there, which may let it through")
+	delete(s.conns, nil)
+	s.abandon()
+	require.Error(t, cmd.Wait(), "killed")
+	require.True(t, s.slain, "and nothing may let it through any more")
 }
