@@ -111,8 +111,6 @@ func (t *nameTable) intern(s string) uint32 {
 	return t.add(t.scratch, struct{}{})
 }
 
-func (t *nameTable) of(h uint32) string { return t.entries.get(h).key }
-
 // labelTable packs labels. A pair is written out the first time it is seen and interned the second time, and so is a key whose values
 // differ; whether one was seen is a fixed-size table of hashes, so that labels which never repeat cost no more than their bytes.
 type labelTable struct {

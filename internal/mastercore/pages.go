@@ -43,9 +43,6 @@ func (p *pages[T]) get(i uint32) *T {
 	return &p.dir[n].items[i%pageSize]
 }
 
-// size is one more than the highest index that may hold something.
-func (p *pages[T]) size() uint32 { return uint32(len(p.dir) * pageSize) }
-
 // snapshot returns the array as it is, to be read by any goroutine.
 func (p *pages[T]) snapshot() pages[T] {
 	p.version++

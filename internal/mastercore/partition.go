@@ -8,14 +8,16 @@ import (
 
 // brake keeps a leader that has lost its own network from marking the fleet unreachable.
 type brake struct {
-	held  []uint32 // slaves whose time is over, oldest first
-	since moment   // when the first of them was held back
-	set   bool     // a timer is set
+	held   []uint32 // slaves whose time is over, oldest first
+	since  moment   // when the first of them was held back
+	set    bool     // a timer is set
+	marked int      // slaves that were marked since; they count as silent ones
 }
 
 // braking reports whether so many slaves are silent that the fault is rather the master's own.
 func (c *Core) braking() bool {
-	return c.counts.admitted >= c.cfg.BrakeMinimum && c.counts.silent*100 > c.counts.admitted*c.cfg.BrakePercent
+	fleet, silent := c.counts.admitted+c.brake.marked, c.counts.silent+c.brake.marked
+	return fleet >= c.cfg.BrakeMinimum && silent*100 > fleet*c.cfg.BrakePercent
 }
 
 // markUnreachable begins to mark a slave that does not answer: the registry first, then everybody else (L2).
@@ -50,7 +52,7 @@ func (c *Core) releaseBrake() {
 	if c.braking() {
 		allowed = 0
 		if c.tick >= c.brake.since+moment(c.cfg.BrakeHold) {
-			allowed = c.counts.admitted/20 + 1
+			allowed = (c.counts.admitted+c.brake.marked)/20 + 1
 		}
 	}
 	for _, n := range held {
@@ -76,7 +78,7 @@ func (c *Core) releaseBrake() {
 		c.brake.set = true
 		c.timers.set(timerBrake, 0, c.in(c.cfg.PingInterval))
 	} else if c.brake.since != 0 {
-		c.brake.since = 0
+		c.brake.since, c.brake.marked = 0, 0
 		c.note(Note{Event: "brake off"})
 	}
 }
@@ -104,6 +106,9 @@ func (u *unreachable) committed(c *Core, results []registry.Result) {
 func (c *Core) loseSlave(n uint32, s *slave) {
 	s.since = c.now.UTC().Round(0)
 	c.note(Note{Event: "slave unreachable", Slave: s.info.ID})
+	if c.brake.since != 0 {
+		c.brake.marked++
+	}
 	c.rescindSlave(s)
 	c.forgetAllocation(s)
 	c.setState(s, slaveUnreachable)

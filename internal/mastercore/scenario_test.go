@@ -56,6 +56,8 @@ func configure(t *testing.T, cfg *Config, key, value string) {
 		cfg.MaxOffers = number()
 	case "max-tasks":
 		cfg.MaxTasks = number()
+	case "max-part-bytes":
+		cfg.MaxPartBytes = number()
 	case "max-accept-tasks":
 		cfg.MaxAcceptTasks = number()
 	case "max-completed":
@@ -64,6 +66,10 @@ func configure(t *testing.T, cfg *Config, key, value string) {
 		cfg.MaxReconcile = number()
 	case "max-retries":
 		cfg.MaxRetries = number()
+	case "max-completed-frameworks":
+		cfg.MaxCompletedFrameworks = number()
+	case "brake-hold":
+		cfg.BrakeHold = w.duration(value)
 	case "prune-age":
 		cfg.PruneAge = w.duration(value)
 	default:
