@@ -15,6 +15,7 @@ type acceptParts struct {
 	filter     offer.Filter
 	next       uint32
 	tasks      int // and operations
+	bytes      int // about
 }
 
 func (c *Core) accept(n uint32, f *framework, cn *conn, m *message.Accept) {
@@ -39,11 +40,13 @@ func (c *Core) accept(n uint32, f *framework, cn *conn, m *message.Accept) {
 	a.next++
 	for i := range m.Operations {
 		a.tasks += len(m.Operations[i].Tasks) + 1
+		a.bytes += operationBytes(&m.Operations[i])
 	}
-	if a.tasks > c.cfg.MaxAcceptTasks || int(a.next) > c.cfg.MaxParts {
+	if a.tasks > c.cfg.MaxAcceptTasks || int(a.next) > c.cfg.MaxParts || a.bytes > c.cfg.MaxPartBytes {
 		// The parts so far are answered, those to come as they come: nothing of them is kept.
 		a.operations = append(a.operations, m.Operations...)
-		c.invalidAccept(n, f, a, fmt.Sprintf("an accept has more than %d tasks and operations", c.cfg.MaxAcceptTasks))
+		c.invalidAccept(n, f, a, fmt.Sprintf("an accept has more than %d tasks and operations, %d parts or %d bytes",
+			c.cfg.MaxAcceptTasks, c.cfg.MaxParts, c.cfg.MaxPartBytes))
 		a.offers, a.operations, a.tasks = nil, nil, c.cfg.MaxAcceptTasks+1
 		if m.Last {
 			cn.accept = nil

@@ -64,6 +64,7 @@ type Config struct {
 	MaxRemembered          int // kills and operations remembered for one slave; defaults to 10,000
 	MaxProposals           int // under way; defaults to 50,000
 	MaxParts               int // of one message in parts; defaults to 1,000
+	MaxPartBytes           int // of all parts of one message so far, about; defaults to 128 MiB
 	MaxReconcile           int // tasks answered in one step of a long reconciliation; defaults to 1,000
 }
 
@@ -99,6 +100,7 @@ func (c Config) withDefaults() Config {
 	c.MaxRemembered = cmp.Or(c.MaxRemembered, 10000)
 	c.MaxProposals = cmp.Or(c.MaxProposals, 50000)
 	c.MaxParts = cmp.Or(c.MaxParts, 1000)
+	c.MaxPartBytes = cmp.Or(c.MaxPartBytes, 128<<20)
 	c.MaxReconcile = cmp.Or(c.MaxReconcile, 1000)
 	return c
 }

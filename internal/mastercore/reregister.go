@@ -16,6 +16,7 @@ type reregistration struct {
 	conn      ConnID
 	info      offer.Slave
 	next      uint32 // part
+	bytes     int    // about
 	tasks     []message.SlaveTask
 	executors []message.SlaveExecutor
 	draining  *offer.Drain
@@ -34,6 +35,17 @@ func (c *Core) slaveReregister(id ConnID, cn *conn, m *message.SlaveReregister) 
 	data.next++
 	if len(data.tasks)+len(m.Tasks) > c.cfg.MaxSlaveTasks || len(data.executors)+len(m.Executors) > c.cfg.MaxSlaveTasks {
 		c.refuseSlave(id, offer.ReasonTooLarge, fmt.Sprintf("more than %d tasks or executors", c.cfg.MaxSlaveTasks), false)
+		return
+	}
+	for i := range m.Tasks {
+		t := &m.Tasks[i]
+		data.bytes += taskBytes(&t.Task) + len(t.Status.Message) + len(t.Status.Data)
+	}
+	for i := range m.Executors {
+		data.bytes += executorBytes(&m.Executors[i].Executor)
+	}
+	if data.bytes > c.cfg.MaxPartBytes {
+		c.refuseSlave(id, offer.ReasonTooLarge, fmt.Sprintf("a registration of more than %d bytes", c.cfg.MaxPartBytes), false)
 		return
 	}
 	if m.Part == 0 && m.Last {

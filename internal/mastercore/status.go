@@ -42,6 +42,11 @@ func (c *Core) statusUpdate(n uint32, s *slave, m *message.StatusUpdate) {
 		return
 	}
 	slot := c.findOn(fn, st.TaskID, n)
+	if slot == 0 && c.tasks.find(fn, st.TaskID) != 0 {
+		// It lives on another slave, and only that one speaks for it. A slave that runs a second one says so when it registers.
+		c.note(Note{Event: "status ignored", Slave: s.info.ID, Framework: m.Framework, Task: st.TaskID, Reason: offer.ReasonSlaveConflict})
+		return
+	}
 	if slot == 0 {
 		c.note(Note{Event: "status of unknown task", Slave: s.info.ID, Framework: m.Framework, Task: st.TaskID})
 	} else {

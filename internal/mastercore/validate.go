@@ -17,8 +17,23 @@ func taskBytes(t *offer.Task) int {
 		n += len(l.Key) + len(l.Value) + 8
 	}
 	n += commandBytes(t.Command)
-	if e := t.Executor; e != nil {
-		n += 128 + len(e.ID) + len(e.Name) + len(e.Data) + commandBytes(e.Command) + 64*len(e.Resources)
+	if t.Executor != nil {
+		n += executorBytes(t.Executor)
+	}
+	return n
+}
+
+func executorBytes(e *offer.Executor) int {
+	return 128 + len(e.ID) + len(e.Name) + len(e.Data) + commandBytes(e.Command) + 64*len(e.Resources)
+}
+
+func operationBytes(op *offer.Operation) int {
+	n := len(op.ID) + 64*len(op.Resources)
+	for i := range op.Tasks {
+		n += taskBytes(&op.Tasks[i])
+	}
+	if op.Executor != nil {
+		n += executorBytes(op.Executor)
 	}
 	return n
 }

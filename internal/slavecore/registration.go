@@ -125,6 +125,11 @@ func (c *Core) welcomed(cluster offer.ClusterID, m *message.SlaveRegistered) {
 	switch {
 	case r.attempts == 0 || c.stop != nil:
 		return
+	case c.slave.ID == "" && invalidWelcome(cluster, m.ID) != nil: // they become parts of paths
+		err := invalidWelcome(cluster, m.ID)
+		c.note("invalid registration", "", "", offer.ReasonInvalidField, err.Error())
+		c.reconnect(offer.ReasonInvalidField, "slave: "+err.Error())
+		return
 	case m.ID == "" || c.slave.ID != "" && c.slave.ID != m.ID:
 		c.note("foreign registration", "", "", offer.ReasonSlaveConflict, fmt.Sprintf("welcomed as %.60q, but is %q", m.ID, c.slave.ID))
 		c.reconnect(offer.ReasonSlaveConflict, fmt.Sprintf("slave: welcomed as %.60q, but is %q", m.ID, c.slave.ID))
@@ -167,6 +172,13 @@ func (c *Core) sayExited(m *message.ExecutorExited) {
 	case r.linked && r.attempts > 0:
 		r.exits = append(r.exits, m)
 	}
+}
+
+func invalidWelcome(cluster offer.ClusterID, id offer.SlaveID) error {
+	if err := offer.ValidateID("slave id", string(id)); err != nil {
+		return err
+	}
+	return offer.ValidateID("cluster id", string(cluster))
 }
 
 // answerReconcile tells the master about tasks that it expected and the slave did not name.
