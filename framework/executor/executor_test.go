@@ -12,14 +12,11 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"github.com/meros-project/meros/internal/message"
 	"github.com/meros-project/meros/internal/transport"
 	"github.com/meros-project/meros/offer"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // A scriptedSlave is the slave's end of the socket.
 type scriptedSlave struct {

@@ -58,3 +58,17 @@ func ExampleQuantities() {
 	fmt.Println(used.Fits(quota), quota.Sub(used))
 	// Output: true cpus:3;mem:3072
 }
+
+func ExampleResources_WithVolume() {
+	disk, _ := resource.Must("disk:64").Reserve(resource.Reservation{Type: resource.Dynamic, Role: "db"})
+	volume, err := disk.WithVolume(resource.Volume{ID: "v-1", ContainerPath: "data"})
+	fmt.Println(volume, err)
+	_, err = resource.Must("disk:64").WithVolume(resource.Volume{ID: "v-1", ContainerPath: "data"})
+	fmt.Println(err)
+	_, err = resource.Must("cpus:1;mem:64").WithVolume(resource.Volume{ID: "v-1"})
+	fmt.Println(err)
+	// Output:
+	// disk{dynamic db,volume v-1 at data}:64 <nil>
+	// resource: disk: a persistent volume must be on reserved disk
+	// resource: disk: a persistent volume is made of exactly one entry
+}

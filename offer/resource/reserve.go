@@ -46,6 +46,23 @@ func (r Resources) Unreserve() (Resources, error) {
 	return canonical(out), nil
 }
 
+// WithVolume makes r, which is one entry of reserved disk, the persistent volume v: what offer.Create takes. It fails with an *Error when r is
+// anything else, or v is not a volume that Validate allows.
+func (r Resources) WithVolume(v Volume) (Resources, error) {
+	if len(r) != 1 {
+		return nil, conflict(Disk, "a persistent volume is made of exactly one entry")
+	}
+	e := r[0]
+	if e.Volume != nil {
+		return nil, conflict(e.Name, "is a persistent volume already")
+	}
+	e.Volume = &v
+	if err := e.validate(Limits{}.withDefaults()); err != nil {
+		return nil, err
+	}
+	return Resources{e}, nil
+}
+
 // Unstacked returns the same amounts with all reservations and volumes taken off, as if nothing had ever been reserved: what a
 // slave has, for totals and for comparing. A shared volume counts once; revocable stays apart.
 func (r Resources) Unstacked() Resources {
