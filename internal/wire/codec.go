@@ -1,29 +1,37 @@
 package wire
 
 import (
-	"encoding/binary"
+	"bytes"
+	"io"
 	"math"
-	"slices"
 	"sync"
 	"time"
 	"unsafe"
+
+	"github.com/vmihailenco/msgpack/v5"
+	"github.com/vmihailenco/msgpack/v5/msgpcode"
 
 	"github.com/meros-project/meros/offer"
 )
 
 // A codec writes or reads, depending on enc. Each struct has one function that lists its fields in order and serves for both, so that the
-// two cannot differ.
+// two cannot differ. The bytes are the library's business: a codec has an encoder and a decoder of it, and both stay with it in the pool.
 type codec struct {
 	enc bool
-	b   []byte // written so far, or the input
+	err error // the first
+
+	w   *msgpack.Encoder // into out
+	out buffer
 
 	// Of the reader.
-	p      int    // where it stands in b
-	left   int    // values left in the array at hand
-	budget int    // bytes that may still be allocated
-	err    error  // the first
-	text   string // a copy of b[textAt : textAt+len(text)], which strings are cut from
-	textAt int
+	r        *msgpack.Decoder // of in
+	in       bytes.Reader     // of b
+	b        []byte
+	left     int    // values left in the array at hand
+	budget   int    // bytes that may still be allocated
+	text     string // a copy of b[textAt : textAt+len(text)], which strings are cut from
+	textAt   int
+	stranger bool // the decoder has copied a value that nobody knows into its buffer
 }
 
 const (
@@ -32,17 +40,36 @@ const (
 	// Reading allocates at most amplification bytes for each byte of input, and spare. The zero values of our types need 24.
 	amplification = 32
 	spare         = 4096
+	// keptInput bounds the buffer of a pooled decoder, which is as long as the longest unknown value that it has skipped.
+	keptInput = 64 << 10
 )
 
-var codecs = sync.Pool{New: func() any { return new(codec) }}
+// A buffer is what the encoder writes to: it appends.
+type buffer struct{ b []byte }
+
+func (w *buffer) Write(p []byte) (int, error) {
+	w.b = append(w.b, p...)
+	return len(p), nil
+}
+
+func (w *buffer) WriteByte(x byte) error {
+	w.b = append(w.b, x)
+	return nil
+}
+
+var codecs = sync.Pool{New: func() any {
+	c := new(codec)
+	c.w, c.r = msgpack.NewEncoder(&c.out), msgpack.NewDecoder(&c.in)
+	return c
+}}
 
 // write appends what f lists to dst.
 func write(dst []byte, f func(*codec)) ([]byte, error) {
 	c := codecs.Get().(*codec)
-	*c = codec{enc: true, b: dst}
+	c.enc, c.out.b = true, dst
 	f(c)
-	out, err := c.b, c.err
-	*c = codec{}
+	out, err := c.out.b, c.err
+	c.enc, c.out.b, c.err = false, nil, nil
 	codecs.Put(c)
 	if err != nil {
 		return dst, err
@@ -56,10 +83,15 @@ func read(b []byte, l Limits, f func(*codec)) error {
 		return err
 	}
 	c := codecs.Get().(*codec)
-	*c = codec{b: b, left: 1, budget: len(b)*amplification + spare}
+	c.in.Reset(b)
+	c.b, c.left, c.budget = b, 1, len(b)*amplification+spare
 	f(c)
 	err := c.err
-	*c = codec{}
+	if c.stranger && len(b) > keptInput {
+		return err
+	}
+	c.in.Reset(nil)
+	c.b, c.err, c.text, c.textAt, c.stranger = nil, nil, "", 0, false
 	codecs.Put(c)
 	return err
 }
@@ -68,8 +100,18 @@ func (c *codec) fail(err error) {
 	if c.err == nil {
 		c.err = err
 	}
-	c.p, c.left = len(c.b), 0
+	c.left = 0
 }
+
+// did takes the result of what has no reason to fail: writing to memory, reading what has been looked at.
+func (c *codec) did(err error) {
+	if err != nil {
+		c.fail(err)
+	}
+}
+
+// at is where the reader stands in b.
+func (c *codec) at() int { return len(c.b) - c.in.Len() }
 
 // more takes one value off the array at hand; false when there is none left, and the field stays zero.
 func (c *codec) more() bool {
@@ -89,47 +131,24 @@ func (c *codec) take(n int) bool {
 	return true
 }
 
-// next returns the n bytes that follow the code at c.p, and steps over both.
-func (c *codec) next(n int) []byte {
-	if len(c.b)-c.p-1 < n {
-		c.fail(malformed("byte %d: the end came too early", c.p))
-		return nil
-	}
-	b := c.b[c.p+1 : c.p+1+n]
-	c.p += 1 + n
-	return b
-}
-
-func (c *codec) code() byte {
-	if c.p >= len(c.b) {
-		c.fail(malformed("byte %d: the end came too early", c.p))
-		return codeNil
-	}
-	return c.b[c.p]
-}
-
-// null steps over a nil, if there is one.
+// null tells whether a nil comes next.
 func (c *codec) null() bool {
-	if c.code() != codeNil {
-		return false
-	}
-	c.p++
-	return true
+	code, err := c.r.PeekCode()
+	return err == nil && code == msgpcode.Nil
 }
 
 // open begins a struct of n fields, which shut ends with what open returned.
 func (c *codec) open(n int) int {
 	if c.enc {
-		c.appendArray(n)
+		c.did(c.w.EncodeArrayLen(n))
 		return 0
 	}
-	if !c.more() || c.null() {
-		outer := c.left
-		c.left = 0
-		return outer
+	length := 0
+	if c.more() {
+		length = c.array()
 	}
 	outer := c.left
-	c.left = c.array()
+	c.left = length
 	return outer
 }
 
@@ -137,239 +156,108 @@ func (c *codec) shut(outer int) {
 	if c.enc {
 		return
 	}
-	for pending := c.left; pending > 0; pending-- { // fields of a newer writer
-		size, items, err := head(c.b, c.p)
-		if err != nil {
-			c.fail(err)
-			return
+	for ; c.left > 0; c.left-- { // fields of a newer writer
+		c.stranger = true
+		if at, err := c.at(), c.r.Skip(); err != nil {
+			c.fail(malformed("byte %d: %v", at, err))
 		}
-		c.p += size
-		pending += items
 	}
 	if c.err == nil {
 		c.left = outer
 	}
 }
 
-// array reads the head of an array: how many elements follow.
+// array reads the head of an array, or nil: how many elements follow.
 func (c *codec) array() int {
-	n := 0
-	switch code := c.code(); {
-	case code >= codeFixedArrayLow && code <= codeFixedArrayHigh:
-		n = int(code & codeFixedArrayMask)
-		c.p++
-	case code == codeArray16:
-		if b := c.next(2); b != nil {
-			n = int(binary.BigEndian.Uint16(b))
-		}
-	case code == codeArray32:
-		if b := c.next(4); b != nil {
-			n = int(binary.BigEndian.Uint32(b))
-		}
-	default:
-		c.fail(malformed("byte %d: code %#x where an array belongs", c.p, code))
-	}
-	if n > len(c.b)-c.p {
-		c.fail(malformed("byte %d: %d elements declared, %d bytes left", c.p, n, len(c.b)-c.p))
+	at := c.at()
+	n, err := c.r.DecodeArrayLen()
+	if err != nil {
+		c.fail(malformed("byte %d: %v", at, err))
 		return 0
 	}
-	return n
-}
-
-func (c *codec) appendArray(n int) {
-	switch {
-	case n < 16:
-		c.b = append(c.b, codeFixedArrayLow|byte(n))
-	case n <= math.MaxUint16:
-		c.b = append(c.b, codeArray16, byte(n>>8), byte(n))
-	default:
-		c.b = binary.BigEndian.AppendUint32(append(c.b, codeArray32), uint32(n))
-	}
-}
-
-func (c *codec) appendUint(v uint64) {
-	switch {
-	case v <= math.MaxInt8:
-		c.b = append(c.b, byte(v))
-	case v <= math.MaxUint8:
-		c.b = append(c.b, codeUint8, byte(v))
-	case v <= math.MaxUint16:
-		c.b = append(c.b, codeUint16, byte(v>>8), byte(v))
-	case v <= math.MaxUint32:
-		c.b = binary.BigEndian.AppendUint32(append(c.b, codeUint32), uint32(v))
-	default:
-		c.b = binary.BigEndian.AppendUint64(append(c.b, codeUint64), v)
-	}
-}
-
-func (c *codec) appendInt(v int64) {
-	switch {
-	case v >= 0:
-		c.appendUint(uint64(v))
-	case v >= -32:
-		c.b = append(c.b, byte(v))
-	case v >= math.MinInt8:
-		c.b = append(c.b, codeInt8, byte(v))
-	case v >= math.MinInt16:
-		c.b = append(c.b, codeInt16, byte(v>>8), byte(v))
-	case v >= math.MinInt32:
-		c.b = binary.BigEndian.AppendUint32(append(c.b, codeInt32), uint32(v))
-	default:
-		c.b = binary.BigEndian.AppendUint64(append(c.b, codeInt64), uint64(v))
-	}
-}
-
-// integer reads a number of any width: its bits, and whether it is below zero.
-func (c *codec) integer() (v uint64, negative bool) {
-	code := c.code()
-	if code <= codePosFixedNumHigh {
-		c.p++
-		return uint64(code), false
-	}
-	if code >= codeNegFixedNumLow {
-		c.p++
-		return uint64(int8(code)), true
-	}
-	at := c.p
-	switch code {
-	case codeNil:
-		c.p++
-	case codeUint8, codeUint16, codeUint32, codeUint64:
-		for _, x := range c.next(1 << (code - codeUint8)) {
-			v = v<<8 | uint64(x)
-		}
-	case codeInt8, codeInt16, codeInt32, codeInt64:
-		width := 1 << (code - codeInt8)
-		for _, x := range c.next(width) {
-			v = v<<8 | uint64(x)
-		}
-		unused := 64 - 8*width
-		v = uint64(int64(v<<unused) >> unused)
-		negative = int64(v) < 0
-	default:
-		c.fail(malformed("byte %d: code %#x where a number belongs", at, code))
-	}
-	return v, negative
+	return max(n, 0)
 }
 
 func signed[T ~int | ~int64](c *codec, v *T) {
 	if c.enc {
-		c.appendInt(int64(*v))
+		c.did(c.w.EncodeInt(int64(*v)))
 		return
 	}
 	if !c.more() {
 		return
 	}
-	at := c.p
-	u, negative := c.integer()
-	if !negative && u > math.MaxInt64 || int64(T(u)) != int64(u) {
-		c.fail(malformed("byte %d: number %d is too large for its field", at, u))
-		return
+	at := c.at()
+	n, err := c.r.DecodeInt64()
+	switch {
+	case err != nil:
+		c.fail(malformed("byte %d: %v", at, err))
+	case int64(T(n)) != n:
+		c.fail(malformed("byte %d: number %d is too large for its field", at, n))
+	case n < 0 && c.b[at] == msgpcode.Uint64: // the library lets it run over
+		c.fail(malformed("byte %d: number %d is too large for its field", at, uint64(n)))
+	default:
+		*v = T(n)
 	}
-	*v = T(u)
 }
 
 func number[T ~uint8 | ~uint16 | ~uint32 | ~uint64](c *codec, v *T) {
 	if c.enc {
-		c.appendUint(uint64(*v))
+		c.did(c.w.EncodeUint(uint64(*v)))
 		return
 	}
 	if !c.more() {
 		return
 	}
-	at := c.p
-	u, negative := c.integer()
-	if negative || uint64(T(u)) != u {
-		c.fail(malformed("byte %d: number %d does not fit its field", at, int64(u)))
-		return
+	at := c.at()
+	n, err := c.r.DecodeUint64()
+	switch {
+	case err != nil:
+		c.fail(malformed("byte %d: %v", at, err))
+	case uint64(T(n)) != n, n > math.MaxInt64 && c.b[at] != msgpcode.Uint64: // the library lets what is below zero run over
+		c.fail(malformed("byte %d: number %d does not fit its field", at, int64(n)))
+	default:
+		*v = T(n)
 	}
-	*v = T(u)
 }
 
 func (c *codec) flag(v *bool) {
 	if c.enc {
-		if *v {
-			c.b = append(c.b, codeTrue)
-		} else {
-			c.b = append(c.b, codeFalse)
-		}
+		c.did(c.w.EncodeBool(*v))
 		return
 	}
 	if !c.more() {
 		return
 	}
-	switch code := c.code(); code {
-	case codeTrue:
-		*v = true
-	case codeFalse, codeNil:
-	default:
-		c.fail(malformed("byte %d: code %#x where true or false belongs", c.p, code))
+	at := c.at()
+	yes, err := c.r.DecodeBool()
+	if err != nil {
+		c.fail(malformed("byte %d: %v", at, err))
 		return
 	}
-	c.p++
+	*v = yes
 }
 
 func text[T ~string](c *codec, v *T) {
 	if c.enc {
-		c.appendText(string(*v))
-		return
+		c.did(c.w.EncodeString(string(*v)))
+	} else if c.more() {
+		*v = T(c.readText())
 	}
-	if !c.more() {
-		return
-	}
-	if c.p < len(c.b) && c.b[c.p]&^codeFixedStrMask == codeFixedStrLow { // the common case: short, and in the window
-		n, from := int(c.b[c.p]&codeFixedStrMask), c.p+1-c.textAt
-		if from+n <= len(c.text) {
-			c.p += 1 + n
-			*v = T(c.text[from : from+n])
-			return
-		}
-	}
-	*v = T(c.readText())
-}
-
-func (c *codec) appendText(s string) {
-	switch n := len(s); {
-	case n < 32:
-		c.b = append(c.b, codeFixedStrLow|byte(n))
-	case n <= math.MaxUint8:
-		c.b = append(c.b, codeStr8, byte(n))
-	case n <= math.MaxUint16:
-		c.b = append(c.b, codeStr16, byte(n>>8), byte(n))
-	default:
-		c.b = binary.BigEndian.AppendUint32(append(c.b, codeStr32), uint32(n))
-	}
-	c.b = append(c.b, s...)
 }
 
 func (c *codec) readText() string {
-	n, code := 0, c.code()
-	switch {
-	case code >= codeFixedStrLow && code <= codeFixedStrHigh:
-		n = int(code & codeFixedStrMask)
-		c.p++
-	case code == codeStr8, code == codeStr16, code == codeStr32:
-		for _, x := range c.next(1 << (code - codeStr8)) {
-			n = n<<8 | int(x)
-		}
-	case code == codeNil:
-		c.p++
-	default:
-		c.fail(malformed("byte %d: code %#x where a string belongs", c.p, code))
-	}
+	n := c.length(msgpcode.IsBin)
 	if n == 0 {
 		return ""
 	}
-	if n > len(c.b)-c.p {
-		c.fail(malformed("byte %d: %d bytes declared, %d left", c.p, n, len(c.b)-c.p))
+	at := c.at()
+	if _, err := c.in.Seek(int64(n), io.SeekCurrent); err != nil {
+		c.fail(malformed("byte %d: %v", at, err))
 		return ""
 	}
-	from := c.p - c.textAt
-	c.p += n
-	if from+n <= len(c.text) {
+	if from := at - c.textAt; from+n <= len(c.text) {
 		return c.text[from : from+n]
 	}
-	at := c.p - n
 	size := min(max(n, textWindow), len(c.b)-at)
 	if n >= textWindow/2 { // a long one stands alone
 		size = n
@@ -384,66 +272,59 @@ func (c *codec) readText() string {
 	return s[:n]
 }
 
+// length reads the head of a string or of bytes, or nil: how many bytes follow. The library takes the one for the other, so codes that
+// do not belong are told by not.
+func (c *codec) length(not func(code byte) bool) int {
+	at := c.at()
+	n, err := c.r.DecodeBytesLen()
+	switch {
+	case err != nil:
+		c.fail(malformed("byte %d: %v", at, err))
+		return 0
+	case not(c.b[at]):
+		c.fail(malformed("byte %d: code %#x is bytes where a string belongs, or a string where bytes belong", at, c.b[at]))
+		return 0
+	}
+	return max(n, 0)
+}
+
 func (c *codec) blob(v *[]byte) {
-	if c.enc {
-		n := len(*v)
-		switch {
-		case n == 0:
-			c.b = append(c.b, codeNil)
-			return
-		case n <= math.MaxUint8:
-			c.b = append(c.b, codeBin8, byte(n))
-		case n <= math.MaxUint16:
-			c.b = append(c.b, codeBin16, byte(n>>8), byte(n))
-		default:
-			c.b = binary.BigEndian.AppendUint32(append(c.b, codeBin32), uint32(n))
-		}
-		c.b = append(c.b, *v...)
-	} else if c.more() {
-		if b := c.readBlob(); len(b) > 0 && c.take(len(b)) {
-			*v = slices.Clone(b)
+	switch {
+	case c.enc && len(*v) == 0:
+		c.did(c.w.EncodeNil())
+	case c.enc:
+		c.did(c.w.EncodeBytes(*v))
+	case c.more():
+		if n := c.length(msgpcode.IsString); n > 0 && c.take(n) {
+			*v = make([]byte, n)
+			c.fill(*v)
 		}
 	}
 }
 
-// readBlob returns the bytes inside the input.
-func (c *codec) readBlob() []byte {
-	n, code := 0, c.code()
-	switch code {
-	case codeBin8, codeBin16, codeBin32:
-		for _, x := range c.next(1 << (code - codeBin8)) {
-			n = n<<8 | int(x)
-		}
-	case codeNil:
-		c.p++
-	default:
-		c.fail(malformed("byte %d: code %#x where bytes belong", c.p, code))
+// fill reads the bytes that length has announced.
+func (c *codec) fill(b []byte) {
+	at := c.at()
+	if err := c.r.ReadFull(b); err != nil {
+		c.fail(malformed("byte %d: %v", at, err))
 	}
-	if n > len(c.b)-c.p {
-		c.fail(malformed("byte %d: %d bytes declared, %d left", c.p, n, len(c.b)-c.p))
-		return nil
-	}
-	c.p += n
-	return c.b[c.p-n : c.p]
 }
 
 // bytes16 is a UUID or a Key: sixteen bytes, nil for zero.
 func bytes16[T ~[16]byte](c *codec, v *T) {
-	if c.enc {
-		if *v == (T{}) {
-			c.b = append(c.b, codeNil)
-			return
-		}
-		a := [16]byte(*v)
-		c.b = append(append(c.b, codeBin8, 16), a[:]...)
-	} else if c.more() {
-		at := c.p
-		switch b := c.readBlob(); len(b) {
+	switch {
+	case c.enc && *v == (T{}):
+		c.did(c.w.EncodeNil())
+	case c.enc:
+		c.did(c.w.EncodeBytes((*v)[:]))
+	case c.more():
+		at := c.at()
+		switch n := c.length(msgpcode.IsString); n {
 		case 0:
 		case 16:
-			*v = T(b)
+			c.fill((*v)[:])
 		default:
-			c.fail(malformed("byte %d: %d bytes where 16 belong", at, len(b)))
+			c.fail(malformed("byte %d: %d bytes where 16 belong", at, n))
 		}
 	}
 }
@@ -457,26 +338,23 @@ func (c *codec) moment(v *time.Time) {
 	if c.enc {
 		switch {
 		case v.IsZero():
-			c.b = append(c.b, codeNil)
+			c.did(c.w.EncodeNil())
 		case v.Before(minTime):
-			c.appendInt(math.MinInt64)
+			c.did(c.w.EncodeInt(math.MinInt64))
 		case v.After(maxTime):
-			c.appendInt(math.MaxInt64)
+			c.did(c.w.EncodeInt(math.MaxInt64))
 		default:
-			c.appendInt(v.UnixNano())
+			c.did(c.w.EncodeInt(v.UnixNano()))
 		}
 		return
 	}
 	if c.left <= 0 {
 		return
 	}
-	if c.null() {
-		c.left--
-		return
-	}
+	set := !c.null()
 	var n int64
 	signed(c, &n)
-	if c.err == nil {
+	if set && c.err == nil {
 		*v = time.Unix(0, n).UTC()
 	}
 }
@@ -484,13 +362,13 @@ func (c *codec) moment(v *time.Time) {
 // list is an array whose elements f lists. None and nil are the same.
 func list[S ~[]T, T any](c *codec, v *S, f func(*codec, *T)) {
 	if c.enc {
-		c.appendArray(len(*v))
+		c.did(c.w.EncodeArrayLen(len(*v)))
 		for i := range *v {
 			f(c, &(*v)[i])
 		}
 		return
 	}
-	if !c.more() || c.null() {
+	if !c.more() {
 		return
 	}
 	n := c.array()
@@ -513,7 +391,7 @@ func list[S ~[]T, T any](c *codec, v *S, f func(*codec, *T)) {
 func optional[T any](c *codec, v **T, f func(*codec, *T)) {
 	if c.enc {
 		if *v == nil {
-			c.b = append(c.b, codeNil)
+			c.did(c.w.EncodeNil())
 		} else {
 			f(c, *v)
 		}
@@ -524,6 +402,7 @@ func optional[T any](c *codec, v **T, f func(*codec, *T)) {
 	}
 	if c.null() {
 		c.left--
+		c.did(c.r.DecodeNil())
 		return
 	}
 	if c.take(int(unsafe.Sizeof(**v))) {

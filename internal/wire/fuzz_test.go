@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/vmihailenco/msgpack/v5/msgpcode"
+
 	"github.com/meros-project/meros/internal/message"
 	"github.com/meros-project/meros/internal/registry"
 )
@@ -61,13 +63,15 @@ func FuzzMessage(f *testing.F) {
 		stable(t, b, DecodeMessage, AppendMessage)
 		if len(b) > 3 && b[0] == 0x92 {
 			rest := b[2:]
-			if b[1] == codeUint8 {
+			if b[1] == msgpcode.Uint8 {
 				rest = b[3:]
 			}
 			for _, k := range kinds {
-				c := codec{enc: true, b: []byte{0x92}}
-				number(&c, &k)
-				stable(t, append(c.b, rest...), DecodeMessage, AppendMessage)
+				head, err := write([]byte{0x92}, func(c *codec) { number(c, &k) })
+				if err != nil {
+					t.Fatal(err)
+				}
+				stable(t, append(head, rest...), DecodeMessage, AppendMessage)
 			}
 		}
 	})

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/binary"
+	"math"
 	"slices"
 	"unsafe"
 
@@ -26,12 +27,15 @@ func DecodeMessage(b []byte) (message.Message, error) {
 // OpenBatch appends the head of a batch: messages of one cluster and reign, [cluster, reign, [messages...]]. The messages follow, written by
 // AppendMessage; CloseBatch ends it with their number and with the position that OpenBatch returned.
 func OpenBatch(dst []byte, cluster offer.ClusterID, reign uint64) (out []byte, at int) {
-	c := codec{enc: true, b: dst}
-	c.open(3)
-	text(&c, &cluster)
-	number(&c, &reign)
-	out = append(c.b, codeArray32, 0, 0, 0, 0)
-	return out, len(out) - 4
+	out, _ = write(dst, func(c *codec) { // these can always be written
+		c.open(3)
+		text(c, &cluster)
+		number(c, &reign)
+		c.open(math.MaxUint16 + 1) // so that the number has four bytes
+	})
+	at = len(out) - 4
+	CloseBatch(out, at, 0)
+	return out, at
 }
 
 // CloseBatch writes the number of messages into the batch in b whose head OpenBatch has placed at at.

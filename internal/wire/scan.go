@@ -19,6 +19,21 @@ const (
 	maxElements = 1 << 20
 )
 
+// The codes of msgpack that Scan compares with, as constants, because the library keeps its own in variables; a test holds the two against
+// each other.
+const (
+	codePosFixedNumHigh = 0x7f
+	codeFixedMapHigh    = 0x8f
+	codeFixedMapMask    = 0xf
+	codeFixedArrayHigh  = 0x9f
+	codeFixedArrayMask  = 0xf
+	codeFixedStrLow     = 0xa0
+	codeFixedStrHigh    = 0xbf
+	codeFixedStrMask    = 0x1f
+	codeNil             = 0xc0
+	codeNegFixedNumLow  = 0xe0
+)
+
 func malformed(format string, args ...any) *offer.Refusal {
 	return offer.Refuse(offer.ReasonMalformed, fmt.Sprintf("wire: "+format, args...))
 }
@@ -136,7 +151,6 @@ type shape struct {
 	prefix, extra uint8
 }
 
-// The library keeps its codes in variables, so this is filled in when the program starts.
 var shapes = shapeOf(map[byte]shape{
 	msgpcode.Nil:      {'b', 0, 0},
 	msgpcode.False:    {'b', 0, 0},
