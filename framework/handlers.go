@@ -74,9 +74,12 @@ func (h *handlers) run(ctx context.Context) error {
 
 // deliver calls the method that m is for. Ok says that m was taken over.
 func (h *handlers) deliver(ctx context.Context, m message.Message) (ok bool, err error) {
-	method := fmt.Sprintf("%T", m)
+	method := ""
 	defer func() {
 		if p := recover(); p != nil {
+			if method == "" {
+				method = fmt.Sprintf("%T", m)
+			}
 			h.s.log.Error("a handler panicked", "method", method, "panic", p, "stack", string(debug.Stack()))
 			ok, err = false, &handlerError{method: method, err: fmt.Errorf("panic: %v", p)}
 		}

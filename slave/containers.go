@@ -34,7 +34,12 @@ func (s *Slave) spec(e *slavecore.Start) *isolation.Spec {
 // environment is what tasks and executors are told about themselves. The names that begin with MESOS_ are those that programs written
 // for Mesos look for.
 func (s *Slave) environment(e *slavecore.Start, sandbox string) []offer.Variable {
-	env := []offer.Variable{
+	most := 8
+	if e.Executor != nil {
+		most = 13
+	}
+	env := make([]offer.Variable, 0, most)
+	env = append(env, []offer.Variable{
 		{Name: "MEROS_CONTAINER_ID", Value: e.Container},
 		{Name: "MESOS_CONTAINER_ID", Value: e.Container},
 		{Name: "MESOS_FRAMEWORK_ID", Value: string(e.Framework.ID)},
@@ -42,7 +47,7 @@ func (s *Slave) environment(e *slavecore.Start, sandbox string) []offer.Variable
 		{Name: "MESOS_SANDBOX", Value: sandbox},
 		{Name: "MESOS_DIRECTORY", Value: sandbox},
 		{Name: "MESOS_ALLOCATION_ROLE", Value: e.Role},
-	}
+	}...)
 	if e.Task != nil {
 		env = append(env, offer.Variable{Name: "MESOS_TASK_ID", Value: string(e.Task.ID)})
 	}
