@@ -80,7 +80,7 @@ func (m *Master) accept(ctx context.Context, ln net.Listener) error {
 
 // serve reads one connection to its end.
 func (m *Master) serve(ctx context.Context, nc net.Conn) {
-	t := transport.NewConn(nc, transport.ConnConfig{})
+	t := transport.NewConn(nc, transport.ConnConfig{HelloTimeout: helloTimeout})
 	c := &conn{t: t, principal: t.Principal()}
 	defer func() { c.close(); <-t.Done() }()
 	if !m.enter(c) {
@@ -102,6 +102,9 @@ func (m *Master) serve(ctx context.Context, nc net.Conn) {
 		}
 	}
 }
+
+// helloTimeout is how long a connection may stay without a first message.
+const helloTimeout = 15 * time.Second
 
 // closeTimeout is how long a connection that is being closed may take to deliver what was sent.
 const closeTimeout = time.Second
@@ -127,10 +130,11 @@ var errTurnedAway = errors.New("turned away")
 
 // take hands messages to the core of the reign, or answers them with who leads.
 func (m *Master) take(ctx context.Context, c *conn, envs []message.Envelope) error {
-	var events []mastercore.Event
+	events := make([]mastercore.Event, 0, len(envs))
 	for _, e := range envs {
-		if e.Cluster != "" {
-			c.cluster.Store(&e.Cluster)
+		if known := c.cluster.Load(); e.Cluster != "" && (known == nil || *known != e.Cluster) {
+			cluster := e.Cluster
+			c.cluster.Store(&cluster)
 		}
 		switch msg := e.Message.(type) {
 		case *message.Watch:

@@ -44,6 +44,10 @@ type ConnConfig struct {
 	MaxQueueMessages int
 	// WriteTimeout is how long a write of up to 256 KiB may take. Defaults to 15 s.
 	WriteTimeout time.Duration
+	// FrameTimeout is how long a frame may take to arrive once its head has, for each 256 KiB. Defaults to 15 s.
+	FrameTimeout time.Duration
+	// HelloTimeout is how long the peer may take to send its first frame. Zero means for ever.
+	HelloTimeout time.Duration
 	// Unbatched sends each message in a frame and a write of its own: the denominator of the launch benchmark. Defaults to what the
 	// net.Conn says, if it has a method Unbatched() bool, so that a Network can ask for it; else to false.
 	Unbatched bool
@@ -59,6 +63,9 @@ func (c ConnConfig) withDefaults() ConnConfig {
 	if c.WriteTimeout <= 0 {
 		c.WriteTimeout = 15 * time.Second
 	}
+	if c.FrameTimeout <= 0 {
+		c.FrameTimeout = 15 * time.Second
+	}
 	return c
 }
 
@@ -72,6 +79,7 @@ type Conn struct {
 	cfg       ConnConfig
 	principal string
 	in        *bufio.Reader
+	greeted   bool // a frame has come; of the receiver
 
 	mu       sync.Mutex
 	out      []byte // frames that wait, from a pool
@@ -268,6 +276,7 @@ func (c *Conn) writeOut(b []byte) error {
 // to close with unread input would throw away what the peer has not read yet.
 func (c *Conn) discard() {
 	defer close(c.discarded)
+	_ = c.nc.SetReadDeadline(time.Time{}) // what is late is not read as what has ended
 	b := getBuffer()
 	defer putBuffer(b)
 	for {
@@ -335,7 +344,15 @@ func asFault(err error) error {
 // readFrame reads one frame. Memory for the body grows with what has arrived, not with what was announced.
 func (c *Conn) readFrame() (kind byte, body []byte, err error) {
 	var head [headSize]byte
+	if !c.greeted && c.cfg.HelloTimeout > 0 {
+		if err := c.nc.SetReadDeadline(time.Now().Add(c.cfg.HelloTimeout)); err != nil {
+			return 0, nil, err
+		}
+	}
 	if n, err := io.ReadFull(c.in, head[:]); err != nil {
+		if isTimeout(err) {
+			return 0, nil, late("the first message", c.cfg.HelloTimeout)
+		}
 		if n == 0 || err != io.ErrUnexpectedEOF {
 			return 0, nil, err
 		}
@@ -349,6 +366,20 @@ func (c *Conn) readFrame() (kind byte, body []byte, err error) {
 		return 0, nil, fault{offer.Refuse(offer.ReasonMalformed, fmt.Sprintf("transport: frame of %d bytes (allowed: 2 or more)", length))}
 	}
 	want := int(length) - 1
+	if !c.greeted && c.cfg.HelloTimeout > 0 || c.in.Buffered() < want {
+		patience := c.cfg.FrameTimeout * time.Duration(1+want/writeChunk)
+		if err := c.nc.SetReadDeadline(time.Now().Add(patience)); err != nil {
+			return 0, nil, err
+		}
+		defer func() {
+			if isTimeout(err) {
+				err = late(fmt.Sprintf("a frame of %d bytes", length), patience)
+			} else if err == nil {
+				err = c.nc.SetReadDeadline(time.Time{})
+			}
+		}()
+	}
+	c.greeted = true
 	body = getBuffer()
 	for len(body) < want {
 		if len(body) == cap(body) {
@@ -368,6 +399,16 @@ func (c *Conn) readFrame() (kind byte, body []byte, err error) {
 		}
 	}
 	return head[4], body, nil
+}
+
+func isTimeout(err error) bool {
+	ne, ok := err.(net.Error)
+	return ok && ne.Timeout()
+}
+
+// late is the fault of a peer that takes a place and does not use it.
+func late(what string, after time.Duration) error {
+	return fault{offer.Refuse(offer.ReasonLimitReached, fmt.Sprintf("transport: %s did not come within %s", what, after))}
 }
 
 // fail ends the connection after a failed read, unless it is about to end in its own way.
