@@ -153,8 +153,12 @@ func (s *lightSlave) run(ctx context.Context) {
 	}
 }
 
-// retryPause is what real slaves wait at the most before they try again.
-const retryPause = 200 * time.Millisecond
+const (
+	// retryPause is what real slaves wait at the most before they try again.
+	retryPause = 200 * time.Millisecond
+	// answerTimeout is when a slave that the master does not answer tries again.
+	answerTimeout = 5 * time.Second
+)
 
 // pause waits for a random part of the spread.
 func (s *lightSlave) pause(ctx context.Context, spread time.Duration) bool {
@@ -190,6 +194,8 @@ func (s *lightSlave) serve(ctx context.Context, address string) (early bool) {
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
+	unanswered := time.AfterFunc(answerTimeout, func() { _ = conn.Close() })
+	defer unanswered.Stop()
 	if frames == nil {
 		if err := conn.Send(message.Envelope{Message: &message.SlaveRegister{Nonce: s.nonce, Slave: s.f.describe(s.n, "")}}); err != nil {
 			return false
@@ -207,6 +213,7 @@ func (s *lightSlave) serve(ctx context.Context, address string) (early bool) {
 			if !s.take(conn, &envs[i]) {
 				return false
 			}
+			unanswered.Stop()
 		}
 	}
 }
