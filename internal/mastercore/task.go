@@ -273,13 +273,34 @@ func (r *task) setStatus(st *offer.Status, latest offer.State) {
 	}
 	if st.Message != "" || container != "" {
 		const most = 4096 // of a message; the framework gets all of it, state queries the beginning
-		r.extra = string(append(appendString(nil, container), st.Message[:min(len(st.Message), most)]...))
+		r.extra = string(append(appendContainer(nil, container), st.Message[:min(len(st.Message), most)]...))
 	}
+}
+
+// appendContainer writes a container's id; as 16 bytes if it is a UUID, as a slave's are.
+func appendContainer(dst []byte, id string) []byte {
+	if len(id) == 36 {
+		if u, err := offer.ParseUUID(id); err == nil && u.String() == id {
+			return append(append(dst, 1), u[:]...)
+		}
+	}
+	return appendString(append(dst, 0), id)
+}
+
+func cutContainer(packed string) (id, rest string) {
+	switch {
+	case packed == "":
+		return "", ""
+	case packed[0] == 1:
+		return offer.UUID([]byte(packed[1:17])).String(), packed[17:]
+	}
+	id, rest, _ = cutString(packed[1:])
+	return id, rest
 }
 
 // status rebuilds the latest status as the master tells it.
 func (r *task) status(slaveID offer.SlaveID) offer.Status {
-	container, message, _ := cutString(r.extra)
+	container, message := cutContainer(r.extra)
 	st := offer.Status{TaskID: r.id(), SlaveID: slaveID, ExecutorID: r.executor(), State: r.state, Source: r.source, Reason: r.reason,
 		Message: message, UUID: r.uuid}
 	if r.time != 0 {

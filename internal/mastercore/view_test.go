@@ -114,3 +114,20 @@ func TestTasksAreUnpackedAsTheyWerePacked(t *testing.T) {
 	require.Empty(t, table.resources.byKey)
 	require.Empty(t, table.roles.byKey)
 }
+
+func TestAStatusIsToldAsItWasTakenOver(t *testing.T) {
+	healthy := true
+	for _, st := range []offer.Status{
+		{State: offer.Running},
+		{State: offer.Running, Message: "m", Healthy: &healthy, UUID: offer.UUID{1}, Source: offer.SourceExecutor, Time: epoch.Add(1)},
+		{State: offer.Failed, Container: &offer.Container{ID: "c-1"}, Exit: &offer.Exit{Code: 3}, Reason: offer.ReasonContainerLaunchFailed},
+		{State: offer.Killed, Container: &offer.Container{ID: offer.UUID{0xab, 15: 1}.String()}, Message: "why", Exit: &offer.Exit{Signal: 9}},
+		{State: offer.Killed, Container: &offer.Container{ID: "AB000000-0000-0000-0000-000000000001"}, Message: "upper case is kept"},
+	} {
+		table := newTaskTable(1)
+		task := table.records.mut(table.pack(1, 2, "*", &offer.Task{ID: "t"}, "x"))
+		task.setStatus(&st, st.State)
+		st.TaskID, st.SlaveID, st.ExecutorID = "t", "s-2", "x"
+		require.Equal(t, st, task.status("s-2"))
+	}
+}
