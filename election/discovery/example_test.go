@@ -9,44 +9,60 @@ import (
 	"github.com/meros-project/meros/election/discovery"
 )
 
-// A database that is no part of the cluster gossips along with it: everybody sees where it is, and it sees who leads.
-func Example() {
-	ctx, stop := context.WithCancel(context.Background())
-	var members sync.WaitGroup
-	defer members.Wait()
-	defer stop()
-	start := func(cfg discovery.Config) *discovery.Gossip {
-		g, err := discovery.New(cfg)
-		if err != nil {
-			panic(err)
-		}
-		members.Go(func() { _ = g.Run(ctx) })
-		<-g.Ready()
-		return g
+// start runs a member until stop is called.
+func start(cfg discovery.Config) (g *discovery.Gossip, stop func()) {
+	g, err := discovery.New(cfg)
+	if err != nil {
+		panic(err)
 	}
-	key := []byte("sixteen bytes ok") // from the same secret everywhere
-	master := start(discovery.Config{Name: "m-1", Bind: "127.0.0.1:0", Key: key,
-		Tags: map[string]string{discovery.TagRole: discovery.RoleMaster, discovery.TagAddress: "10.0.0.1:5050"}})
-	_ = master.Lead(1) // to be called from master.Hooks.Elected, with the reign
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = g.Run(ctx) })
+	<-g.Ready()
+	return g, func() {
+		cancel()
+		wg.Wait()
+	}
+}
 
-	database := start(discovery.Config{Name: "pg-1", Bind: "127.0.0.1:0", Key: key, Join: []string{master.Address()},
+// A database that is no part of the cluster gossips along with it: it sees who leads, and everybody sees where it is, and when it leaves.
+func Example() {
+	ctx := context.Background()
+	key := []byte("sixteen bytes ok") // from the same secret everywhere
+	master, stopMaster := start(discovery.Config{Name: "m-1", Bind: "127.0.0.1:0", Key: key,
+		Tags: map[string]string{discovery.TagRole: discovery.RoleMaster, discovery.TagAddress: "10.0.0.1:5050"}})
+	defer stopMaster()
+	_ = master.Lead(1) // with the reign, from master.Hooks.Elected
+	watcher := master.Watch()
+	defer watcher.Close()
+	all, err := watcher.Next(ctx) // first everybody who is there, then each change
+	fmt.Println(all.Kind, len(all.Members), err)
+
+	database, stopDatabase := start(discovery.Config{Name: "pg-1", Bind: "127.0.0.1:0", Key: key, Join: []string{master.Address()},
 		Tags: map[string]string{discovery.TagRole: "database", discovery.TagAddress: "10.0.0.9:5432", "shard": "7"}})
 	leader, err := database.Detector().Detect(ctx, election.Peer{})
 	fmt.Println("leader:", leader.Address, err)
 
-	watcher := master.Watch() // begins with everybody who is there
-	defer watcher.Close()
-	for len(master.Members()) < 2 {
-		if _, err := watcher.Next(ctx); err != nil {
+	for {
+		e, err := watcher.Next(ctx)
+		switch {
+		case err != nil:
 			fmt.Println(err)
+			return
+		case e.Kind == discovery.Joined:
+			for _, m := range master.Members() {
+				fmt.Println(m.Name, m.State, m.Tags[discovery.TagRole], m.Tags[discovery.TagAddress])
+			}
+			stopDatabase()
+		case e.Kind == discovery.Gone:
+			fmt.Println(e.Member.Name, e.Member.State, "shard", e.Member.Tags["shard"])
 			return
 		}
 	}
-	for _, m := range master.Members() {
-		fmt.Println(m.Name, m.State, m.Tags[discovery.TagRole], m.Tags[discovery.TagAddress], m.Tags["shard"] == "7")
-	}
 	// Output:
+	// resync 1 <nil>
 	// leader: 10.0.0.1:5050 <nil>
-	// m-1 alive master 10.0.0.1:5050 false
-	// pg-1 alive database 10.0.0.9:5432 true
+	// m-1 alive master 10.0.0.1:5050
+	// pg-1 alive database 10.0.0.9:5432
+	// pg-1 left shard 7
 }
