@@ -12,6 +12,7 @@ import (
 type known struct {
 	slave offer.SlaveID
 	told  bool // the handler has taken a status over
+	heard bool // its slave has told of it
 	state offer.State
 	kill  *message.KillTask // asked, and repeated after each subscription
 	asked bool              // the user wants to hear its state, even if it is not news
@@ -45,11 +46,25 @@ func (c *Core) updated(m *message.Update) {
 	if st.SlaveID != "" {
 		t.slave = st.SlaveID
 	}
+	t.heard = t.heard || !st.UUID.IsZero()
 	if st.UUID.IsZero() && st.Reason == offer.ReasonReconciliation && t.told && t.state == st.State && !t.asked {
 		return // the session asked on its own account, and this is no news
 	}
 	t.asked = false
-	c.pushUpdate(m)
+	c.pushUpdate(c.droppedIfUnheard(t, m))
+}
+
+// droppedIfUnheard sharpens the master's answer about a launch that did not reach its slave because a leader died on the way (T1). The next
+// leader knows only that the slave does not have the task, and says gone. The session knows that no slave has ever told of it; a slave that
+// had taken it would do so until it is acknowledged: so it was never started. A framework that is not partition-aware is told lost anyway.
+func (c *Core) droppedIfUnheard(t *known, m *message.Update) *message.Update {
+	st := m.Status
+	if t.heard || !st.UUID.IsZero() || st.Reason != offer.ReasonReconciliation || st.State != offer.Gone {
+		return m
+	}
+	st.State = offer.Dropped
+	st.Message = "the launch did not reach the slave"
+	return &message.Update{Status: st}
 }
 
 // pushUpdate queues an update. When there is no room, one that its slave repeats is left to that, and one that is told once, such as the
