@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -109,6 +111,26 @@ func (n *node) kill() {
 	<-n.done
 }
 
+// signal sends a signal; exit waits for the process to end of its own accord.
+func (n *node) signal(s os.Signal) { require.NoError(n.t, n.cmd.Process.Signal(s)) }
+
+func (n *node) exit() int {
+	n.t.Helper()
+	select {
+	case <-n.done:
+	case <-time.After(45 * time.Second):
+		n.t.Fatalf("%s does not end", n.name)
+	}
+	return n.cmd.ProcessState.ExitCode()
+}
+
+// said is what the process has written so far, in all of its runs.
+func (n *node) said() string {
+	b, err := os.ReadFile(n.log)
+	require.NoError(n.t, err)
+	return string(b)
+}
+
 // meros runs the program to its end.
 func meros(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
@@ -129,6 +151,63 @@ func run(args ...string) (stdout, stderr string, code int, err error) {
 		err = nil
 	}
 	return out.String(), errs.String(), cmd.ProcessState.ExitCode(), err
+}
+
+// A process is one run of the program in the background.
+type process struct {
+	t              *testing.T
+	cmd            *exec.Cmd
+	stdout, stderr safeBuffer
+	done           chan struct{}
+}
+
+// safeBuffer may be read while it is written.
+type safeBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *safeBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *safeBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+// background starts the program and does not wait for it.
+func background(t *testing.T, args ...string) *process {
+	t.Helper()
+	p := &process{t: t, cmd: exec.Command(binary, args...), done: make(chan struct{})}
+	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
+	require.NoError(t, p.cmd.Start())
+	go func() {
+		_ = p.cmd.Wait()
+		close(p.done)
+	}()
+	t.Cleanup(func() {
+		_ = p.cmd.Process.Kill()
+		<-p.done
+		if t.Failed() {
+			t.Logf("meros %s said %q and %q", strings.Join(args, " "), tail([]byte(p.stdout.String()), 500), p.stderr.String())
+		}
+	})
+	return p
+}
+
+// wait returns the exit status, -1 if a signal has ended the program.
+func (p *process) wait() int {
+	p.t.Helper()
+	select {
+	case <-p.done:
+	case <-time.After(45 * time.Second):
+		p.t.Fatal("the command does not end")
+	}
+	return p.cmd.ProcessState.ExitCode()
 }
 
 // openFolder is a folder in which tasks can write: slaves that run as root run them as nobody.
@@ -157,11 +236,20 @@ type cluster struct {
 	dir     string
 	masters map[string]*node // by address
 	slaves  []*node
-	seeds   string // for --master
+	seeds   string   // for --master
+	tls     []string // flags of everybody
 }
 
+// args are those of a client's command.
+func (c *cluster) args(command string, more ...string) []string {
+	return slices.Concat([]string{command, "--master", c.seeds}, c.tls, more)
+}
+
+func (c *cluster) members() []memberRow { return list[memberRow](c.t, c.args("members")...) }
+func (c *cluster) tasks() []taskRow     { return list[taskRow](c.t, c.args("tasks")...) }
+
 func (c *cluster) leader() string {
-	for _, m := range list[memberRow](c.t, "members", "--master", c.seeds) {
+	for _, m := range c.members() {
 		if m.Leader {
 			return m.Address
 		}
@@ -171,7 +259,7 @@ func (c *cluster) leader() string {
 
 func (c *cluster) running(name string) int {
 	n := 0
-	for _, task := range list[taskRow](c.t, "tasks", "--master", c.seeds) {
+	for _, task := range c.tasks() {
 		if task.Name == name && task.State == "TASK_RUNNING" {
 			n++
 		}
@@ -179,24 +267,64 @@ func (c *cluster) running(name string) int {
 	return n
 }
 
-func startByAddress(t *testing.T) *cluster {
-	c := &cluster{t: t, dir: t.TempDir(), masters: map[string]*node{}}
-	addresses := ports(t, 5)
-	c.seeds = strings.Join(addresses[:3], ",")
-	for i, a := range addresses[:3] {
-		name := fmt.Sprintf("master-%d", i+1)
-		c.masters[a] = startNode(t, c.dir, name, "master", "--listen", a, "--masters", c.seeds, "--work-dir", filepath.Join(c.dir, name))
+// folder is a folder for a test's processes. At the end, after they were killed, nothing that they have started may be left.
+func folder(t *testing.T) string {
+	dir := t.TempDir()
+	t.Cleanup(func() {
+		left := processesOf(dir)
+		for deadline := time.Now().Add(20 * time.Second); len(left) > 0 && time.Now().Before(deadline); left = processesOf(dir) {
+			time.Sleep(50 * time.Millisecond)
+		}
+		for pid, what := range left {
+			t.Errorf("process %d is left behind: %s", pid, what)
+			if p, err := os.FindProcess(pid); err == nil {
+				_ = p.Kill()
+			}
+		}
+	})
+	return dir
+}
+
+// processesOf finds the processes that have the folder in their arguments or environment: supervisors and tasks.
+func processesOf(dir string) map[int]string {
+	found := map[int]string{}
+	entries, _ := os.ReadDir("/proc")
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		args, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "cmdline"))
+		env, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "environ"))
+		if bytes.Contains(args, []byte(dir)) || bytes.Contains(env, []byte("MEROS_RUN="+dir)) {
+			found[pid] = strings.ReplaceAll(string(args), "\x00", " ")
+		}
 	}
-	for i, a := range addresses[3:] {
+	return found
+}
+
+// startCluster starts masters and slaves that know the masters' addresses.
+func startCluster(t *testing.T, masters, slaves int, more ...string) *cluster {
+	c := &cluster{t: t, dir: folder(t), masters: map[string]*node{}, tls: more}
+	addresses := ports(t, masters+slaves)
+	c.seeds = strings.Join(addresses[:masters], ",")
+	for i, a := range addresses[:masters] {
+		name := fmt.Sprintf("master-%d", i+1)
+		c.masters[a] = startNode(t, c.dir, name, slices.Concat([]string{"master", "--listen", a, "--masters", c.seeds,
+			"--work-dir", filepath.Join(c.dir, name)}, more)...)
+	}
+	for i, a := range addresses[masters:] {
 		name := fmt.Sprintf("slave-%d", i+1)
-		c.slaves = append(c.slaves, startNode(t, c.dir, name, "slave", "--listen", a, "--master", c.seeds,
-			"--work-dir", filepath.Join(c.dir, name), "--hostname", name, "--resources", "cpus:2;mem:512;disk:512", "--attributes", "rack:"+name))
+		c.slaves = append(c.slaves, startNode(t, c.dir, name, slices.Concat([]string{"slave", "--listen", a, "--master", c.seeds,
+			"--work-dir", filepath.Join(c.dir, name), "--hostname", name, "--resources", "cpus:2;mem:512;disk:512", "--attributes", "rack:" + name}, more)...))
 	}
 	return c
 }
 
+func startByAddress(t *testing.T) *cluster { return startCluster(t, 3, 2) }
+
 func startByGossip(t *testing.T) *cluster {
-	c := &cluster{t: t, dir: t.TempDir(), masters: map[string]*node{}}
+	c := &cluster{t: t, dir: folder(t), masters: map[string]*node{}}
 	addresses := ports(t, 8)
 	c.seeds = strings.Join(addresses[:3], ",")
 	join := addresses[5]
@@ -349,7 +477,7 @@ func TestHelpAndVersion(t *testing.T) {
 }
 
 func TestDevIsAClusterInOneProcess(t *testing.T) {
-	dir, addresses := t.TempDir(), ports(t, 2)
+	dir, addresses := folder(t), ports(t, 2)
 	startNode(t, dir, "dev", "dev", "--listen", addresses[0], "--slave-listen", addresses[1], "--work-dir", filepath.Join(dir, "data"))
 	var out string
 	eventually(t, "a command runs", func() bool {

@@ -2,9 +2,12 @@ package main
 
 import (
 	"os"
+	"os/user"
 
 	"github.com/spf13/cobra"
 
+	"github.com/meros-project/meros/isolation"
+	"github.com/meros-project/meros/isolation/process"
 	"github.com/meros-project/meros/offer"
 	"github.com/meros-project/meros/offer/resource"
 	"github.com/meros-project/meros/slave"
@@ -21,6 +24,8 @@ type slaveFlags struct {
 	hostname   string
 	resources  string
 	attributes string
+	taskUser   string
+	allowRoot  bool
 }
 
 func newSlave() *cobra.Command {
@@ -42,6 +47,8 @@ Its tasks outlive it: stop it, start it again on the same --work-dir, and they a
 	flags.StringVar(&f.hostname, "hostname", "", "name shown in offers; the machine's by default")
 	flags.StringVar(&f.resources, "resources", "", "what to offer, as in cpus:4;mem:8192;ports:[31000-32000]; the machine's by default")
 	flags.StringVar(&f.attributes, "attributes", "", "facts to place by, as in rack:r1;zone:a")
+	flags.StringVar(&f.taskUser, "task-user", "nobody", "operating system `user` of tasks that name none, where the slave runs as root")
+	flags.BoolVar(&f.allowRoot, "allow-root-tasks", false, "let tasks run as root when they ask for it")
 	f.gossip.add(cmd)
 	f.tls.add(cmd)
 	f.log.add(cmd)
@@ -76,6 +83,10 @@ func (f *slaveFlags) config() (slave.Config, error) {
 	if cfg.Attributes, err = offer.ParseAttributes(f.attributes); err != nil {
 		return cfg, badFlag("attributes", f.attributes, err.Error())
 	}
+	if _, err := user.Lookup(f.taskUser); err != nil {
+		return cfg, badFlag("task-user", f.taskUser, "must be a user of this machine")
+	}
+	cfg.Isolation = isolation.Chain{process.New(process.Config{User: f.taskUser, AllowRoot: f.allowRoot})}
 	if cfg.TLS, err = f.tls.config(); err != nil {
 		return cfg, err
 	}

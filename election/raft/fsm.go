@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync/atomic"
 
 	hraft "github.com/hashicorp/raft"
@@ -23,6 +24,7 @@ type outcome struct {
 type fsm struct {
 	sm      election.StateMachine
 	fatal   func(error)
+	members func(index uint64, in func(id string) bool) // told each committed configuration
 	applied atomic.Uint64
 	dead    bool // owned by the goroutine that applies
 }
@@ -40,6 +42,13 @@ func (f *fsm) Apply(l *hraft.Log) any {
 	}
 	f.applied.Store(l.Index)
 	return outcome{result: result, term: l.Term}
+}
+
+// StoreConfiguration implements the library's ConfigurationStore.
+func (f *fsm) StoreConfiguration(index uint64, c hraft.Configuration) {
+	f.members(index, func(id string) bool {
+		return slices.ContainsFunc(c.Servers, func(s hraft.Server) bool { return string(s.ID) == id })
+	})
 }
 
 func (f *fsm) Snapshot() (hraft.FSMSnapshot, error) {

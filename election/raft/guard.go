@@ -125,6 +125,19 @@ func (g *guard) saw(id string, has mark) {
 	}
 }
 
+// configured forgets the nodes that a committed configuration has left out: one that is added again under its old id may begin with an
+// empty folder. What is remembered of later entries than that stays, when old configurations are applied once more after a start.
+func (g *guard) configured(index uint64, in func(id string) bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for id, m := range g.peers {
+		if m.Index < index && !in(id) {
+			delete(g.peers, id)
+			g.dirty = true
+		}
+	}
+}
+
 // confirmed tells the highest committed entry that another node is known to hold.
 func (g *guard) confirmed(id string) uint64 {
 	g.mu.Lock()

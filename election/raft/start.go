@@ -33,7 +33,7 @@ func (e *Elector) start(n *node, peers []election.Peer) error {
 		return err
 	}
 	conf := e.libraryConfig(n, logger)
-	n.fsm = &fsm{sm: e.env.StateMachine, fatal: e.die}
+	n.fsm = &fsm{sm: e.env.StateMachine, fatal: e.die, members: e.guard.configured}
 	opening, err := e.prepare(n, conf, snaps, peers)
 	if err != nil {
 		return err

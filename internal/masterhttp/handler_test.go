@@ -79,10 +79,12 @@ func get(t *testing.T, h http.Handler, method, path, body string) (int, http.Hea
 
 func source(v *mastercore.View) masterhttp.Source {
 	return masterhttp.Source{
-		View:         func(context.Context) *mastercore.View { return v },
-		Leading:      func() bool { return v != nil },
-		Leader:       func() (string, bool) { return "m2:5050", true },
-		Members:      func(context.Context) ([]masterhttp.Member, error) { return []masterhttp.Member{{ID: "a", Address: "m1:5050", Voter: true}}, nil },
+		View:    func(context.Context) *mastercore.View { return v },
+		Leading: func() bool { return v != nil },
+		Leader:  func() (string, bool) { return "m2:5050", true },
+		Members: func(context.Context) ([]masterhttp.Member, error) {
+			return []masterhttp.Member{{ID: "a", Address: "m1:5050", Voter: true}}, nil
+		},
 		AddMember:    func(context.Context, string, string) error { return nil },
 		RemoveMember: func(context.Context, string) error { return nil },
 	}
@@ -147,7 +149,10 @@ func TestAMasterThatDoesNotLeadRedirects(t *testing.T) {
 func TestMembersAreAddedAndRemoved(t *testing.T) {
 	s := source(aView(t))
 	var calls []string
-	s.AddMember = func(_ context.Context, id, address string) error { calls = append(calls, "add "+id+" "+address); return nil }
+	s.AddMember = func(_ context.Context, id, address string) error {
+		calls = append(calls, "add "+id+" "+address)
+		return nil
+	}
 	s.RemoveMember = func(_ context.Context, id string) error { calls = append(calls, "remove "+id); return nil }
 	h := masterhttp.New(s)
 	code, _, _ := get(t, h, "POST", "/members", `{"id":"b","address":"m3:5050"}`)
