@@ -401,7 +401,7 @@ func (p *peer) offer(slave offer.SlaveID) offer.Offer {
 
 func (p *peer) register(s offer.Slave) offer.SlaveID {
 	p.t.Helper()
-	p.send(&message.SlaveRegister{Nonce: offer.UUID{0xee, byte(time.Now().UnixNano())}, Slave: s})
+	p.send(&message.SlaveRegister{Nonce: offer.UUID{0xee, byte(len(s.Hostname)), s.Hostname[0]}, Slave: s})
 	return next[*message.SlaveRegistered](p).ID
 }
 

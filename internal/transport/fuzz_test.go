@@ -24,6 +24,7 @@ func (tape) Write(b []byte) (int, error)        { return len(b), nil }
 func (tape) Close() error                       { return nil }
 func (tape) RemoteAddr() net.Addr               { return &net.TCPAddr{} }
 func (tape) SetWriteDeadline(_ time.Time) error { return nil }
+func (tape) SetReadDeadline(_ time.Time) error  { return nil }
 
 // FuzzStream reads arbitrary bytes as frames: what comes out is messages, then the end or a refusal.
 func FuzzStream(f *testing.F) {
