@@ -104,8 +104,11 @@ func (s *Slave) connect(ctx context.Context) {
 		}
 		s.cfg.Logger.Debug("not connected to the leader", "leader", leader.Address, "err", err)
 		limit := min(minPause<<min(pauses, 8), maxPause)
-		if errors.Is(err, &offer.Refusal{Reason: offer.ReasonWrongCluster}) {
+		switch {
+		case errors.Is(err, &offer.Refusal{Reason: offer.ReasonWrongCluster}):
 			limit = 50 * maxPause // this will not pass soon
+		case errors.Is(err, &offer.Refusal{Reason: offer.ReasonInternal}):
+			limit = 1000 * maxPause // what brought one master down must not go on to the next
 		}
 		pauses++
 		pause(ctx, minPause/2+rand.N(limit))

@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/meros-project/meros/isolation"
-	"github.com/meros-project/meros/isolation/process"
+	processes "github.com/meros-project/meros/isolation/process"
 	"github.com/meros-project/meros/offer"
 	"github.com/meros-project/meros/offer/resource"
 	"github.com/meros-project/meros/slave"
@@ -86,7 +86,7 @@ func (f *slaveFlags) config() (slave.Config, error) {
 	if _, err := user.Lookup(f.taskUser); err != nil {
 		return cfg, badFlag("task-user", f.taskUser, "must be a user of this machine")
 	}
-	cfg.Isolation = isolation.Chain{process.New(process.Config{User: f.taskUser, AllowRoot: f.allowRoot})}
+	cfg.Isolation = isolation.Chain{processes.New(processes.Config{User: f.taskUser, AllowRoot: f.allowRoot})}
 	if cfg.TLS, err = f.tls.config(); err != nil {
 		return cfg, err
 	}

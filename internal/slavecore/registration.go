@@ -203,7 +203,7 @@ func (c *Core) refused(m *message.SlaveRefused) {
 	switch {
 	case m.Shutdown:
 		c.beginStop(false, offer.Refuse(m.Reason, text))
-	case m.Reason == offer.ReasonNotLeader:
+	case m.Reason == offer.ReasonNotLeader, m.Reason == offer.ReasonInternal:
 		c.reconnect(m.Reason, text)
 	default:
 		c.registration.registered = false
