@@ -161,7 +161,7 @@ func (s *Slave) fileRead(w http.ResponseWriter, r *http.Request) {
 	}{Offset: offset}
 	if offset == -1 {
 		out.Offset = st.Size()
-	} else {
+	} else if offset < st.Size() { // beyond the end there is nothing; a system call may not take a number that large
 		if length < 0 || length > maxRead {
 			length = maxRead
 		}
