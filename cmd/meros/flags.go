@@ -21,9 +21,9 @@ type tlsFlags struct {
 }
 
 func (f *tlsFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.ca, "tls-ca", "", "PEM `file` with the certificates that the cluster's nodes are signed by")
-	cmd.Flags().StringVar(&f.cert, "tls-cert", "", "PEM `file` with this node's certificate")
-	cmd.Flags().StringVar(&f.key, "tls-key", "", "PEM `file` with the key of --tls-cert")
+	cmd.Flags().StringVar(&f.ca, "tls-ca", "", "PEM `file` with the certificates that the cluster's nodes are signed by; plain text by default")
+	cmd.Flags().StringVar(&f.cert, "tls-cert", "", "PEM `file` with this node's certificate; required with --tls-ca")
+	cmd.Flags().StringVar(&f.key, "tls-key", "", "PEM `file` with the key of --tls-cert; required with --tls-ca")
 	cmd.Flags().BoolVar(&f.insecure, "insecure", false, "allow plain text beyond loopback: anyone who can reach the port can run commands; off by default")
 }
 

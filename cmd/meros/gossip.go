@@ -28,9 +28,9 @@ type gossipFlags struct {
 }
 
 func (f *gossipFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.bind, "gossip", "", "`HOST:PORT` to gossip on, TCP and UDP; 127.0.0.1:7946 by default with --join, else none")
-	cmd.Flags().StringSliceVar(&f.join, "join", nil, "gossip `HOST:PORT` of one node or more, with commas, to find the others by")
-	cmd.Flags().StringVar(&f.keyFile, "gossip-key", "", "`file` with the key of all gossip: 16, 24 or 32 bytes in base64; required beyond loopback")
+	cmd.Flags().StringVar(&f.bind, "gossip", "", "`HOST:PORT` to gossip on, TCP and UDP; by default none, or with --join 127.0.0.1:7946")
+	cmd.Flags().StringSliceVar(&f.join, "join", nil, "gossip `HOST:PORT` of one node or more, with commas, to find the others by; none by default")
+	cmd.Flags().StringVar(&f.keyFile, "gossip-key", "", "`file` with the key of all gossip: 16, 24 or 32 bytes in base64; none by default, required beyond loopback")
 	cmd.Flags().StringVar(&f.cluster, "cluster", "meros", "`name` of the cluster; nodes of other names are refused")
 }
 

@@ -56,9 +56,9 @@ the old one, which is dead, remove that first:
 	f.master.add(cmd)
 	f.gossip.add(cmd)
 	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON")
-	cmd.Flags().StringVar(&f.add, "add", "", "make the master at `HOST:PORT`, which was started with --new-member, a voter")
+	cmd.Flags().StringVar(&f.add, "add", "", "make the master at `HOST:PORT`, which was started with --new-member, a voter; by default nothing is changed")
 	cmd.Flags().StringVar(&f.id, "id", "", "with --add: the `id` of that master; derived from its address by default")
-	cmd.Flags().StringVar(&f.remove, "remove", "", "remove the master with this `id`, or at this HOST:PORT")
+	cmd.Flags().StringVar(&f.remove, "remove", "", "remove the master with this `id`, or at this HOST:PORT; by default nothing is changed")
 	return cmd
 }
 
@@ -190,6 +190,9 @@ func (f *membersFlags) masters(ctx context.Context) ([]memberRow, error) {
 	return rows, nil
 }
 
+// joinTimeout is how long it is tried to join the gossip before it is given up.
+const joinTimeout = 5 * time.Second
+
 // listGossip joins as a plain member, looks around and leaves.
 func (f *membersFlags) listGossip(ctx context.Context) ([]memberRow, error) {
 	if len(f.gossip.join) == 0 {
@@ -207,7 +210,7 @@ func (f *membersFlags) listGossip(ctx context.Context) ([]memberRow, error) {
 	if err != nil {
 		return nil, &usageError{err}
 	}
-	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
 	ended := make(chan error, 1)
 	go func() { ended <- node.Run(ctx) }()
 	defer func() {
@@ -219,7 +222,7 @@ func (f *membersFlags) listGossip(ctx context.Context) ([]memberRow, error) {
 	case err := <-ended:
 		ended <- nil
 		if err == nil {
-			err = fmt.Errorf("nobody answers at %v", f.gossip.join)
+			err = fmt.Errorf("nobody answers at %s: is it running, with the same --cluster and --gossip-key?", strings.Join(f.gossip.join, ", "))
 		}
 		return nil, err
 	}

@@ -153,8 +153,8 @@ func run(args ...string) (stdout, stderr string, code int, err error) {
 	return out.String(), errs.String(), cmd.ProcessState.ExitCode(), err
 }
 
-// A process is one run of the program in the background.
-type process struct {
+// A job is one run of the program in the background.
+type job struct {
 	t              *testing.T
 	cmd            *exec.Cmd
 	stdout, stderr safeBuffer
@@ -180,9 +180,9 @@ func (s *safeBuffer) String() string {
 }
 
 // background starts the program and does not wait for it.
-func background(t *testing.T, args ...string) *process {
+func background(t *testing.T, args ...string) *job {
 	t.Helper()
-	p := &process{t: t, cmd: exec.Command(binary, args...), done: make(chan struct{})}
+	p := &job{t: t, cmd: exec.Command(binary, args...), done: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
 	require.NoError(t, p.cmd.Start())
 	go func() {
@@ -200,7 +200,7 @@ func background(t *testing.T, args ...string) *process {
 }
 
 // wait returns the exit status, -1 if a signal has ended the program.
-func (p *process) wait() int {
+func (p *job) wait() int {
 	p.t.Helper()
 	select {
 	case <-p.done:

@@ -55,10 +55,10 @@ func newRun() *cobra.Command {
 	flags.Lookup("log-level").DefValue = "error"
 	flags.StringVar(&f.cpus, "cpus", "1", "`number` of processors, in thousandths at the finest")
 	flags.StringVar(&f.mem, "mem", "128", "memory in `MB`")
-	flags.StringVar(&f.disk, "disk", "0", "disk in `MB`")
+	flags.StringVar(&f.disk, "disk", "0", "disk in `MB`; none by default")
 	flags.StringVar(&f.name, "name", "", "name that operators see; the command's by default")
 	flags.StringVar(&f.role, "role", resource.AnyRole, "role in which resources are offered")
-	flags.StringArrayVarP(&f.env, "env", "e", nil, "variable for the command, as `NAME=VALUE`; may be repeated")
+	flags.StringArrayVarP(&f.env, "env", "e", nil, "variable for the command, as `NAME=VALUE`; may be repeated; none by default")
 	flags.StringVar(&f.asUser, "user", "", "operating system user for the command; the slave's by default")
 	flags.StringArrayVar(&f.constrain, "on", nil, "only slaves with this attribute or hostname, as `NAME=VALUE` or hostname=VALUE; may be repeated; any by default")
 	flags.DurationVar(&f.failover, "failover-timeout", time.Minute, "how long the command may go on if this program dies")

@@ -40,13 +40,13 @@ Its tasks outlive it: stop it, start it again on the same --work-dir, and they a
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
 	flags := cmd.Flags()
-	flags.StringSliceVar(&f.masters, "master", nil, "`HOST:PORT` of one master or more, with commas; any of them knows who leads")
+	flags.StringSliceVar(&f.masters, "master", nil, "`HOST:PORT` of one master or more, with commas; any of them knows who leads; required without --join")
 	flags.StringVar(&f.listen, "listen", "127.0.0.1:5051", "`HOST:PORT` to serve sandboxes and health on")
 	flags.StringVar(&f.advertise, "advertise", "", "`HOST:PORT` under which others reach --listen; the same by default")
 	flags.StringVar(&f.workDir, "work-dir", "", "`folder` for sandboxes and for what a restart needs; required")
 	flags.StringVar(&f.hostname, "hostname", "", "name shown in offers; the machine's by default")
 	flags.StringVar(&f.resources, "resources", "", "what to offer, as in cpus:4;mem:8192;ports:[31000-32000]; the machine's by default")
-	flags.StringVar(&f.attributes, "attributes", "", "facts to place by, as in rack:r1;zone:a")
+	flags.StringVar(&f.attributes, "attributes", "", "facts to place by, as in rack:r1;zone:a; none by default")
 	flags.StringVar(&f.taskUser, "task-user", "nobody", "operating system `user` of tasks that name none, where the slave runs as root")
 	flags.BoolVar(&f.allowRoot, "allow-root-tasks", false, "let tasks run as root when they ask for it")
 	f.gossip.add(cmd)

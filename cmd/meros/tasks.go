@@ -38,8 +38,8 @@ func newTasks() *cobra.Command {
 	}
 	f.master.add(cmd)
 	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON")
-	cmd.Flags().StringVar(&f.framework, "framework", "", "only those of the framework with this `id`")
-	cmd.Flags().StringVar(&f.state, "state", "", "only those in this `state`, as in TASK_RUNNING")
+	cmd.Flags().StringVar(&f.framework, "framework", "", "only those of the framework with this `id`; all by default")
+	cmd.Flags().StringVar(&f.state, "state", "", "only those in this `state`, as in TASK_RUNNING; all by default")
 	return cmd
 }
 

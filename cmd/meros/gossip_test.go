@@ -1,0 +1,85 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/meros-project/meros/election/discovery"
+)
+
+// keyFile writes a key of gossip to a file.
+func keyFile(t *testing.T, fill byte) (path string, key []byte) {
+	key = bytes.Repeat([]byte{fill}, 32)
+	path = filepath.Join(t.TempDir(), "key")
+	require.NoError(t, os.WriteFile(path, []byte(base64.StdEncoding.EncodeToString(key)+"\n"), 0o600))
+	return path, key
+}
+
+func TestAnyProgramWithTheKeyIsListedByTheGossip(t *testing.T) {
+	dir, addresses := folder(t), ports(t, 3)
+	file, key := keyFile(t, 'k')
+	startNode(t, dir, "master", "master", "--listen", addresses[0], "--gossip", addresses[1], "--expect", "1", "--gossip-key", file, "--work-dir", filepath.Join(dir, "m"))
+	startNode(t, dir, "slave", "slave", "--listen", addresses[2], "--gossip", "127.0.0.1:0", "--join", addresses[1], "--gossip-key", file,
+		"--work-dir", filepath.Join(dir, "s"))
+
+	database, err := discovery.New(discovery.Config{Name: "db-1", Bind: "127.0.0.1:0", Key: key, Cluster: "meros", Join: []string{addresses[1]},
+		Tags: map[string]string{discovery.TagRole: "database", discovery.TagAddress: "127.0.0.1:5432", "shard": "7"}})
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- database.Run(ctx) }()
+	defer func() {
+		cancel()
+		require.NoError(t, <-ended)
+	}()
+	var rows []memberRow
+	eventually(t, "all three are listed", func() bool {
+		rows = list[memberRow](t, "members", "--join", addresses[1], "--gossip-key", file)
+		return len(rows) == 3 && rows[1].Leader
+	})
+	require.Equal(t, []string{"database", "master", "slave"}, []string{rows[0].Role, rows[1].Role, rows[2].Role})
+	require.Equal(t, memberRow{ID: "db-1", Address: "127.0.0.1:5432", Role: "database", State: "alive",
+		Tags: map[string]string{discovery.TagRole: "database", discovery.TagAddress: "127.0.0.1:5432", "shard": "7"}}, rows[0])
+	require.Equal(t, addresses[0], rows[1].Address)
+	table, errs, code := meros(t, "members", "--join", addresses[1], "--gossip-key", file)
+	require.Zero(t, code, errs)
+	require.Contains(t, table, "alive, leader")
+	require.Contains(t, table, "db-1")
+
+	wrong, _ := keyFile(t, 'w')
+	for _, args := range [][]string{{"--gossip-key", wrong}, {}, {"--gossip-key", file, "--cluster", "other"}} {
+		out, errs, code := meros(t, append([]string{"members", "--join", addresses[1]}, args...)...)
+		require.Equal(t, 1, code, "%v: %s", args, out)
+		require.Empty(t, out)
+		require.Equal(t, 1, strings.Count(errs, "\n"), errs)
+		require.Contains(t, errs, addresses[1])
+		require.Contains(t, errs, "--gossip-key")
+	}
+	_, errs, code = meros(t, "members", "--join", addresses[1], "--gossip-key", "/none")
+	require.Equal(t, 2, code)
+	require.Contains(t, errs, "/none")
+}
+
+func TestMoreMastersThanExpectedAreRefused(t *testing.T) {
+	dir, addresses := folder(t), ports(t, 6)
+	args := func(i int) []string {
+		return []string{"master", "--listen", addresses[i], "--gossip", addresses[3+i], "--join", addresses[3], "--expect", "2",
+			"--work-dir", filepath.Join(dir, "m-"+addresses[i])}
+	}
+	startNode(t, dir, "master-1", args(0)...)
+	startNode(t, dir, "master-2", args(1)...)
+	seeds := strings.Join(addresses[:2], ",")
+	eventually(t, "two form a cluster", func() bool { return len(list[memberRow](t, "members", "--master", seeds)) == 2 })
+	_, errs, code := meros(t, args(2)...)
+	require.Equal(t, 2, code, errs)
+	require.Contains(t, lastLine(errs), "3 masters have met")
+	require.Contains(t, lastLine(errs), addresses[0])
+	require.Len(t, list[memberRow](t, "members", "--master", seeds), 2)
+}

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestRunCopiesOutputByteForByte(t *testing.T) {
+	c := startCluster(t, 1, 1)
+	copied := filepath.Join(openFolder(t), "copy")
+	out, errs, code := meros(t, c.args("run", "--cpus", "0.1", "--mem", "32", "--", "sh", "-c",
+		"echo to stderr >&2; head -c 5000000 /dev/urandom | tee "+copied+"; echo at the end >&2")...)
+	require.Zero(t, code, errs)
+	want, err := os.ReadFile(copied)
+	require.NoError(t, err)
+	require.Len(t, want, 5_000_000)
+	require.True(t, bytes.Equal(want, []byte(out)), "%d bytes came", len(out))
+	require.Equal(t, "to stderr\nat the end\n", errs)
+
+	out, errs, code = meros(t, c.args("run", "--cpus", "0.1", "--mem", "32", "-e", "A=1 2", "--env", "B=x=y", "--on", "hostname=slave-1", "--on", "rack=slave-1",
+		"--", "sh", "-c", `printf '%s|%s' "$A" "$B"`)...)
+	require.Zero(t, code, errs)
+	require.Equal(t, "1 2|x=y", out)
+
+	for _, program := range []string{"/no/such/program", "no-such-program"} {
+		out, errs, code = meros(t, c.args("run", "--cpus", "0.1", "--mem", "32", "--", program)...)
+		require.Equal(t, 1, code)
+		require.Empty(t, out)
+		require.Equal(t, 1, strings.Count(errs, "\n"), errs)
+		require.Contains(t, errs, program)
+	}
+}
+
+func TestAnInterruptKillsTheCommandAndTwoLeaveItAlone(t *testing.T) {
+	c := startCluster(t, 1, 1)
+	for signal, status := range map[syscall.Signal]int{syscall.SIGINT: 130, syscall.SIGTERM: 143} {
+		p := background(t, c.args("run", "--name", "patient", "--cpus", "0.1", "--mem", "32", "--", "sh", "-c", "echo ready; exec sleep 1000")...)
+		eventually(t, "it runs", func() bool { return p.stdout.String() == "ready\n" })
+		require.NoError(t, p.cmd.Process.Signal(signal))
+		require.Equal(t, status, p.wait(), p.stderr.String())
+		require.Contains(t, p.stderr.String(), "killing the command")
+		eventually(t, "it is gone", func() bool { return c.running("patient") == 0 })
+	}
+
+	// A command that waits for an offer is not there to be killed.
+	p := background(t, c.args("run", "--cpus", "0.1", "--mem", "32", "--on", "rack=nowhere", "--", "true")...)
+	eventually(t, "it says what it waits for", func() bool { return strings.Contains(p.stderr.String(), "waiting for an offer") })
+	require.Contains(t, p.stderr.String(), "rack=nowhere")
+	require.NoError(t, p.cmd.Process.Signal(syscall.SIGINT))
+	require.Equal(t, 130, p.wait())
+
+	// One that takes its time after the first interrupt is left behind by the second, and ends when the failover timeout is over.
+	p = background(t, c.args("run", "--name", "stubborn", "--failover-timeout", "100ms", "--cpus", "0.1", "--mem", "32", "--",
+		"sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.1; done")...)
+	eventually(t, "it runs", func() bool { return p.stdout.String() == "ready\n" })
+	require.NoError(t, p.cmd.Process.Signal(syscall.SIGINT))
+	eventually(t, "the interrupt is heard", func() bool { return strings.Contains(p.stderr.String(), "killing the command") })
+	require.NoError(t, p.cmd.Process.Signal(syscall.SIGINT))
+	require.Equal(t, -1, p.wait())
+	require.Equal(t, syscall.SIGINT, p.cmd.ProcessState.Sys().(syscall.WaitStatus).Signal())
+	eventually(t, "it is gone", func() bool {
+		return c.running("stubborn") == 0 && len(processesOf(filepath.Join(c.dir, "slave-1", "run"))) == 0
+	})
+}
+
+func TestRunStreamsOnAfterTheSlaveWasKilled(t *testing.T) {
+	c := startCluster(t, 1, 1)
+	dir := openFolder(t)
+	gate := func(i int) string { return filepath.Join(dir, fmt.Sprint("gate-", i)) }
+	script := "echo one"
+	for i := range 2 {
+		script += fmt.Sprintf("; while [ ! -e %s ]; do sleep 0.05; done; echo line %d", gate(i), i)
+	}
+	p := background(t, c.args("run", "--name", "steady", "--cpus", "0.1", "--mem", "32", "--", "sh", "-c", script+"; exit 7")...)
+	eventually(t, "the first line is here", func() bool { return p.stdout.String() == "one\n" })
+	c.slaves[0].kill()
+	require.NoError(t, os.WriteFile(gate(0), nil, 0o600)) // written while nobody serves it
+	c.slaves[0].start()
+	eventually(t, "the second line is here", func() bool { return p.stdout.String() == "one\nline 0\n" })
+	require.NoError(t, os.WriteFile(gate(1), nil, 0o600))
+	require.Equal(t, 7, p.wait(), p.stderr.String())
+	require.Equal(t, "one\nline 0\nline 1\n", p.stdout.String())
+}
+
+func TestRunSaysThatNoMasterAnswers(t *testing.T) {
+	nobody := ports(t, 2)
+	p := background(t, "run", "--master", strings.Join(nobody, ","), "--", "true")
+	eventually(t, "it says what it waits for", func() bool { return strings.Contains(p.stderr.String(), "waiting for a master") })
+	require.Contains(t, p.stderr.String(), nobody[0])
+	require.Contains(t, p.stderr.String(), nobody[1])
+	require.Contains(t, p.stderr.String(), "refused")
+	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
+	require.Equal(t, 143, p.wait())
+
+	// With the master, the same run goes on: it may be started before its cluster.
+	dir := folder(t)
+	early := background(t, "run", "--master", nobody[0], "--cpus", "0.1", "--mem", "32", "--", "echo", "at last")
+	eventually(t, "it waits", func() bool { return strings.Contains(early.stderr.String(), "waiting") })
+	startNode(t, dir, "master", "master", "--listen", nobody[0], "--work-dir", filepath.Join(dir, "m"))
+	startNode(t, dir, "slave", "slave", "--listen", nobody[1], "--master", nobody[0], "--work-dir", filepath.Join(dir, "s"), "--resources", "cpus:1;mem:64")
+	require.Zero(t, early.wait(), early.stderr.String())
+	require.Equal(t, "at last\n", early.stdout.String())
+}
+
+func TestTasksAreListedAndFiltered(t *testing.T) {
+	c := startCluster(t, 1, 1)
+	var runs []*job
+	for _, name := range []string{"first", "second"} {
+		runs = append(runs, background(t, c.args("run", "--name", name, "--cpus", "0.1", "--mem", "32", "--", "sleep", "1000")...))
+	}
+	eventually(t, "both run", func() bool { return c.running("first")+c.running("second") == 2 })
+	tasks := c.tasks()
+	require.Len(t, tasks, 2)
+	require.NotEqual(t, tasks[0].FrameworkID, tasks[1].FrameworkID)
+
+	of := list[taskRow](t, c.args("tasks", "--framework", tasks[0].FrameworkID)...)
+	require.Equal(t, tasks[:1], of)
+	require.Len(t, list[taskRow](t, c.args("tasks", "--state", "TASK_RUNNING")...), 2)
+	require.Empty(t, list[taskRow](t, c.args("tasks", "--state", "TASK_FINISHED")...))
+	out, errs, code := meros(t, c.args("tasks", "--state", "TASK_FINISHED", "--json")...)
+	require.Zero(t, code, errs)
+	require.Equal(t, "[]\n", out)
+	_, errs, code = meros(t, c.args("tasks", "--state", "running")...)
+	require.Equal(t, 2, code)
+	require.Contains(t, errs, "TASK_RUNNING")
+
+	table, errs, code := meros(t, c.args("tasks")...)
+	require.Zero(t, code, errs)
+	lines := strings.Split(strings.TrimSpace(table), "\n")
+	require.Equal(t, []string{"TASK", "NAME", "STATE", "FRAMEWORK", "SLAVE"}, strings.Fields(lines[0]))
+	require.Len(t, lines, 3)
+	for i, task := range tasks {
+		require.Equal(t, []string{task.ID, task.Name, "TASK_RUNNING", task.FrameworkID, task.SlaveID}, strings.Fields(lines[1+i]))
+	}
+	for _, p := range runs {
+		require.NoError(t, p.cmd.Process.Signal(syscall.SIGINT))
+		require.Equal(t, 130, p.wait())
+	}
+}
