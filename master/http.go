@@ -7,11 +7,14 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/meros-project/meros/election"
 	"github.com/meros-project/meros/internal/mastercore"
 	"github.com/meros-project/meros/internal/masterhttp"
+	"github.com/meros-project/meros/internal/transport"
 )
 
 // How long and how large a stranger's request may be.
@@ -63,6 +66,9 @@ func (m *Master) serveHTTP(ctx context.Context, ln net.Listener) error {
 	if m.cfg.TLS != nil && m.cfg.TLS.ClientCAs != nil {
 		handler = requireCertificate(handler)
 	}
+	if m.cfg.TLS == nil && transport.CheckPlain(ln.Addr()) == nil {
+		handler = knownHost(m.advertise, handler)
+	}
 	srv := &http.Server{Handler: handler, ReadHeaderTimeout: headerTimeout, ReadTimeout: 2 * headerTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(m.log.Handler(), slog.LevelDebug)}
 	done := make(chan struct{})
@@ -82,6 +88,28 @@ func (m *Master) serveHTTP(ctx context.Context, ln net.Listener) error {
 		return nil
 	}
 	return fmt.Errorf("master: http: %w", err)
+}
+
+// knownHost turns away requests that name a host which is neither an address, nor localhost, nor the advertised one: what is open to this
+// machine only must not be open to a web page whose name was made to point here.
+func knownHost(advertise string, next http.Handler) http.Handler {
+	own := hostOf(advertise)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := hostOf(r.Host)
+		if _, err := netip.ParseAddr(host); err != nil && host != own && host != "localhost" && !strings.HasSuffix(host, ".localhost") {
+			http.Error(w, "the host is not one of this master", http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// hostOf cuts the port off.
+func hostOf(address string) string {
+	if host, _, err := net.SplitHostPort(address); err == nil {
+		address = host
+	}
+	return strings.ToLower(strings.Trim(address, "[]"))
 }
 
 func requireCertificate(next http.Handler) http.Handler {
