@@ -23,8 +23,8 @@ import (
 const (
 	joinPause    = 500 * time.Millisecond // before the second try; doubled up to joinPauseMax
 	joinPauseMax = 15 * time.Second
-	rejoinEvery  = 15 * time.Second // for a member that finds itself alone
-	leaveTimeout = 3 * time.Second
+	rejoinEvery  = 15 * time.Second        // for a member that finds itself alone
+	leaveTimeout = 1500 * time.Millisecond // for each of two goodbyes, where those who should hear them leave as well
 	tcpTimeout   = 3 * time.Second
 	repeatEvery  = time.Second
 	tagRepeats   = 2
@@ -40,13 +40,14 @@ type Gossip struct {
 	joined  chan struct{}
 	ended   chan struct{}
 
-	mu      sync.Mutex // held while tags are announced, so that announcements keep the order of the calls
+	mu      sync.Mutex
 	list    *memberlist.Memberlist
 	address string
-	stop    bool
-	again   atomic.Int32 // how often the tags are still to be announced
 
+	again  atomic.Int32  // how often the tags are still to be announced
+	wake   chan struct{} // has a token when they are new
 	metaMu sync.Mutex
+	stop   bool
 	tags   map[string]string
 	meta   []byte
 }
@@ -58,7 +59,7 @@ func New(cfg Config) (*Gossip, error) {
 	}
 	cfg = cfg.withDefaults()
 	g := &Gossip{cfg: cfg, table: newTable(cfg.Forget), ready: make(chan struct{}), joined: make(chan struct{}), ended: make(chan struct{}),
-		tags: maps.Clone(cfg.Tags)}
+		wake: make(chan struct{}, 1), tags: maps.Clone(cfg.Tags)}
 	if g.tags == nil {
 		g.tags = map[string]string{}
 	}
@@ -124,15 +125,14 @@ func (g *Gossip) Members() []Member {
 // Watch returns a watcher of all changes from now on.
 func (g *Gossip) Watch() *Watcher { return g.table.watch() }
 
-// UpdateTags changes tags of this member and announces them: each key of change is set, or removed if its value is empty. An error
-// leaves the tags as they were.
+// UpdateTags changes tags of this member, and returns at once: they are announced in the background. Each key of change is set, or removed
+// if its value is empty. An error leaves the tags as they were.
 func (g *Gossip) UpdateTags(change map[string]string) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
+	g.metaMu.Lock()
+	defer g.metaMu.Unlock()
 	if g.stop {
 		return errors.New("discovery: update tags: the member is leaving")
 	}
-	g.metaMu.Lock()
 	tags := maps.Clone(g.tags)
 	for k, v := range change {
 		if tags[k] = v; v == "" {
@@ -140,21 +140,19 @@ func (g *Gossip) UpdateTags(change map[string]string) error {
 		}
 	}
 	meta, err := encodeMeta(tags, false)
-	if err == nil {
-		g.tags, g.meta = tags, meta
-	}
-	g.metaMu.Unlock()
-	if err != nil || g.list == nil {
+	if err != nil {
 		return err
 	}
-	g.again.Store(tagRepeats)
-	if err := g.list.UpdateNode(tagTimeout); err != nil {
-		g.cfg.Logger.Info("tags are announced late", "err", err) // they are sent with the next exchange of states
+	g.tags, g.meta = tags, meta
+	g.again.Store(1 + tagRepeats)
+	select {
+	case g.wake <- struct{}{}:
+	default:
 	}
 	return nil
 }
 
-// repeat announces changed tags a few times more. An announcement reaches whom the others know at that moment, and one who joins in
+// repeat announces changed tags, and a few times more. An announcement reaches whom the others know at that moment, and one who joins in
 // that moment would learn of it by the next exchange of whole states only, many seconds later.
 func (g *Gossip) repeat(ctx context.Context, list *memberlist.Memberlist) {
 	tick := time.NewTicker(repeatEvery)
@@ -162,6 +160,7 @@ func (g *Gossip) repeat(ctx context.Context, list *memberlist.Memberlist) {
 	for {
 		select {
 		case <-tick.C:
+		case <-g.wake:
 		case <-ctx.Done():
 			return
 		}
@@ -169,11 +168,9 @@ func (g *Gossip) repeat(ctx context.Context, list *memberlist.Memberlist) {
 			continue
 		}
 		g.again.Add(-1)
-		g.mu.Lock()
 		if err := list.UpdateNode(tagTimeout); err != nil {
-			g.cfg.Logger.Info("tags are announced late", "err", err)
+			g.cfg.Logger.Info("tags are announced late", "err", err) // they are sent with the next exchange of states
 		}
-		g.mu.Unlock()
 	}
 }
 
@@ -184,7 +181,8 @@ func (g *Gossip) leads() bool {
 	return g.tags[TagLeader] != ""
 }
 
-// Lead announces that this master leads with the given reign; reign 0 takes it back.
+// Lead announces that this master leads with the given reign; reign 0 takes it back. It returns at once, so that
+// a program calls it from master.Hooks: with the reign from Elected, with 0 from Deposed.
 func (g *Gossip) Lead(reign uint64) error {
 	v := ""
 	if reign > 0 {
@@ -284,10 +282,8 @@ func (g *Gossip) tryJoin(ctx context.Context, list *memberlist.Memberlist) (join
 
 // leave says goodbye, so that the others need not find out, and closes everything.
 func (g *Gossip) leave(list *memberlist.Memberlist) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.stop = true
 	g.metaMu.Lock()
+	g.stop = true
 	g.meta, _ = encodeMeta(g.tags, true)
 	g.metaMu.Unlock()
 	if err := list.UpdateNode(leaveTimeout); err != nil {
