@@ -58,7 +58,7 @@ type Env struct {
 	// Opening returns the entry that opens a reign. The elector proposes it each time this master wins, before it announces the
 	// Term; the result of applying it must be the reign as a uint64. Required.
 	Opening func() []byte
-	// Advertise is the host:port under which the other masters reach this one.
+	// Advertise is the host:port under which the other masters reach this one, and slaves and frameworks find it. Required.
 	Advertise string
 	// Listener yields the connections that other masters opened to this elector, already told apart from other traffic on the port
 	// (and, with TLS, authenticated). Closed by the elector when Run returns. Nil where an elector needs none.
@@ -113,18 +113,22 @@ type Member struct {
 // Membership is implemented by electors whose set of masters can change while they run. All calls but Members must be made on the
 // leader and return ErrDeposed elsewhere. One change is made at a time.
 type Membership interface {
+	// Members lists the masters, as far as this one knows.
 	Members(ctx context.Context) ([]Member, error)
 	// Add makes the master with this id a voter, or gives it a new address.
 	Add(ctx context.Context, p Peer) error
+	// Remove takes a master out. One that is not among them, or is the last with a vote, is an error.
 	Remove(ctx context.Context, id string) error
 }
 
 // Transferer is implemented by electors that can hand leadership to a named master.
 type Transferer interface {
+	// Transfer makes the master with this id the leader. It must be called on the leader and returns ErrDeposed elsewhere.
 	Transfer(ctx context.Context, id string) error
 }
 
 // Snapshotter is implemented by electors that keep snapshots and can take one on demand.
 type Snapshotter interface {
+	// TakeSnapshot returns when a snapshot of everything applied so far is on disk.
 	TakeSnapshot(ctx context.Context) error
 }

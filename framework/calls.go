@@ -49,12 +49,12 @@ func (s *Session) Accept(offers []offer.OfferID, ops []offer.Operation, opts ...
 	return s.call(&message.Accept{Last: true, Offers: clone(offers), Operations: clone(ops), Filter: options(opts).filter})
 }
 
-// Launch accepts one offer for tasks.
+// Launch accepts one offer for tasks, which start one by one; what they leave over is declined for offer.DefaultRefuse. See Accept.
 func (s *Session) Launch(o offer.Offer, tasks ...offer.Task) error {
 	return s.Accept([]offer.OfferID{o.ID}, []offer.Operation{offer.Launch(tasks...)})
 }
 
-// Decline gives offers back.
+// Decline gives offers back; of none it does nothing. What is declined is not offered again for offer.DefaultRefuse, or as Refuse says.
 func (s *Session) Decline(offers []offer.OfferID, opts ...Option) error {
 	if len(offers) == 0 {
 		return nil
@@ -100,7 +100,7 @@ func (s *Session) Reconcile(tasks ...TaskRef) error {
 	return s.call(&message.Reconcile{Tasks: refs})
 }
 
-// ReconcileOperation asks for the outcome of an operation.
+// ReconcileOperation asks for the outcome of an operation on the slave that it was for. The answer comes by OperationReceiver.
 func (s *Session) ReconcileOperation(operation offer.OperationID, slave offer.SlaveID) error {
 	if err := validateID("reconcile operation: operation", string(operation)); err != nil {
 		return err
@@ -108,7 +108,7 @@ func (s *Session) ReconcileOperation(operation offer.OperationID, slave offer.Sl
 	return s.call(&message.ReconcileOperations{Operations: []message.OperationRef{{Operation: operation, Slave: slave}}})
 }
 
-// Message sends bytes to an executor. They may be lost.
+// Message sends bytes, at most 1 MiB, to an executor. They may be lost.
 func (s *Session) Message(slave offer.SlaveID, executor offer.ExecutorID, data []byte) error {
 	if err := validateID("message: slave", string(slave)); err != nil {
 		return err
@@ -122,7 +122,7 @@ func (s *Session) Message(slave offer.SlaveID, executor offer.ExecutorID, data [
 	return s.call(&message.ToExecutor{Slave: slave, Executor: executor, Data: clone(data)})
 }
 
-// ShutdownExecutor ends an executor and its tasks.
+// ShutdownExecutor ends an executor and its tasks, after the executor's own grace. Statuses tell of the tasks, FailureReceiver of the executor.
 func (s *Session) ShutdownExecutor(slave offer.SlaveID, executor offer.ExecutorID) error {
 	if err := validateID("shutdown executor: slave", string(slave)); err != nil {
 		return err

@@ -45,7 +45,7 @@ type Config struct {
 	// MinAllocatable is, role by role, the smallest offer worth making. Defaults to the cluster's.
 	MinAllocatable map[string][]resource.Quantities
 
-	// Masters are host:port addresses; each answers who leads, so that a part of them is enough. Used when Detector is nil.
+	// Masters are host:port addresses; each answers who leads, so that a part of them is enough. Required if Detector is nil.
 	Masters []string
 	// Detector tells who leads. Defaults to asking Masters.
 	Detector election.Detector
@@ -53,7 +53,7 @@ type Config struct {
 	TLS *tls.Config
 	// Insecure allows plain text to other hosts. Defaults to false.
 	Insecure bool
-	// Network opens connections. Defaults to TCP.
+	// Network is where connections come from. Defaults to TCP.
 	Network Network
 
 	// Logger defaults to none.
@@ -64,9 +64,12 @@ type Config struct {
 	Seed uint64
 }
 
-// Network opens connections. A session only dials; the type is that of master.Config.Network, so that one value serves both.
+// A Network is where sockets come from. Master, slave and framework have the same one, so that one value serves all three; a
+// session only dials.
 type Network interface {
+	// Listen opens a listener on address, host:port. The caller closes it.
 	Listen(ctx context.Context, address string) (net.Listener, error)
+	// Dial opens a connection to address; ctx bounds the time that it takes. The caller closes it.
 	Dial(ctx context.Context, address string) (net.Conn, error)
 }
 

@@ -61,8 +61,8 @@ type Limitation struct {
 // Usage is what a container uses. Zero means not measured.
 type Usage struct {
 	CPUUser, CPUSystem   float64 // seconds so far
-	MemoryBytes, RSS     uint64
-	MemoryLimit          uint64
-	Processes, Threads   int
-	DiskBytes, DiskLimit uint64
+	MemoryBytes, RSS     uint64  // bytes
+	MemoryLimit          uint64  // bytes
+	Processes, Threads   int     // at this moment
+	DiskBytes, DiskLimit uint64  // bytes
 }

@@ -42,9 +42,9 @@ type Config struct {
 
 	// OfferTimeout is how long an offer may stay unanswered before it is rescinded. Defaults to two minutes; negative means for ever.
 	OfferTimeout time.Duration
-	// PingInterval is the time between two pings of a slave, and MaxMissedPings how many may go unanswered before the slave counts as
-	// unreachable. Default to 15 s and 5.
-	PingInterval   time.Duration
+	// PingInterval is the time between two pings of a slave. Defaults to 15 s.
+	PingInterval time.Duration
+	// MaxMissedPings is how many pings may go unanswered before the slave counts as unreachable. Defaults to 5.
 	MaxMissedPings int
 	// ReregisterTimeout is how long a new leader waits for the slaves in the registry before it counts them as unreachable. Defaults to 10
 	// minutes.
@@ -64,9 +64,11 @@ type Config struct {
 	Seed uint64
 }
 
-// Network listens and opens connections.
+// A Network is where sockets come from. Master, slave and framework have the same one, so that one value serves all three.
 type Network interface {
+	// Listen opens a listener on address, host:port. The caller closes it.
 	Listen(ctx context.Context, address string) (net.Listener, error)
+	// Dial opens a connection to address; ctx bounds the time that it takes. The caller closes it.
 	Dial(ctx context.Context, address string) (net.Conn, error)
 }
 

@@ -110,7 +110,7 @@ func Example() {
 	leader := <-elected
 	next := (leader + 1) % 3
 	ctx := context.Background()
-	fmt.Println("moved:", electors[leader].Transfer(ctx, peers[next].ID), <-elected == next)
+	fmt.Println("moved:", masters[leader].Transfer(ctx, peers[next].ID), <-elected == next)
 	members, err := masters[leader].Members(ctx)
 	fmt.Println(len(members), "members", err)
 	err = masters[leader].SetWeight(ctx, "web", resource.Units(2)) // of a master that does not lead any more

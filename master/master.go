@@ -25,6 +25,10 @@ import (
 const featureLevel = 1
 
 // A Master is one of the masters of a cluster. Its methods are safe for concurrent use.
+//
+// The calls of operators (Drain, Deactivate, Reactivate, MarkGone, Teardown, SetWeight, SetQuota) are made on the leader. Nil means that the
+// order is committed, on the disks of a majority; tasks end later. A refusal is an *offer.Refusal, with offer.ReasonNotLeader where this master
+// does not lead. When ctx ends first, the outcome is unknown and the call may be repeated.
 type Master struct {
 	cfg       Config
 	log       *slog.Logger
@@ -56,7 +60,9 @@ func New(cfg Config) (*Master, error) {
 // Ready is closed once the master takes connections. Whether anybody leads by then is another matter; see Leader.
 func (m *Master) Ready() <-chan struct{} { return m.ready }
 
-// Handler serves the master's HTTP endpoints. Run serves it on the master's own port too.
+// Handler serves the master's HTTP endpoints in JSON: GET /health, /state-summary, /slaves, /frameworks, /tasks, /roles and /members, POST
+// /members and DELETE /members/{id}. Masters that do not lead redirect to the leader's own port (307) what only the leader knows. Run serves it
+// on the master's own port too. It asks nobody who they are: that is up to the program that mounts it.
 func (m *Master) Handler() http.Handler { return m.handler }
 
 // Leading reports whether this master leads, and in which reign.

@@ -26,7 +26,7 @@ func (m *Master) Reactivate(ctx context.Context, slave offer.SlaveID) error {
 	return m.operate(ctx, "reactivate slave "+string(slave), message.Operate{Verb: message.VerbReactivate, Slave: slave})
 }
 
-// MarkGone retires a slave for ever: the operator vouches that nothing of it runs any more.
+// MarkGone retires a slave for ever: the operator vouches that nothing of it runs any more. Its tasks become GoneByOperator.
 func (m *Master) MarkGone(ctx context.Context, slave offer.SlaveID) error {
 	return m.operate(ctx, "mark slave "+string(slave)+" gone", message.Operate{Verb: message.VerbMarkGone, Slave: slave})
 }
@@ -41,7 +41,8 @@ func (m *Master) SetWeight(ctx context.Context, role string, weight resource.Sca
 	return m.operate(ctx, "set weight of role "+role, message.Operate{Verb: message.VerbSetWeight, Role: role, Weight: weight})
 }
 
-// SetQuota sets what a role is guaranteed and what it may have at most. Kinds that limit does not name have no limit.
+// SetQuota sets what a role is guaranteed and what it may have at most, instead of what was set before. Kinds that limit does not name have no
+// limit.
 func (m *Master) SetQuota(ctx context.Context, role string, guarantee, limit resource.Quantities) error {
 	return m.operate(ctx, "set quota of role "+role,
 		message.Operate{Verb: message.VerbSetQuota, Role: role, Guarantee: guarantee, Limit: limit})
@@ -74,7 +75,7 @@ func (m *Master) notLeading() *offer.Refusal {
 	return offer.Refuse(offer.ReasonNotLeader, "this master does not lead, and knows nobody who does")
 }
 
-// ErrFixedMembership is returned where the Elector's set of masters cannot change.
+// ErrFixedMembership is returned where the Elector's set of masters cannot change, or leadership cannot be moved.
 var ErrFixedMembership = errors.New("master: this elector has a fixed set of masters")
 
 func (m *Master) membership() (election.Membership, error) {
@@ -84,7 +85,7 @@ func (m *Master) membership() (election.Membership, error) {
 	return nil, ErrFixedMembership
 }
 
-// Members lists the masters.
+// Members lists the masters as far as this one knows. It may be called on any of them.
 func (m *Master) Members(ctx context.Context) ([]election.Member, error) {
 	e, err := m.membership()
 	if errors.Is(err, ErrFixedMembership) {
@@ -96,7 +97,8 @@ func (m *Master) Members(ctx context.Context) ([]election.Member, error) {
 	return e.Members(ctx)
 }
 
-// AddMember makes a master a voter, or gives it a new address. To be called on the leader.
+// AddMember makes a master a voter, or gives it a new address. To be called on the leader: elsewhere it is refused with
+// offer.ReasonNotLeader. It returns when the master has caught up and the change is committed; one that is cut short by ctx may be repeated.
 func (m *Master) AddMember(ctx context.Context, p election.Peer) error {
 	if err := offer.ValidateID("member id", p.ID); err != nil {
 		return offer.Refuse(offer.ReasonInvalidField, "master: add member: "+err.Error())
@@ -111,13 +113,23 @@ func (m *Master) AddMember(ctx context.Context, p election.Peer) error {
 	return m.member("add", p.ID, e.Add(ctx, p))
 }
 
-// RemoveMember takes a master out. To be called on the leader.
+// RemoveMember takes a master out, and returns when that is committed. To be called on the leader, as AddMember.
 func (m *Master) RemoveMember(ctx context.Context, id string) error {
 	e, err := m.membership()
 	if err != nil {
 		return err
 	}
 	return m.member("remove", id, e.Remove(ctx, id))
+}
+
+// Transfer hands leadership to the master with this id, which must have a vote: before the leader's host is serviced, for one. To be called
+// on the leader, as AddMember.
+func (m *Master) Transfer(ctx context.Context, id string) error {
+	e, ok := m.cfg.Election.(election.Transferer)
+	if !ok {
+		return ErrFixedMembership
+	}
+	return m.member("transfer leadership to", id, e.Transfer(ctx, id))
 }
 
 func (m *Master) member(verb, id string, err error) error {

@@ -38,14 +38,14 @@ type Status struct {
 	State           State
 	Source          Source
 	Reason          Reason
-	Message         string
-	Data            []byte
-	Time            time.Time
+	Message         string    // for people
+	Data            []byte    // the executor's own
+	Time            time.Time // when Source made it, by its own clock
 	UUID            UUID
-	Healthy         *bool
-	UnreachableTime time.Time // with Unreachable: since when
-	Exit            *Exit     // with a terminal state of a process: how it ended
-	Container       *Container
+	Healthy         *bool              // nil: nobody checks
+	UnreachableTime time.Time          // with Unreachable: since when
+	Exit            *Exit              // with a terminal state of a process: how it ended
+	Container       *Container         // once the slave has one
 	Limitation      resource.Resources // what was exceeded, with a limitation reason
 }
 

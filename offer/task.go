@@ -10,7 +10,7 @@ import (
 // Function and Executor is set.
 type Task struct {
 	ID        TaskID
-	Name      string
+	Name      string  // for people
 	SlaveID   SlaveID // filled in by the session when the task is launched on an offer
 	Resources resource.Resources
 	Limits    []Limit // upper bounds above the request; empty means the request is the bound
@@ -25,7 +25,10 @@ type Task struct {
 	Labels        []resource.Label
 }
 
-// A Limit is a bound above the requested amount of one scalar. Amount of -1 means no bound.
+// NoLimit is the Amount of a Limit that does not bound.
+const NoLimit resource.Scalar = -1
+
+// A Limit is a bound, in thousandths, above the requested amount of cpus or mem; other resources have none. NoLimit means no bound.
 type Limit struct {
 	Name   string
 	Amount resource.Scalar
@@ -34,7 +37,7 @@ type Limit struct {
 // A Command is a program to run.
 type Command struct {
 	Value       string   // with Shell: a line for `sh -c`; else the program's path or name
-	Shell       bool     //
+	Shell       bool     // runs Value with /bin/sh
 	Arguments   []string // without Shell: argv, of which the first is the program's name
 	Environment []Variable
 	User        string // empty means the framework's

@@ -18,12 +18,12 @@ import (
 	"github.com/meros-project/meros/offer/resource"
 )
 
-// A Network is where sockets come from.
+// A Network is where sockets come from. Master, slave and framework have the same one, so that one value serves all three.
 type Network interface {
-	// Listen opens a listener on addr, host:port. The caller closes it.
-	Listen(ctx context.Context, addr string) (net.Listener, error)
-	// Dial opens a connection to addr. The caller closes it.
-	Dial(ctx context.Context, addr string) (net.Conn, error)
+	// Listen opens a listener on address, host:port. The caller closes it.
+	Listen(ctx context.Context, address string) (net.Listener, error)
+	// Dial opens a connection to address; ctx bounds the time that it takes. The caller closes it.
+	Dial(ctx context.Context, address string) (net.Conn, error)
 }
 
 // Config is what a Slave is made of. Only WorkDir and one of Masters and Detector are required.

@@ -16,14 +16,15 @@ type Config struct {
 	Socket string
 	// Token proves who the executor is. Required.
 	Token string
-	// Framework and Executor are the ids of the framework and of the executor itself. Required.
+	// Framework is the id of the framework. Required.
 	Framework offer.FrameworkID
-	Executor  offer.ExecutorID
+	// Executor is the executor's own id. Required.
+	Executor offer.ExecutorID
 	// Sandbox is the executor's own folder. Defaults to none.
 	Sandbox string
 	// RecoveryTimeout is how long the slave may be away before Run gives up. Defaults to 15 min.
 	RecoveryTimeout time.Duration
-	// NoCheckpoint says that the framework's tasks end with the slave's process: Run gives up when the connection is lost.
+	// NoCheckpoint says that the framework's tasks end with the slave's process: Run gives up when the connection is lost. Defaults to false.
 	NoCheckpoint bool
 	// ShutdownGrace is how long updates may take to be delivered after a shutdown. Defaults to 5 s.
 	ShutdownGrace time.Duration

@@ -18,7 +18,7 @@ const maxFiltersPerPair = 8
 
 // A Config configures a Hierarchical. The zero value is meaningful.
 type Config struct {
-	// Seed chooses among the orders in which slaves are tried. Any value will do.
+	// Seed chooses among the orders in which slaves are tried. Any value will do, the default of 0 as well.
 	Seed uint64
 
 	// MinAllocatable is the smallest offer worth making: one goes out only if it contains any one of the sets. A framework may override it
