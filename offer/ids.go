@@ -59,8 +59,14 @@ func (u UUID) IsZero() bool { return u == UUID{} }
 
 // String formats u as RFC 9562 does.
 func (u UUID) String() string {
-	h := hex.EncodeToString(u[:])
-	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
+	var b [36]byte
+	hex.Encode(b[:8], u[:4])
+	hex.Encode(b[9:], u[4:6])
+	hex.Encode(b[14:], u[6:8])
+	hex.Encode(b[19:], u[8:10])
+	hex.Encode(b[24:], u[10:])
+	b[8], b[13], b[18], b[23] = '-', '-', '-', '-'
+	return string(b[:])
 }
 
 // ParseUUID reads the form that String writes, and the same without dashes.

@@ -279,12 +279,38 @@ func (r *task) setStatus(st *offer.Status, latest offer.State) {
 
 // appendContainer writes a container's id; as 16 bytes if it is a UUID, as a slave's are.
 func appendContainer(dst []byte, id string) []byte {
-	if len(id) == 36 {
-		if u, err := offer.ParseUUID(id); err == nil && u.String() == id {
-			return append(append(dst, 1), u[:]...)
-		}
+	if u, ok := packUUID(id); ok {
+		return append(append(dst, 1), u[:]...)
 	}
 	return appendString(append(dst, 0), id)
+}
+
+// packUUID reads the one spelling of a UUID that its String writes.
+func packUUID(s string) (u offer.UUID, ok bool) {
+	if len(s) != 36 {
+		return u, false
+	}
+	n := 0 // digits
+	for i := range len(s) {
+		x := s[i]
+		if i == 8 || i == 13 || i == 18 || i == 23 {
+			if x != '-' {
+				return u, false
+			}
+			continue
+		}
+		switch {
+		case x >= '0' && x <= '9':
+			x -= '0'
+		case x >= 'a' && x <= 'f':
+			x -= 'a' - 10
+		default:
+			return u, false
+		}
+		u[n/2] = u[n/2]<<4 | x
+		n++
+	}
+	return u, true
 }
 
 func cutContainer(packed string) (id, rest string) {
