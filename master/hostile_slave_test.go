@@ -166,6 +166,18 @@ func TestWhatASlaveMayNotSay(t *testing.T) {
 			time.Sleep(time.Second)
 		})
 	}
+	attack(t, "that another slave's task is its own", func(t *testing.T, a *arena) {
+		p := slave(a)
+		p.c.Close()
+		p = a.dial()
+		p.send(&message.SlaveReregister{Slave: offer.Slave{ID: "s-2", Hostname: "evil", Resources: resource.Must("cpus(evil):1")}, Last: true,
+			Tasks: []message.SlaveTask{{Framework: "f-1", Role: "*", Task: task("steady", each), Latest: offer.Running}}})
+		require.Equal(t, offer.TaskID("steady"), next[*message.Kill](p).Task)
+		p.send(update("steady", "", offer.Running, offer.Failed), update("steady", "", offer.Failed, offer.Failed))
+		require.Equal(t, offer.UUID{7}, next[*message.StatusAck](p).UUID)
+		time.Sleep(time.Second)
+		p.c.Close()
+	})
 	attack(t, "of a framework that never was", func(t *testing.T, a *arena) {
 		p := slave(a)
 		m := update("x", "", offer.Running, offer.Running)

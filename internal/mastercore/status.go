@@ -53,7 +53,9 @@ func (c *Core) statusUpdate(n uint32, s *slave, m *message.StatusUpdate) {
 		c.takeStatus(slot, s, st, m.Latest)
 		c.tasks.records.mut(slot).waits = !st.UUID.IsZero()
 	}
-	if f.conn != 0 {
+	if slot != 0 && c.tasks.records.get(slot).has(taskShadow) {
+		c.shadowStatus(slot, s, m)
+	} else if f.conn != 0 {
 		told := *st
 		told.SlaveID = s.info.ID
 		told.State = st.State.ForFramework(f.info.Capabilities)
@@ -61,6 +63,20 @@ func (c *Core) statusUpdate(n uint32, s *slave, m *message.StatusUpdate) {
 	}
 	// Not acknowledged when the framework is away: the slave sends it again, and is asked to when the framework is back.
 	c.checkDrained(n, s)
+}
+
+// shadowStatus takes over itself what a slave says of a second task, which this master has it kill: told to the framework, it would be taken
+// for news of the one that lives.
+func (c *Core) shadowStatus(slot uint32, s *slave, m *message.StatusUpdate) {
+	if !m.Status.UUID.IsZero() {
+		c.send(s.conn, &message.StatusAck{Framework: m.Framework, Task: m.Status.TaskID, UUID: m.Status.UUID})
+	}
+	if t := c.tasks.records.mut(slot); t.has(taskLive) {
+		t.waits = false
+		if m.Status.State.Terminal() {
+			c.finishTask(slot)
+		}
+	}
 }
 
 // slaveMaySay reports whether a state is one that a slave knows of. The others are what a master says of tasks that it cannot see.
@@ -144,7 +160,7 @@ func (c *Core) setByMaster(t *task, state offer.State, reason offer.Reason, text
 func (c *Core) tellTask(slot uint32, s *slave) {
 	t := c.tasks.records.get(slot)
 	f := c.frameworks.mut(t.framework)
-	if f.conn == 0 || f.state != frameworkLive {
+	if f.conn == 0 || f.state != frameworkLive || t.has(taskShadow) {
 		return
 	}
 	st := t.status(s.info.ID)
@@ -161,7 +177,7 @@ func (c *Core) tellTask(slot uint32, s *slave) {
 func (c *Core) tellReturned(slot uint32, s *slave) {
 	t := c.tasks.records.get(slot)
 	f := c.frameworks.mut(t.framework)
-	if t.latest.Terminal() || f.conn == 0 {
+	if t.latest.Terminal() || f.conn == 0 || t.has(taskShadow) {
 		return
 	}
 	c.toFramework(f, &message.Update{Status: offer.Status{TaskID: t.id(), SlaveID: s.info.ID, State: t.state.ForFramework(f.info.Capabilities),
