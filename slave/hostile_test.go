@@ -1,6 +1,7 @@
 package slave
 
 import (
+	"fmt"
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
@@ -228,5 +229,22 @@ func TestRequestsForFilesThatAreNotServed(t *testing.T) {
 	w = httptest.NewRecorder()
 	s.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/files/read?path="+at+"stdout", strings.NewReader(strings.Repeat("x", 1<<20))))
 	require.Equal(t, http.StatusMethodNotAllowed, w.Code)
+	s.stop()
+}
+
+func TestALongListOfUnknownTasksIsAnsweredAndForgotten(t *testing.T) {
+	network := memtransport.New()
+	m := newMaster(t, network, "master:5050", 1)
+	s := startSlave(t, Config{WorkDir: workDir(t), Masters: []string{"master:5050"}, Network: network, MaxTasks: 1000})
+	<-s.Ready()
+	refs := make([]message.TaskRef, 20_000)
+	for i := range refs {
+		refs[i] = message.TaskRef{Framework: "f-1", Task: offer.TaskID(fmt.Sprint("lost-", i))}
+	}
+	m.send(&message.SlaveRegistered{ID: "s-1", Reconcile: refs})
+	for range 2 * 1000 { // twice what it may hold; the master asks again for the others
+		require.Equal(t, offer.Dropped, take(t, "an answer", m.updates).Status.State)
+	}
+	alive(m, "afterwards")
 	s.stop()
 }
