@@ -106,8 +106,8 @@ type Detector interface {
 // A Member is one master in an elector's configuration.
 type Member struct {
 	Peer
-	Voter  bool
-	Leader bool
+	Voter  bool // it counts in elections and for commits
+	Leader bool // as far as the one who was asked knows
 }
 
 // Membership is implemented by electors whose set of masters can change while they run. All calls but Members must be made on the

@@ -30,7 +30,8 @@ type Config struct {
 	// FailoverTimeout is how long the cluster keeps the tasks while no session is connected: the time in which a scheduler that died
 	// can come back with its ID. Negative means not at all. Defaults to DefaultFailoverTimeout.
 	FailoverTimeout time.Duration
-	// Principal is the identity that the master checks against the authenticated one. Defaults to empty: the authenticated one.
+	// Principal is the identity that the master checks against the authenticated one, which is the common name of the certificate in TLS.
+	// Defaults to empty: the authenticated one.
 	Principal string
 	// User is the operating system user of the tasks. Defaults to the slave's.
 	User string

@@ -8,4 +8,7 @@
 // The session finds the leading master, subscribes, comes back after every lost connection under the same id, asks for the state of all its
 // tasks each time (reconciliation), and acknowledges a status when the handler has returned nil. What a program must remember to
 // survive its own death is the id it is told in Subscribed ([Session.ID], for Config.ID) and its tasks.
+//
+// A Scheduler that has the methods of [Rescinder], [OperationReceiver], [FailureReceiver], [MessageReceiver], [Disconnecter] or
+// [ErrorReceiver] is told of more. [Funcs] is a Scheduler without a type of its own; embed it in a struct to add such methods.
 package framework

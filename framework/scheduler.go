@@ -52,7 +52,8 @@ type ErrorReceiver interface {
 	Refused(ctx context.Context, s *Session, refusal *offer.Refusal)
 }
 
-// Funcs is a Scheduler made of functions; those that are nil do nothing, but OnOffers declines every offer when it is nil.
+// Funcs is a Scheduler made of functions. Those that are nil do nothing: a nil OnStatus acknowledges every status, a nil OnOffers declines
+// every offer.
 type Funcs struct {
 	OnSubscribed func(ctx context.Context, s *Session) error
 	OnOffers     func(ctx context.Context, s *Session, offers []offer.Offer) error

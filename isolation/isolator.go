@@ -53,9 +53,9 @@ type Meter interface {
 
 // A Limitation is a broken limit: the container is killed for it.
 type Limitation struct {
-	Reason    offer.Reason // such as ReasonContainerLimitationMemory
-	Message   string       // for people
-	Resources resource.Resources
+	Reason    offer.Reason       // such as ReasonContainerLimitationMemory
+	Message   string             // for people
+	Resources resource.Resources // what was exceeded
 }
 
 // Usage is what a container uses. Zero means not measured.

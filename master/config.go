@@ -27,8 +27,9 @@ type Config struct {
 	// ClusterName is the beginning of the cluster's identity, fixed by the first master that ever leads; a master with another name than
 	// its data folder's cluster refuses to run. Defaults to "meros".
 	ClusterName string
-	// TLS authenticates both sides; TLS 1.3 between nodes. Defaults to plain text, which is refused on anything but loopback unless
-	// Insecure is set.
+	// TLS authenticates both sides; TLS 1.3 between nodes. It needs Certificates for this master, RootCAs for the other masters, and ClientCAs:
+	// with it, nodes must show a certificate that it signed, whose common name (or first DNS name) is their principal; without it, whoever
+	// can connect is taken for a node. Defaults to plain text, which is refused on anything but loopback unless Insecure is set.
 	TLS *tls.Config
 	// Insecure allows plain text beyond loopback. Defaults to false.
 	Insecure bool

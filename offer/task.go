@@ -53,8 +53,8 @@ type Executor struct {
 	ID            ExecutorID
 	Name          string
 	Command       *Command
-	Resources     resource.Resources
-	ShutdownGrace time.Duration // zero means the slave's default, 5 s
+	Resources     resource.Resources // its own, beside those of its tasks
+	ShutdownGrace time.Duration      // zero means the slave's default, 5 s
 	Data          []byte
 	Labels        []resource.Label
 	// Default marks the built-in executor that runs the members of a LaunchGroup beside each other; it has no Command.

@@ -3,7 +3,11 @@ package slave_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -49,15 +53,16 @@ func startMaster() (masters []string, stop func()) {
 	return []string{ln.Addr().String()}, run(m.Run)
 }
 
-// runTask is a framework that runs one task and prints what it is told of it. When is called with each state of the task, once.
-func runTask(masters []string, task offer.Task, when func(offer.Status)) {
+// runTask is a framework that runs one task and prints what it is told of it. When is called with each state of the task, once. It returns the
+// framework's id.
+func runTask(masters []string, task offer.Task, when func(offer.Status)) (id offer.FrameworkID) {
 	launched, last := false, offer.Staging
 	err := framework.Run(context.Background(), framework.Config{Name: "example", Masters: masters}, framework.Funcs{
 		OnOffers: func(_ context.Context, s *framework.Session, offers []offer.Offer) error {
 			if launched {
 				return s.Decline(framework.IDs(offers))
 			}
-			launched = true
+			launched, id = true, s.ID()
 			return s.Launch(offers[0], task)
 		},
 		OnStatus: func(_ context.Context, s *framework.Session, st offer.Status) error {
@@ -76,6 +81,7 @@ func runTask(masters []string, task offer.Task, when func(offer.Status)) {
 	if err != nil {
 		fmt.Println(err)
 	}
+	return id
 }
 
 func tempDir() string {
@@ -228,6 +234,40 @@ func ExampleSlave_Run() {
 	// the slave is away, the task is not
 	// t-1 TASK_FAILED
 	// exited with status 7
+}
+
+// The slave serves its sandboxes over HTTP, here under the host program's own mux.
+func ExampleSlave_Handler() {
+	masters, stopMaster := startMaster()
+	defer stopMaster()
+	dir := tempDir()
+	defer os.RemoveAll(dir)
+	s, err := slave.New(slave.Config{Masters: masters, WorkDir: dir, Listen: "none", Resources: resource.Must("cpus:1;mem:64")})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer run(s.Run)()
+	mux := http.NewServeMux()
+	mux.Handle("/slave/", http.StripPrefix("/slave", s.Handler()))
+	host := httptest.NewServer(mux)
+	defer host.Close()
+
+	task := offer.Task{ID: "t-1", Resources: resource.Must("cpus:1;mem:32"), Command: &offer.Command{Shell: true, Value: "echo hello"}}
+	id := runTask(masters, task, func(offer.Status) {})
+	path := "/slave/files/read?offset=0&path=" + url.QueryEscape("/frameworks/"+string(id)+"/tasks/t-1/stdout")
+	answer, err := host.Client().Get(host.URL + path)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	fmt.Println(answer.StatusCode, strings.TrimSpace(string(text)), err)
+	// Output:
+	// t-1 TASK_RUNNING
+	// t-1 TASK_FINISHED
+	// 200 {"data":"hello\n","offset":0} <nil>
 }
 
 // What cannot work is refused before anything is opened or started: the field, its value, and what is allowed.
