@@ -18,6 +18,8 @@
 //   - isolation: what it means to contain a task.
 //   - internal/mastercore, with testdata/hello.txt: how the master thinks. Then mastercore/core.go and master/master.go.
 //
+// The examples of each package are its tutorial: they run as tests, with real masters and slaves on loopback.
+//
 // # The life of one task
 //
 // What happens between a slave's first message and the moment when everybody has forgotten the task:
