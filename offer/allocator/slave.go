@@ -37,7 +37,6 @@ type slave struct {
 	// Scratch of the run: what free consists of.
 	traits traits
 	qty    vec
-	plain  vec
 }
 
 // holding is what one client holds on a slave, allotted or used.
