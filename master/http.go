@@ -2,13 +2,9 @@ package master
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/meros-project/meros/election"
@@ -17,14 +13,8 @@ import (
 	"github.com/meros-project/meros/internal/transport"
 )
 
-// How long and how large a stranger's request may be.
-const (
-	headerTimeout   = 5 * time.Second
-	idleTimeout     = time.Minute
-	maxHeaderBytes  = 32 << 10
-	queryTimeout    = time.Second // for a fresh view; then an older one is shown
-	shutdownTimeout = time.Second
-)
+// queryTimeout is how long a fresh view is waited for; then an older one is shown.
+const queryTimeout = time.Second
 
 // newHandler connects the endpoints to this master.
 func (m *Master) newHandler() http.Handler {
@@ -67,49 +57,12 @@ func (m *Master) serveHTTP(ctx context.Context, ln net.Listener) error {
 		handler = requireCertificate(handler)
 	}
 	if m.cfg.TLS == nil && transport.CheckPlain(ln.Addr()) == nil {
-		handler = knownHost(m.advertise, handler)
+		handler = transport.KnownHost(m.advertise, handler)
 	}
-	srv := &http.Server{Handler: handler, ReadHeaderTimeout: headerTimeout, ReadTimeout: 2 * headerTimeout, IdleTimeout: idleTimeout,
-		MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(m.log.Handler(), slog.LevelDebug)}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		<-ctx.Done()
-		sctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
-		defer cancel()
-		if srv.Shutdown(sctx) != nil {
-			_ = srv.Close()
-		}
-	}()
-	err := srv.Serve(ln)
-	if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
-		<-ctx.Done()
-		<-done
-		return nil
+	if err := transport.ServeHTTP(ctx, ln, handler, m.log); err != nil {
+		return fmt.Errorf("master: http: %w", err)
 	}
-	return fmt.Errorf("master: http: %w", err)
-}
-
-// knownHost turns away requests that name a host which is neither an address, nor localhost, nor the advertised one: what is open to this
-// machine only must not be open to a web page whose name was made to point here.
-func knownHost(advertise string, next http.Handler) http.Handler {
-	own := hostOf(advertise)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host := hostOf(r.Host)
-		if _, err := netip.ParseAddr(host); err != nil && host != own && host != "localhost" && !strings.HasSuffix(host, ".localhost") {
-			http.Error(w, "the host is not one of this master", http.StatusForbidden)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-// hostOf cuts the port off.
-func hostOf(address string) string {
-	if host, _, err := net.SplitHostPort(address); err == nil {
-		address = host
-	}
-	return strings.ToLower(strings.Trim(address, "[]"))
+	return nil
 }
 
 func requireCertificate(next http.Handler) http.Handler {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net"
 	"net/http"
 	"os"
 	"path"
@@ -16,8 +15,9 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 	"unicode/utf8"
+
+	"github.com/meros-project/meros/internal/transport"
 )
 
 // maxRead is the most that one /files/read returns. Mesos: 16 pages of 4 KiB.
@@ -54,22 +54,13 @@ func (s *Slave) serveHTTP(ctx context.Context) error {
 		}
 		ln = tls.NewListener(ln, cfg)
 	}
-	srv := &http.Server{Handler: s.handler, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 32 << 10,
-		WriteTimeout: time.Minute, BaseContext: func(net.Listener) context.Context { return ctx }}
-	done := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(done)
-		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		defer cancel()
-		if srv.Shutdown(grace) != nil {
-			_ = srv.Close()
-		}
-	})
-	err := srv.Serve(ln)
-	if stop() {
+	handler := s.handler
+	if !s.secureListener() && transport.CheckPlain(ln.Addr()) == nil {
+		handler = transport.KnownHost(s.cfg.Advertise, handler)
+	}
+	if err := transport.ServeHTTP(ctx, ln, handler, s.cfg.Logger); err != nil {
 		return fmt.Errorf("slave: serve HTTP: %w", err)
 	}
-	<-done
 	return nil
 }
 
