@@ -23,7 +23,6 @@ func (s *Slave) perform(effects []slavecore.Effect) error {
 		}
 	}
 	s.flushOut()
-	s.noteRegistration()
 	s.compactIfDue()
 	return nil
 }

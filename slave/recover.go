@@ -41,7 +41,8 @@ func (s *Slave) recover() (closers []func(), err error) {
 		return nil, err
 	}
 	s.id.Store(s.core.SlaveID())
-	s.loop = runloop.New(runloop.Config[slavecore.Event, slavecore.Effect]{Core: s.core, Tick: slavecore.Tick{}, Perform: s.perform})
+	s.loop = runloop.New(runloop.Config[slavecore.Event, slavecore.Effect]{Core: s.core, Tick: slavecore.Tick{}, Perform: s.perform,
+		Settled: s.noteRegistration})
 	s.live.init()
 	if s.runner = s.cfg.Runner; s.runner == nil {
 		chain := append([]isolator{&sandboxes{s}}, s.cfg.Isolation...)

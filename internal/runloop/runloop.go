@@ -22,6 +22,9 @@ type Config[E, F any] struct {
 	// write once for each connection. It must not keep the slice and must not block; what takes time is started here and ends as an
 	// event, by Complete. An error ends the loop.
 	Perform func(effects []F) error
+	// Settled, if not nil, is called after each batch of steps and what it had to perform, on the loop's goroutine: for what a shell
+	// reads from the core, which may have changed without an effect.
+	Settled func()
 	// Inbox bounds the events that wait; Post blocks at the bound. Defaults to 16,384.
 	Inbox int
 	// Batch bounds the events that are stepped before their effects are performed. Defaults to 1,024.
@@ -197,11 +200,14 @@ func (l *Loop[E, F]) steps(ctx context.Context, batch []E, effects []F) ([]F, er
 }
 
 func (l *Loop[E, F]) perform(effects []F) ([]F, error) {
-	if len(effects) == 0 {
-		return effects, nil
+	var err error
+	if len(effects) > 0 {
+		err = l.cfg.Perform(effects)
+		clear(effects)
 	}
-	err := l.cfg.Perform(effects)
-	clear(effects)
+	if err == nil && l.cfg.Settled != nil {
+		l.cfg.Settled()
+	}
 	return effects[:0], err
 }
 

@@ -83,3 +83,17 @@ func TestAFailedEffectEndsTheLoop(t *testing.T) {
 	require.NoError(t, l.Post(t.Context(), 1))
 	require.ErrorIs(t, l.Run(t.Context()), broken)
 }
+
+func TestAShellHearsOfStepsThatHadNoEffect(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		core, seen := &echo{}, 0
+		l := New(Config[int, int]{Core: core, Tick: -1, Perform: func([]int) error { return nil }, Settled: func() { seen = len(core.seen) }})
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { require.NoError(t, l.Run(ctx)) }()
+		require.NoError(t, l.Post(ctx, -7))
+		synctest.Wait()
+		require.Equal(t, 1, seen)
+		cancel()
+		<-l.Done()
+	})
+}
