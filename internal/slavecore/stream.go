@@ -75,7 +75,11 @@ func (s *stream[T]) ack(uuid offer.UUID) (v T, ok bool) {
 	}
 	v = h.value
 	s.entries[0] = entry[T]{}
-	s.entries = s.entries[1:]
+	if len(s.entries) == 1 {
+		s.entries = s.entries[:0] // the next one takes its place
+	} else {
+		s.entries = s.entries[1:]
+	}
 	s.epoch, s.tries, s.wait = 0, 0, 0
 	return v, true
 }
