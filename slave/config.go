@@ -91,7 +91,7 @@ type Config struct {
 	PingTimeout time.Duration
 	// StopTimeout is how long a slave that leaves waits for its tasks to end. Defaults to 1 min.
 	StopTimeout time.Duration
-	// MaxTasks bounds the tasks that the slave holds at once. Defaults to 100,000.
+	// MaxTasks bounds the tasks that the slave holds at once; a master takes back at most twice the default. Defaults to 25,000.
 	MaxTasks int
 	// SandboxAge is how long a sandbox is kept after its task has ended. Defaults to a week.
 	SandboxAge time.Duration

@@ -223,12 +223,10 @@ func (c *Core) acknowledge(n uint32, f *framework, m *message.Acknowledge) {
 func (c *Core) killTask(n uint32, f *framework, m *message.KillTask) {
 	slot := c.tasks.find(n, m.Task)
 	var s *slave
-	var sn uint32
 	if slot != 0 {
-		sn = c.tasks.records.get(slot).slave
-		s = c.slaves.mut(sn)
-	} else if num, named, ok := c.slaveOf(m.Slave); ok && named.state == slaveRecovering {
-		sn, s = num, named // what it runs is not known yet
+		s = c.slaves.mut(c.tasks.records.get(slot).slave)
+	} else if _, named, ok := c.slaveOf(m.Slave); ok && named.state == slaveRecovering {
+		s = named // what it runs is not known yet
 	}
 	switch {
 	case s == nil:

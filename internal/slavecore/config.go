@@ -41,7 +41,7 @@ type Config struct {
 	// StopTimeout is how long a slave that leaves, or was told to, waits for its tasks to end. Defaults to 1 min.
 	StopTimeout time.Duration
 
-	// MaxTasks bounds the tasks that the slave holds at once. Defaults to 100,000.
+	// MaxTasks bounds the tasks that the slave holds at once; a master takes back at most twice the default. Defaults to 25,000.
 	MaxTasks int
 	// MaxUpdates bounds the updates that wait in one task's stream. Defaults to 1,000.
 	MaxUpdates int
@@ -75,7 +75,7 @@ func (c Config) withDefaults() Config {
 	or(&c.ExecutorRecoveryTimeout, 15*time.Minute)
 	or(&c.ExecutorShutdownGrace, 5*time.Second)
 	or(&c.StopTimeout, time.Minute)
-	or(&c.MaxTasks, 100_000)
+	or(&c.MaxTasks, 25_000)
 	or(&c.MaxUpdates, 1000)
 	or(&c.MaxUpdateBytes, 64<<10)
 	or(&c.MaxOperations, 10_000)
