@@ -23,6 +23,7 @@ func keyFile(t *testing.T, fill byte) (path string, key []byte) {
 }
 
 func TestAnyProgramWithTheKeyIsListedByTheGossip(t *testing.T) {
+	t.Parallel()
 	dir, addresses := folder(t), ports(t, 3)
 	file, key := keyFile(t, 'k')
 	startNode(t, dir, "master", "master", "--listen", addresses[0], "--gossip", addresses[1], "--expect", "1", "--gossip-key", file, "--work-dir", filepath.Join(dir, "m"))
@@ -68,6 +69,7 @@ func TestAnyProgramWithTheKeyIsListedByTheGossip(t *testing.T) {
 }
 
 func TestMoreMastersThanExpectedAreRefused(t *testing.T) {
+	t.Parallel()
 	dir, addresses := folder(t), ports(t, 6)
 	args := func(i int) []string {
 		return []string{"master", "--listen", addresses[i], "--gossip", addresses[3+i], "--join", addresses[3], "--expect", "2",

@@ -77,6 +77,9 @@ func (f *masterNodeFlags) check() error {
 	if err := checkAddress("advertise", f.advertise); err != nil {
 		return err
 	}
+	if strings.HasSuffix(f.advertise, ":0") {
+		return badFlag("advertise", f.advertise, "must have a port other than 0, by which the other masters find this one")
+	}
 	if err := checkAddresses("masters", f.masters); err != nil {
 		return err
 	}
@@ -94,8 +97,8 @@ func (f *masterNodeFlags) check() error {
 		return badFlag("expect", "0", "must be set with --join, or --masters, or --new-member: how many masters form the cluster?")
 	case f.newMember && (f.expect > 0 || len(f.masters) > 0):
 		return badFlag("new-member", "true", "must not be set with --masters or --expect: it joins a cluster that is there")
-	case f.heartbeat < 0:
-		return badFlag("election-timeout", f.heartbeat.String(), "must not be negative")
+	case f.heartbeat != 0 && (f.heartbeat < 20*time.Millisecond || f.heartbeat > time.Minute):
+		return badFlag("election-timeout", f.heartbeat.String(), "must be from 20ms to 1m")
 	}
 	return nil
 }

@@ -267,9 +267,12 @@ func (o *oneTask) follow(ctx context.Context, cfg framework.Config) error {
 		case <-asked: // a first interrupt kills the task and waits for its end; main makes a second one end the program
 			asked = nil
 			o.mu.Lock()
-			launched := o.launched
+			launched, joined := o.launched, o.joined
 			o.mu.Unlock()
-			if !launched {
+			switch {
+			case !launched && !joined: // nobody knows of this run
+				return interrupted(ctx)
+			case !launched:
 				return o.leave(session, result, interrupted(ctx))
 			}
 			fmt.Fprintln(o.notices, "meros: killing the command; once more to leave it alone")

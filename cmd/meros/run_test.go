@@ -39,6 +39,7 @@ func TestRunCopiesOutputByteForByte(t *testing.T) {
 }
 
 func TestAnInterruptKillsTheCommandAndTwoLeaveItAlone(t *testing.T) {
+	t.Parallel()
 	c := startCluster(t, 1, 1)
 	for signal, status := range map[syscall.Signal]int{syscall.SIGINT: 130, syscall.SIGTERM: 143} {
 		p := background(t, c.args("run", "--name", "patient", "--cpus", "0.1", "--mem", "32", "--", "sh", "-c", "echo ready; exec sleep 1000")...)
@@ -90,6 +91,7 @@ func TestRunStreamsOnAfterTheSlaveWasKilled(t *testing.T) {
 }
 
 func TestRunSaysThatNoMasterAnswers(t *testing.T) {
+	t.Parallel()
 	nobody := ports(t, 2)
 	p := background(t, "run", "--master", strings.Join(nobody, ","), "--", "true")
 	eventually(t, "it says what it waits for", func() bool { return strings.Contains(p.stderr.String(), "waiting for a master") })

@@ -27,11 +27,6 @@ func TestAMasterThatIsStoppedHandsOverAndASlaveLeavesItsTasks(t *testing.T) {
 		next := c.leader()
 		return next != "" && next != leader && c.running("steady") == 1
 	})
-	for a, m := range c.masters {
-		if a != leader {
-			require.NotContains(t, m.said(), "reign=2 term=2\n", "nobody else led before")
-		}
-	}
 	c.masters[leader].start()
 
 	c.slaves[0].signal(os.Interrupt)
