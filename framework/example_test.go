@@ -134,13 +134,17 @@ func ExampleConfig_resume() {
 	})
 	fmt.Println(err)
 
+	told := false
 	err = framework.Run(context.Background(), cfg, framework.Funcs{
 		OnSubscribed: func(_ context.Context, s *framework.Session) error {
 			fmt.Println("the same framework:", s.ID() == cfg.ID)
 			return nil
 		},
 		OnStatus: func(_ context.Context, s *framework.Session, st offer.Status) error {
-			fmt.Println("second life:", st.TaskID, st.State)
+			if !told { // the same report may come more than once
+				told = true
+				fmt.Println("second life:", st.TaskID, st.State)
+			}
 			return s.Teardown()
 		},
 	})

@@ -94,7 +94,7 @@ func Example() {
 	var nodes []func(context.Context) error
 	for i := range peers {
 		var err error
-		electors[i], err = raft.New(raft.Config{Dir: filepath.Join(dir, peers[i].ID), Bootstrap: peers, HeartbeatTimeout: 200 * time.Millisecond})
+		electors[i], err = raft.New(raft.Config{Dir: filepath.Join(dir, peers[i].ID), Bootstrap: peers})
 		if err == nil {
 			masters[i], err = master.New(master.Config{Election: electors[i], Listener: lns[i],
 				Hooks: master.Hooks{Elected: func(uint64) { elected <- i }}})
