@@ -259,3 +259,33 @@ func exportedReceiver(recv *ast.FieldList) bool {
 	})
 	return exported
 }
+
+// silentConfigs lists the fields of exported structs named Config whose comment says neither what the zero value means nor that there must be
+// another one.
+func silentConfigs(files []file) []string {
+	var bad []string
+	for _, f := range files {
+		if strings.HasPrefix(f.pkg, "internal/") {
+			continue
+		}
+		ast.Inspect(f.syntax, func(n ast.Node) bool {
+			spec, ok := n.(*ast.TypeSpec)
+			if !ok {
+				return true
+			}
+			fields, ok := spec.Type.(*ast.StructType)
+			if !ok || spec.Name.Name != "Config" {
+				return false
+			}
+			for _, field := range fields.Fields.List {
+				text := strings.ToLower(field.Doc.Text())
+				if len(field.Names) > 0 && field.Names[0].IsExported() && !strings.Contains(text, "default") && !strings.Contains(text, "required") {
+					bad = append(bad, fmt.Sprintf("%s: Config.%s: the comment says neither what it defaults to nor that it is required", f.name,
+						field.Names[0].Name))
+				}
+			}
+			return false
+		})
+	}
+	return bad
+}

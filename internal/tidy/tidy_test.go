@@ -84,6 +84,17 @@ func TestEveryExportedNameHasASentence(t *testing.T) {
 	}
 }
 
+func TestEveryFieldOfAConfigSaysItsDefaultOrThatItIsRequired(t *testing.T) {
+	for _, line := range silentConfigs(tree(t)) {
+		t.Error(line)
+	}
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "x.go"), []byte("package x\ntype Config struct {\n// A is fine. Required.\nA int\n// B.\nB int\n}"), 0o600))
+	files, err := load(dir)
+	require.NoError(t, err)
+	require.Equal(t, []string{"x.go: Config.B: the comment says neither what it defaults to nor that it is required"}, silentConfigs(files))
+}
+
 // TestBreachesAreFound proves that the checks can fail.
 func TestBreachesAreFound(t *testing.T) {
 	for _, c := range []struct{ pkg, source, want string }{
