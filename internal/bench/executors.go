@@ -19,11 +19,11 @@ type executors struct {
 	worker    sync.WaitGroup
 	started   map[string]int // how often each container was started; emptied as they are forgotten
 	forgotten int
-	changed   chan struct{}
+	changed   chan struct{} // has a token when forgotten has changed
 }
 
 func newExecutors() *executors {
-	return &executors{wake: make(chan struct{}, 1), done: make(chan struct{}), started: map[string]int{}, changed: make(chan struct{})}
+	return &executors{wake: make(chan struct{}, 1), done: make(chan struct{}), started: map[string]int{}, changed: make(chan struct{}, 1)}
 }
 
 var _ isolation.Runner = (*executors)(nil)
@@ -89,8 +89,10 @@ func (x *executors) Forget(container string) {
 		delete(x.started, container)
 		x.forgotten++
 	}
-	close(x.changed)
-	x.changed = make(chan struct{})
+	select {
+	case x.changed <- struct{}{}:
+	default:
+	}
 }
 
 // Close implements isolation.Runner.
@@ -100,7 +102,7 @@ func (x *executors) Close() error {
 	return nil
 }
 
-// count tells how many containers were forgotten, and how many were started and not.
+// count tells how many containers were forgotten, and how many were started and not. For one caller at a time.
 func (x *executors) count() (forgotten, left int, changed <-chan struct{}) {
 	x.mu.Lock()
 	defer x.mu.Unlock()

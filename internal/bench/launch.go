@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -29,6 +31,7 @@ func launchBenchmark() benchmark {
 			fs.IntVar(&o.slaves, "slaves", 4, "slaves")
 			fs.IntVar(&o.parallel, "parallel", 2500, "tasks that fit on a slave at once")
 			fs.IntVar(&o.rounds, "rounds", 5, "pairs of runs; the figures are medians")
+			fs.IntVar(&o.gc, "gogc", 400, "garbage collection target in percent for the process, which holds the whole cluster")
 			fs.BoolVar(&o.unpaired, "unpaired", false, "leave out the runs with one message a frame, and the ratio")
 			return o.run
 		},
@@ -36,8 +39,8 @@ func launchBenchmark() benchmark {
 }
 
 type launchOptions struct {
-	tasks, slaves, parallel, rounds int
-	unpaired                        bool
+	tasks, slaves, parallel, rounds, gc int
+	unpaired                            bool
 }
 
 // run launches tasks on real slaves whose executors are simulated: three masters, the slaves and the framework's session are the real ones,
@@ -45,11 +48,12 @@ type launchOptions struct {
 // status of its last task is acknowledged.
 func (o *launchOptions) run(ctx context.Context, r *report) error {
 	for _, err := range []error{atLeast("rounds", o.rounds, 1), atLeast("slaves", o.slaves, 1), atLeast("tasks", o.tasks, 1),
-		atLeast("parallel", o.parallel, 1)} {
+		atLeast("parallel", o.parallel, 1), atLeast("gogc", o.gc, 1)} {
 		if err != nil {
 			return err
 		}
 	}
+	defer debug.SetGCPercent(debug.SetGCPercent(o.gc))
 	var batched, ratios []float64
 	for i := range o.rounds {
 		fast, err := o.steady(ctx, r, network{})
@@ -79,12 +83,13 @@ func (o *launchOptions) run(ctx context.Context, r *report) error {
 
 // A launchResult is what one run has taken.
 type launchResult struct {
-	rate float64       // tasks a second
-	cpu  time.Duration // of all that took part, for one task
+	rate   float64       // tasks a second
+	cpu    time.Duration // of all that took part, for one task
+	writes float64       // to connections, for one task
 }
 
 func (l launchResult) String() string {
-	return fmt.Sprintf("%.0f tasks/s, %s of processor a task", l.rate, l.cpu)
+	return fmt.Sprintf("%.0f tasks/s, for each %s of processor and %.2f writes to connections", l.rate, l.cpu, l.writes)
 }
 
 // errElection says that the leader changed during a run, which then measures something else.
@@ -104,6 +109,7 @@ func (o *launchOptions) steady(ctx context.Context, r *report, via network) (out
 // once runs all tasks in a cluster of its own.
 func (o *launchOptions) once(ctx context.Context, via network, logger *slog.Logger) (out launchResult, err error) {
 	runtime.GC()
+	via.writes = new(atomic.Int64)
 	ctx, cancel := context.WithTimeoutCause(ctx, 3*time.Minute, errors.New("no result in three minutes"))
 	defer cancel()
 	w, err := startCluster(ctx, o.slaves, fmt.Sprintf("cpus:%d;mem:%d", o.parallel, 32*o.parallel), via, logger)
@@ -136,7 +142,8 @@ func (o *launchOptions) once(ctx context.Context, via network, logger *slog.Logg
 	if err != nil {
 		return out, err
 	}
-	return launchResult{rate: float64(o.tasks) / wall.Seconds(), cpu: cpu / time.Duration(o.tasks)}, nil
+	tasks := float64(o.tasks)
+	return launchResult{rate: tasks / wall.Seconds(), cpu: cpu / time.Duration(o.tasks), writes: float64(via.writes.Load()) / tasks}, nil
 }
 
 // A launcher is a scheduler that launches tasks on whatever it is offered until all are launched. It holds the offers of the beginning back
@@ -187,7 +194,7 @@ func (l *launcher) Offers(_ context.Context, s *framework.Session, offers []offe
 		}
 		tasks := make([]offer.Task, n)
 		for i := range tasks {
-			tasks[i] = offer.Task{ID: offer.TaskID(fmt.Sprintf("t-%07d", l.launched)), Name: "bench", Resources: l.resources,
+			tasks[i] = offer.Task{ID: taskID(l.launched), Name: "bench", Resources: l.resources,
 				Command: &offer.Command{Value: "true"}}
 			l.states[l.launched] = offer.Staging
 			l.launched++
@@ -199,10 +206,13 @@ func (l *launcher) Offers(_ context.Context, s *framework.Session, offers []offe
 	return nil
 }
 
+func taskID(n int) offer.TaskID { return offer.TaskID("t-" + strconv.Itoa(10_000_000+n)) }
+
 // Status implements framework.Scheduler.
 func (l *launcher) Status(_ context.Context, _ *framework.Session, st offer.Status) error {
 	number, ok := strings.CutPrefix(string(st.TaskID), "t-")
 	n, err := strconv.Atoi(number)
+	n -= 10_000_000
 	if !ok || err != nil || n < 0 || n >= len(l.states) {
 		panic(fmt.Sprintf("a status of task %q, which was never launched", st.TaskID))
 	}

@@ -3,12 +3,16 @@ package main
 import (
 	"context"
 	"net"
+	"sync/atomic"
 
 	"github.com/meros-project/meros/internal/transport"
 )
 
 // A network is TCP whose connections ask the transport for one message a frame and one flush a message, if unbatched.
-type network struct{ unbatched bool }
+type network struct {
+	unbatched bool
+	writes    *atomic.Int64 // counts them; may be nil
+}
 
 // Listen implements the Networks of the shells.
 func (n network) Listen(ctx context.Context, addr string) (net.Listener, error) {
@@ -53,6 +57,14 @@ type conn struct {
 
 // Unbatched is what transport.NewConn asks.
 func (c *conn) Unbatched() bool { return c.network.unbatched }
+
+// Write counts.
+func (c *conn) Write(b []byte) (int, error) {
+	if c.network.writes != nil {
+		c.network.writes.Add(1)
+	}
+	return c.Conn.Write(b)
+}
 
 // CloseWrite ends the sending side.
 func (c *conn) CloseWrite() error { return c.Conn.(*net.TCPConn).CloseWrite() }
