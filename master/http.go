@@ -30,6 +30,9 @@ func (m *Master) newHandler() http.Handler {
 		},
 		Leader: func() (string, bool) {
 			p, ok := m.Leader()
+			if ok && p.Address == m.advertise && m.current.Load() == nil {
+				return "", false // it is about to lead, or was deposed: nobody is to be sent here again
+			}
 			return p.Address, ok
 		},
 		Leading: func() bool { return m.current.Load() != nil },

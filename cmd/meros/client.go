@@ -103,7 +103,9 @@ func (f *masterFlags) one(ctx context.Context, client *http.Client, method, addr
 			if at, perr := url.Parse(u.URL); perr == nil && at.Host != "" && at.Host != address {
 				return nil, fmt.Errorf("%s: %w: it names %s, which does not answer: %w", address, errUnsure, at.Host, u.Err)
 			}
-			err = u.Err
+			if err = u.Err; strings.Contains(err.Error(), "redirects") { // two masters that name each other
+				return nil, fmt.Errorf("%s: %w: %w", address, errUnsure, err)
+			}
 		}
 		return nil, f.explain(ctx, address, err)
 	}

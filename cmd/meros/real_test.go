@@ -285,7 +285,7 @@ func folder(t *testing.T) string {
 	return dir
 }
 
-// processesOf finds the processes that have the folder in their arguments or environment: supervisors and tasks.
+// processesOf finds the processes that have the folder in their arguments, or run in it: supervisors and tasks.
 func processesOf(dir string) map[int]string {
 	found := map[int]string{}
 	entries, _ := os.ReadDir("/proc")
@@ -296,7 +296,8 @@ func processesOf(dir string) map[int]string {
 		}
 		args, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "cmdline"))
 		env, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "environ"))
-		if bytes.Contains(args, []byte(dir)) || bytes.Contains(env, []byte("MEROS_RUN="+dir)) {
+		cwd, _ := os.Readlink(filepath.Join("/proc", e.Name(), "cwd"))
+		if bytes.Contains(args, []byte(dir)) || bytes.Contains(env, []byte("MEROS_RUN="+dir)) || strings.HasPrefix(cwd, dir) {
 			found[pid] = strings.ReplaceAll(string(args), "\x00", " ")
 		}
 	}

@@ -67,7 +67,7 @@ func TestAnInterruptKillsTheCommandAndTwoLeaveItAlone(t *testing.T) {
 	require.Equal(t, -1, p.wait())
 	require.Equal(t, syscall.SIGINT, p.cmd.ProcessState.Sys().(syscall.WaitStatus).Signal())
 	eventually(t, "it is gone", func() bool {
-		return c.running("stubborn") == 0 && len(processesOf(filepath.Join(c.dir, "slave-1", "run"))) == 0
+		return c.running("stubborn") == 0 && len(processesOf(filepath.Join(c.dir, "slave-1")+"/")) == 0
 	})
 }
 

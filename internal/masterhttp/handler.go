@@ -112,7 +112,12 @@ func (h *handler) view(next func(http.ResponseWriter, *http.Request, *mastercore
 
 func (h *handler) health(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }
 
+// members answers for the leader, and if nobody is known to lead, with what this master remembers.
 func (h *handler) members(w http.ResponseWriter, r *http.Request) {
+	if _, known := h.s.Leader(); known && !h.s.Leading() {
+		h.redirect(w, r)
+		return
+	}
 	members, err := h.s.Members(r.Context())
 	if err != nil {
 		fail(w, statusOf(err), err)
