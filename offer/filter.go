@@ -6,7 +6,8 @@ import "time"
 const (
 	DefaultRefuse = 5 * time.Second
 	MaxRefuse     = 365 * 24 * time.Hour
-	// NoFilter in Filter.Refuse means that the same resources may be offered again at once.
+	// NoFilter in Filter.Refuse means that the same resources may be offered again at once, or, where an offer is not used at all, as soon
+	// as others have had their look: after milliseconds.
 	NoFilter = time.Duration(-1)
 )
 
