@@ -22,10 +22,14 @@ type follower struct {
 	started bool
 	ended   chan struct{} // closed when the task has ended: read to the end, then stop
 	wg      sync.WaitGroup
+
+	deaf   sync.Once
+	broken chan struct{} // closed when nobody takes the output any more
 }
 
 func newFollower(client *http.Client, scheme string, stdout, stderr io.Writer) *follower {
-	return &follower{client: client, scheme: scheme, out: [2]io.Writer{stdout, stderr}, ended: make(chan struct{})}
+	return &follower{client: client, scheme: scheme, out: [2]io.Writer{stdout, stderr}, ended: make(chan struct{}),
+		broken: make(chan struct{})}
 }
 
 // start begins to read; later calls do nothing.
@@ -64,6 +68,7 @@ func (f *follower) copy(out io.Writer, address, path string) {
 			silent = time.Time{}
 			offset += int64(len(data))
 			if _, err := out.Write(data); err != nil {
+				f.deaf.Do(func() { close(f.broken) })
 				return
 			}
 			continue

@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os/signal"
 	"os/user"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -240,6 +242,7 @@ func (o *oneTask) follow(ctx context.Context, cfg framework.Config) error {
 	if err != nil {
 		return &usageError{err}
 	}
+	signal.Ignore(syscall.SIGPIPE) // whoever reads the output may go: that comes as an error, and the command must not stay behind
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	result := make(chan error, 1)
@@ -252,7 +255,8 @@ func (o *oneTask) follow(ctx context.Context, cfg framework.Config) error {
 	}()
 	notice := time.NewTimer(firstNotice)
 	defer notice.Stop()
-	asked := ctx.Done()
+	asked, broken := ctx.Done(), o.output.broken
+	var ours error // the outcome if it is this program that ends the command
 	for {
 		select {
 		case err := <-lasting:
@@ -265,25 +269,30 @@ func (o *oneTask) follow(ctx context.Context, cfg framework.Config) error {
 			}
 			notice.Reset(nextNotice)
 		case <-asked: // a first interrupt kills the task and waits for its end; main makes a second one end the program
-			asked = nil
+			asked, ours = nil, interrupted(ctx)
 			o.mu.Lock()
 			launched, joined := o.launched, o.joined
 			o.mu.Unlock()
 			switch {
 			case !launched && !joined: // nobody knows of this run
-				return interrupted(ctx)
+				return ours
 			case !launched:
-				return o.leave(session, result, interrupted(ctx))
+				return o.leave(session, result, ours)
 			}
 			fmt.Fprintln(o.notices, "meros: killing the command; once more to leave it alone")
+			if err := session.Kill(o.task.ID, ""); err != nil {
+				return err
+			}
+		case <-broken: // as a local command would be ended
+			broken, ours = nil, exitCode(128+int(syscall.SIGPIPE))
 			if err := session.Kill(o.task.ID, ""); err != nil {
 				return err
 			}
 		case <-o.ended:
 			o.output.finish()
 			outcome := o.outcome()
-			if asked == nil && outcome != nil {
-				outcome = interrupted(ctx)
+			if ours != nil && outcome != nil {
+				outcome = ours
 			}
 			return o.leave(session, result, outcome)
 		}

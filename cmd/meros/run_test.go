@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -69,6 +71,26 @@ func TestAnInterruptKillsTheCommandAndTwoLeaveItAlone(t *testing.T) {
 	eventually(t, "it is gone", func() bool {
 		return c.running("stubborn") == 0 && len(processesOf(filepath.Join(c.dir, "slave-1")+"/")) == 0
 	})
+}
+
+func TestACommandWhoseOutputNobodyReadsIsEnded(t *testing.T) {
+	c := startCluster(t, 1, 1)
+	read, write, err := os.Pipe()
+	require.NoError(t, err)
+	cmd := exec.Command(binary, c.args("run", "--name", "talker", "--failover-timeout", "1h", "--cpus", "0.1", "--mem", "32", "--", "yes")...)
+	cmd.Stdout = write
+	require.NoError(t, cmd.Start())
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	require.NoError(t, write.Close())
+	_, err = io.ReadFull(read, make([]byte, 1000))
+	require.NoError(t, err)
+	require.NoError(t, read.Close())
+	eventually(t, "the run ends", func() bool { return len(ended) == 1 })
+	<-ended
+	require.Equal(t, 128+int(syscall.SIGPIPE), cmd.ProcessState.ExitCode())
+	require.Zero(t, c.running("talker"))
 }
 
 func TestRunStreamsOnAfterTheSlaveWasKilled(t *testing.T) {
