@@ -40,7 +40,7 @@ type Config struct {
 	Key []byte
 	// Insecure accepts gossip without a Key on any address. Defaults to false.
 	Insecure bool
-	// Cluster is the cluster's name; members of different names never talk. Defaults to "default".
+	// Cluster is the cluster's name; members of different names never talk. Defaults to "meros".
 	Cluster string
 	// Tags are what the others see of this member, at most 512 bytes in all with two bytes for each of them. Defaults to none.
 	Tags map[string]string
@@ -61,7 +61,7 @@ func (c Config) withDefaults() Config {
 		c.Bind = "127.0.0.1:7946"
 	}
 	if c.Cluster == "" {
-		c.Cluster = "default"
+		c.Cluster = "meros"
 	}
 	if c.Forget == 0 {
 		c.Forget = time.Hour

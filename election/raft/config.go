@@ -23,7 +23,7 @@ type Config struct {
 	// NodeID is this master's id, unique in the cluster for ever. Defaults to the id in Bootstrap of the peer with this master's
 	// address, or else to a random one; it is kept in the data folder from then on.
 	NodeID string
-	// Cluster is the cluster's name; masters of different names never talk. Defaults to "default".
+	// Cluster is the cluster's name; masters of different names never talk. Defaults to "meros".
 	Cluster string
 	// Bootstrap is the first configuration of a new cluster, the same on each of its masters and including this one. An empty ID
 	// is derived from the address. Ignored once the data folder has a log. Defaults to this master alone.
@@ -71,7 +71,7 @@ func (c Config) withDefaults() Config {
 		}
 	}
 	if c.Cluster == "" {
-		c.Cluster = "default"
+		c.Cluster = "meros"
 	}
 	def(&c.HeartbeatTimeout, 500*time.Millisecond)
 	def(&c.ElectionTimeout, c.HeartbeatTimeout)

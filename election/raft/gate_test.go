@@ -93,7 +93,7 @@ type member struct {
 
 func (w *world) member(as *master) *member {
 	g := &gate{guard: &guard{peers: map[string]memory{}}, members: func() map[string]string { return nil }}
-	g.self = hello{Version: 1, Cluster: "default", Node: as.nodeID, Run: "impostor", Opening: mark{1 << 60, 1 << 60}}
+	g.self = hello{Version: 1, Cluster: "meros", Node: as.nodeID, Run: "impostor", Opening: mark{1 << 60, 1 << 60}}
 	s := newStream(as.addr, nil, w.net.dialer(as.addr), g, 1<<30, as.Elector.log, func(error) {})
 	return &member{
 		NetworkTransport: hraft.NewNetworkTransportWithConfig(&hraft.NetworkTransportConfig{
@@ -154,7 +154,7 @@ func TestADeclaredLengthIsNotBelieved(t *testing.T) {
 			"\x02\x81\xa4Size\xcf\xff\xff\xff\xff\xff\xff\xff\xff",
 			"\x09",
 		} {
-			conn, answer := w.hello(leader.addr, hello{Version: 1, Cluster: "default", Node: w.others(leader)[0].nodeID, Run: "x",
+			conn, answer := w.hello(leader.addr, hello{Version: 1, Cluster: "meros", Node: w.others(leader)[0].nodeID, Run: "x",
 				Opening: mark{1 << 60, 1 << 60}})
 			require.Empty(t, answer.Refusal)
 			go conn.Write([]byte(bomb)) //nolint:errcheck // the master closes before it has read all
