@@ -80,7 +80,7 @@ func (m *Master) accept(ctx context.Context, ln net.Listener) error {
 
 // serve reads one connection to its end.
 func (m *Master) serve(ctx context.Context, nc net.Conn) {
-	t := transport.NewConn(nc, transport.ConnConfig{HelloTimeout: helloTimeout})
+	t := transport.NewConn(nc, transport.ConnConfig{HelloTimeout: helloTimeout, Decoders: m.decoders})
 	c := &conn{t: t, principal: t.Principal()}
 	defer func() { c.close(); <-t.Done() }()
 	if !m.enter(c) {

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -40,6 +41,8 @@ type Master struct {
 	ready   chan struct{}
 	current atomic.Pointer[reign] // nil when this master does not lead
 	wg      sync.WaitGroup        // connections and what else must end before Run returns
+	// decoders keeps a fleet that comes back at once from standing in line before the heartbeats of the election.
+	decoders chan struct{}
 
 	mu       sync.Mutex
 	conns    map[*conn]struct{}
@@ -52,7 +55,8 @@ func New(cfg Config) (*Master, error) {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	m := &Master{cfg: cfg, log: cfg.Logger, fsm: newFSM(), ready: make(chan struct{}), conns: map[*conn]struct{}{}}
+	m := &Master{cfg: cfg, log: cfg.Logger, fsm: newFSM(), ready: make(chan struct{}), conns: map[*conn]struct{}{},
+		decoders: make(chan struct{}, 2*runtime.GOMAXPROCS(0))}
 	m.handler = m.newHandler()
 	return m, nil
 }

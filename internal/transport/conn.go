@@ -51,6 +51,9 @@ type ConnConfig struct {
 	// Unbatched sends each message in a frame and a write of its own: the denominator of the launch benchmark. Defaults to what the
 	// net.Conn says, if it has a method Unbatched() bool, so that a Network can ask for it; else to false.
 	Unbatched bool
+	// Decoders, when not nil, bounds how many of the connections that share it decode a frame at the same time, by its capacity: thousands
+	// that are woken together must not stand before everything else that has to run. Defaults to no bound.
+	Decoders chan struct{}
 }
 
 func (c ConnConfig) withDefaults() ConnConfig {
@@ -320,6 +323,10 @@ func (c *Conn) receive() ([]message.Envelope, error) {
 		return nil, err
 	}
 	defer putBuffer(body)
+	if c.cfg.Decoders != nil {
+		c.cfg.Decoders <- struct{}{}
+		defer func() { <-c.cfg.Decoders }()
+	}
 	switch kind {
 	case frameBatch:
 		envs, err := wire.DecodeBatch(nil, body)
