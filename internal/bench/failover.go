@@ -22,7 +22,7 @@ func failoverBenchmark() benchmark {
 			fs.IntVar(&o.rounds, "rounds", 100, "how often the leader is killed")
 			fs.IntVar(&o.slaves, "slaves", 1000, "light slaves that come back each time")
 			fs.DurationVar(&o.load, "load", 30*time.Second, "how long one core is kept busy while elections that nobody caused are counted")
-			fs.DurationVar(&o.spread, "spread", time.Second, "within which the slaves come back at random")
+			fs.DurationVar(&o.spread, "spread", 200*time.Millisecond, "within which the slaves come back at random; the default is that of real slaves")
 			fs.Uint64Var(&o.seed, "seed", 1, "of the moments at which the leader is killed")
 			return o.run
 		},
@@ -119,6 +119,9 @@ type failover struct {
 func (w *failoverWorld) failover(ctx context.Context) (f failover, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, 2*time.Minute, fmt.Errorf("no recovery in two minutes"))
 	defer cancel()
+	if err := w.settle(ctx); err != nil {
+		return f, err
+	}
 	victim, epoch := w.leader.child, w.sink.subscriptions()
 	if f.killed, err = w.masters.kill(victim); err != nil {
 		return f, err
@@ -141,14 +144,22 @@ func (w *failoverWorld) failover(ctx context.Context) (f failover, err error) {
 	if err := w.masters.joined(ctx, victim); err != nil {
 		return f, fmt.Errorf("master %d, started again: %w", victim, err)
 	}
+	return f, w.settle(ctx)
+}
+
+// settle goes on with the winner of elections that nobody caused.
+func (w *failoverWorld) settle(ctx context.Context) error {
 	if err := w.masters.poll(); err != nil {
-		return f, err
+		return err
 	}
-	if w.masters.last.reign > w.leader.reign { // an election that nobody caused: go on with its winner
-		w.leader = w.masters.last
-		err = w.fleet.awaitRegistered(ctx, w.leader.reign)
+	if w.masters.last.reign <= w.leader.reign {
+		return nil
 	}
-	return f, err
+	w.leader = w.masters.last
+	if err := w.sink.await(ctx, func() bool { return w.sink.offers > 0 }); err != nil {
+		return err
+	}
+	return w.fleet.awaitRegistered(ctx, w.leader.reign)
 }
 
 func (o *failoverOptions) run(ctx context.Context, r *report) error {

@@ -20,7 +20,7 @@ type fleetConfig struct {
 	masters   []string
 	slaves    int
 	resources resource.Resources // of each
-	spread    time.Duration      // slaves come back at random moments within it, as real ones do
+	spread    time.Duration      // slaves come to a new leader at random moments within it, as real ones do
 	seed      uint64
 	// executing runs what the master launches: Running at once, and Finished as soon as Running is acknowledged.
 	executing bool
