@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"runtime"
 	"time"
 
 	"github.com/meros-project/meros/offer/resource"
@@ -217,10 +218,8 @@ func burn(ctx context.Context, d time.Duration) {
 			x = x*6364136223846793005 + 1442695040888963407
 		}
 	}
-	burned = x
+	runtime.KeepAlive(x) // so that the work is not optimised away
 }
-
-var burned uint64 // so that the work is not optimised away
 
 func sleep(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
