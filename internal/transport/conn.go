@@ -133,6 +133,14 @@ func NewConn(nc net.Conn, cfg ConnConfig) *Conn {
 // a frame (ReasonTooLarge) leaves the connection as it is; when the queue is full, the connection is closed with ErrSlowConsumer;
 // otherwise the connection is closed already and the error says why. That nothing failed does not mean that the peer gets it.
 func (c *Conn) Send(envs ...message.Envelope) error {
+	if c.cfg.Unbatched && len(envs) > 1 { // a flush for each
+		for i := range envs {
+			if err := c.Send(envs[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i := range envs {
