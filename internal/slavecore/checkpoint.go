@@ -10,7 +10,13 @@ type writes struct {
 	records []Record
 	then    []then
 	token   uint64
-	waiting map[uint64][]then
+	waiting []waiting // the checkpoints that are not on disk, by token
+}
+
+// waiting is what is to be done once a checkpoint is on disk.
+type waiting struct {
+	token uint64 // zero once answered
+	then  []then
 }
 
 type thenKind uint8
@@ -59,20 +65,34 @@ func (c *Core) flush() {
 		return
 	}
 	w.token++
-	if w.waiting == nil {
-		w.waiting = map[uint64][]then{}
-	}
-	w.waiting[w.token] = w.then
+	w.waiting = append(w.waiting, waiting{w.token, w.then})
 	c.emit(Checkpoint{Token: w.token, Records: w.records})
 	w.records, w.then = nil, nil
 }
 
+// find returns where a checkpoint waits, or -1. Tokens count up by one.
+func (w *writes) find(token uint64) int {
+	if len(w.waiting) == 0 || token == 0 {
+		return -1
+	}
+	at := int(token - (w.token - uint64(len(w.waiting)) + 1))
+	if at < 0 || at >= len(w.waiting) || w.waiting[at].token != token {
+		return -1
+	}
+	return at
+}
+
 func (c *Core) checkpointed(token uint64) {
-	todo, ok := c.writes.waiting[token]
-	if !ok {
+	at := c.writes.find(token)
+	if at < 0 {
 		return
 	}
-	delete(c.writes.waiting, token)
+	w := &c.writes
+	todo := w.waiting[at].then
+	w.waiting[at] = waiting{}
+	for len(w.waiting) > 0 && w.waiting[0].token == 0 {
+		w.waiting = w.waiting[1:]
+	}
 	for _, t := range todo {
 		c.carryOut(t)
 	}
@@ -80,7 +100,7 @@ func (c *Core) checkpointed(token uint64) {
 
 // checkpointFailed ends this run: what the disk holds is not known any more, and nothing that it should hold may be relied on.
 func (c *Core) checkpointFailed(ev CheckpointFailed) {
-	if _, ok := c.writes.waiting[ev.Token]; !ok {
+	if c.writes.find(ev.Token) < 0 {
 		return
 	}
 	c.halt(offer.Refuse(offer.ReasonDiskFailed, "slave: checkpoint: "+ev.Error))
