@@ -17,13 +17,13 @@ type executors struct {
 	wake      chan struct{}
 	done      chan struct{}
 	worker    sync.WaitGroup
-	started   map[string]int // how often each container was started; emptied as they are forgotten
+	started   int
 	forgotten int
 	changed   chan struct{} // has a token when forgotten has changed
 }
 
 func newExecutors() *executors {
-	return &executors{wake: make(chan struct{}, 1), done: make(chan struct{}), started: map[string]int{}, changed: make(chan struct{}, 1)}
+	return &executors{wake: make(chan struct{}, 1), done: make(chan struct{}), changed: make(chan struct{}, 1)}
 }
 
 var _ isolation.Runner = (*executors)(nil)
@@ -61,7 +61,7 @@ func (x *executors) run() {
 // Start implements isolation.Runner.
 func (x *executors) Start(spec *isolation.Spec, _ bool) {
 	x.mu.Lock()
-	x.started[spec.Container]++
+	x.started++
 	x.queue = append(x.queue, spec.Container)
 	x.mu.Unlock()
 	select {
@@ -82,13 +82,10 @@ func (x *executors) Kill(string, bool) {}
 func (x *executors) Update(string, resource.Resources) {}
 
 // Forget implements isolation.Runner. The slave calls it once the last status of the task was acknowledged.
-func (x *executors) Forget(container string) {
+func (x *executors) Forget(string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.started[container] == 1 { // those started twice stay behind
-		delete(x.started, container)
-		x.forgotten++
-	}
+	x.forgotten++
 	select {
 	case x.changed <- struct{}{}:
 	default:
@@ -106,5 +103,5 @@ func (x *executors) Close() error {
 func (x *executors) count() (forgotten, left int, changed <-chan struct{}) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return x.forgotten, len(x.started), x.changed
+	return x.forgotten, x.started - x.forgotten, x.changed
 }
