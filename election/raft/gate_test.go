@@ -39,6 +39,7 @@ func TestStrangersAreRefusedWithBothValuesNamed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 3, func(c *Config) { c.Cluster = "east" })
 		leader, term := w.leader(w.nodes...)
+		time.Sleep(time.Second) // the leader has heard from both, not only from the one whose vote it needed
 		good := hello{Version: 1, Cluster: "east", Node: w.others(leader)[0].nodeID, Run: "x", Opening: mark{1000, 1000}}
 		for _, c := range []struct {
 			edit func(*hello)
