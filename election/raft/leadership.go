@@ -235,6 +235,7 @@ func (e *Elector) observe(n *node) {
 	})
 	e.raft.RegisterObserver(o)
 	defer e.raft.DeregisterObserver(o)
+	e.poke() // what happened before the observer was there is seen by a look
 	for {
 		select {
 		case <-n.notify:
