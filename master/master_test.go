@@ -226,6 +226,7 @@ func TestOperatorsDrainASlaveAndTearAFrameworkDown(t *testing.T) {
 		require.ErrorIs(t, m.Drain(t.Context(), "nobody", offer.Drain{}), offer.Refuse(offer.ReasonUnknownID, ""))
 		require.NoError(t, m.Drain(t.Context(), id, offer.Drain{MaxGrace: time.Second}))
 		<-b.done
+		time.Sleep(time.Second) // that the slave is drained is on its way to the registry, and one change of a slave is made at a time
 		require.NoError(t, m.Reactivate(t.Context(), id))
 		require.NoError(t, m.SetWeight(t.Context(), "ops", 2000))
 		require.NoError(t, m.Teardown(t.Context(), session.ID()))

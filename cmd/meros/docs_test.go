@@ -155,9 +155,11 @@ func (h *hosts) run(line string) {
 		require.Equal(t, 3, code, errs)
 		require.Equal(t, "hi\n", out)
 	case "members":
-		out, errs, code := meros(t, h.arguments(line)...)
-		require.Zero(t, code, errs)
-		require.Equal(t, 5, strings.Count(out, "\n"), out)
+		eventually(t, "three masters and a slave are listed", func() bool { // what is shown may be a moment old
+			out, errs, code := meros(t, h.arguments(line)...)
+			require.Zero(t, code, errs)
+			return strings.Count(out, "\n") == 5
+		})
 	default:
 		t.Errorf("%s: nothing is known about this command", line)
 	}
