@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/meros-project/meros/internal/message"
+	"github.com/meros-project/meros/internal/slavecore"
 	"github.com/meros-project/meros/internal/transport/memtransport"
 	"github.com/meros-project/meros/isolation"
 	"github.com/meros-project/meros/isolation/isolationtest"
@@ -241,7 +243,14 @@ func TestADiskThatFailsEndsTheSlaveBeforeAnythingIsStarted(t *testing.T) {
 	s := startSlave(t, Config{WorkDir: workDir(t), Masters: []string{"master:5050"}, Network: network, Runner: runner})
 	<-s.Ready()
 	take(t, "a registration", m.register)
-	eventually(t, "the registration is on disk", func() bool { size, _, _ := s.journal.length(); return size > 100 })
+	eventually(t, "the registration is on disk, and nothing waits for it", func() bool {
+		b, err := os.ReadFile(s.journal.path)
+		require.NoError(t, err)
+		records, _, err := readJournal(b)
+		require.NoError(t, err)
+		flushed, _, _ := s.journal.length()
+		return int64(len(b)) == flushed && slices.ContainsFunc(records, func(r slavecore.Record) bool { return r.RecordKind() == slavecore.RecordRegistered })
+	})
 	s.journal.mu.Lock()
 	require.NoError(t, s.journal.file.Close()) // no write succeeds any more
 	s.journal.mu.Unlock()
