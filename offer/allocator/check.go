@@ -147,18 +147,18 @@ func (a *Hierarchical) checkRoles(held, consumed []vec) error {
 }
 
 func (a *Hierarchical) checkOrders(r *role) error {
-	if o := &r.clients; o.current(a.epoch) && !slices.IsSortedFunc(o.list, func(x, y entry) int { return compareEntries(x, y, clientsOf{a}) }) {
-		return fmt.Errorf("role %s: frameworks out of order: %v", r.name, o.list)
+	if err := checkOrder(&r.clients, a.epoch, clientsOf{a}); err != nil {
+		return fmt.Errorf("role %s: frameworks: %w", r.name, err)
 	}
-	for _, e := range r.clients.list {
+	for _, e := range slices.Concat(r.clients.blocks...) {
 		c := a.clients[e.handle]
 		if c == nil || c.role != r || !c.enabled || r.clients.current(a.epoch) && (e.rank != c.place || e.rank != (clientsOf{a}).rank(e.handle)) {
 			return fmt.Errorf("role %s: the order holds client %d at %v, out of place", r.name, e.handle, e.rank)
 		}
 	}
 	of := childrenOf{a, r}
-	if o := &r.below; o.current(a.epoch) && !slices.IsSortedFunc(o.list, func(x, y entry) int { return compareEntries(x, y, of) }) {
-		return fmt.Errorf("role %s: roles below out of order: %v", r.name, o.list)
+	if err := checkOrder(&r.below, a.epoch, of); err != nil {
+		return fmt.Errorf("role %s: roles below: %w", r.name, err)
 	}
 	var required vec
 	for _, c := range a.rolesByName() {
@@ -169,10 +169,21 @@ func (a *Hierarchical) checkOrders(r *role) error {
 	if !equal(required, r.childRequire) {
 		return fmt.Errorf("role %s: its children require %v, counted are %v", r.name, required, r.childRequire)
 	}
-	for _, e := range r.below.list {
+	for _, e := range slices.Concat(r.below.blocks...) {
 		if r.below.current(a.epoch) && e.rank != of.rank(e.handle) {
 			return fmt.Errorf("role %s: the order below holds %d at %v, must be %v", r.name, e.handle, e.rank, of.rank(e.handle))
 		}
+	}
+	return nil
+}
+
+func checkOrder[R ranked](o *order, epoch uint64, of R) error {
+	all := slices.Concat(o.blocks...)
+	if len(all) != o.n || slices.ContainsFunc(o.blocks, func(b []entry) bool { return len(b) == 0 }) {
+		return fmt.Errorf("%d entries in %d blocks, counted are %d", len(all), len(o.blocks), o.n)
+	}
+	if o.current(epoch) && !slices.IsSortedFunc(all, func(x, y entry) int { return compareEntries(&x, &y, of) }) {
+		return fmt.Errorf("out of order: %v", all)
 	}
 	return nil
 }

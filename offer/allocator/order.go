@@ -2,10 +2,10 @@ package allocator
 
 import (
 	"cmp"
+	"iter"
 	"math"
 	"math/bits"
 	"slices"
-	"sort"
 )
 
 const (
@@ -56,75 +56,215 @@ const virtualLeaf = int32(-1)
 type entry struct {
 	rank
 	handle int32
+	seq    uint32 // breaks ties before the names are looked at
 }
 
-// order is a sorted list of clients or of roles. When its epoch is not the allocator's, or it is stale, its ranks are outdated and its
-// entries in no order until fresh is called.
+// Sizes of the blocks of an order: one that is full is split, one that is small is joined to its neighbour if both fit well.
+const (
+	maxBlock   = 128
+	joinBlocks = 96
+	smallBlock = 24
+)
+
+// order is a sorted list of clients or of roles, in blocks, so that a move costs little however long it is. No block is empty. When its epoch
+// is not the allocator's, or it is stale, its ranks are outdated and its entries in no order until fresh is called.
 type order struct {
-	list  []entry
-	epoch uint64
-	stale bool
+	blocks [][]entry
+	spare  [][]entry // empty ones
+	n      int
+	epoch  uint64
+	stale  bool
 }
 
 // ranked is what an order needs to know about what it holds: clientsOf and childrenOf.
 type ranked interface {
 	rank(handle int32) rank    // computed anew
 	stored(handle int32) *rank // as it is in the order
+	seq(handle int32) uint32   // lower ones come first among equals; the same for all if it says nothing
 	tie(x, y int32) int        // never 0 for two different ones
 }
 
 func (o *order) current(epoch uint64) bool { return o.epoch == epoch && !o.stale }
+
+// all iterates over the handles, in order if the order is current.
+func (o *order) all() iter.Seq[int32] {
+	return func(yield func(int32) bool) {
+		for _, b := range o.blocks {
+			for i := range b {
+				if !yield(b[i].handle) {
+					return
+				}
+			}
+		}
+	}
+}
 
 // fresh brings the ranks up to date.
 func fresh[R ranked](o *order, epoch uint64, of R) {
 	if o.current(epoch) {
 		return
 	}
-	for i := range o.list {
-		e := &o.list[i]
-		e.rank = of.rank(e.handle)
-		*of.stored(e.handle) = e.rank
-	}
 	o.epoch, o.stale = epoch, false
-	slices.SortFunc(o.list, func(x, y entry) int { return compareEntries(x, y, of) })
+	sorted := true
+	var last *entry
+	for _, b := range o.blocks {
+		for i := range b {
+			e := &b[i]
+			e.rank = of.rank(e.handle)
+			*of.stored(e.handle) = e.rank
+			sorted = sorted && (last == nil || compareEntries(last, e, of) < 0)
+			last = e
+		}
+	}
+	if sorted {
+		return
+	}
+	if len(o.blocks) == 1 {
+		slices.SortFunc(o.blocks[0], func(x, y entry) int { return compareEntries(&x, &y, of) })
+		return
+	}
+	list := slices.Concat(o.blocks...)
+	slices.SortFunc(list, func(x, y entry) int { return compareEntries(&x, &y, of) })
+	for _, b := range o.blocks {
+		list = list[copy(b, list):]
+	}
 }
 
-func compareEntries[R ranked](x, y entry, of R) int {
+func compareEntries[R ranked](x, y *entry, of R) int {
 	switch {
 	case x.key != y.key:
 		return cmp.Compare(x.key, y.key)
 	case x.count != y.count:
 		return cmp.Compare(x.count, y.count)
+	case x.seq != y.seq:
+		return cmp.Compare(x.seq, y.seq)
 	case x.handle == y.handle:
 		return 0
 	}
 	return of.tie(x.handle, y.handle)
 }
 
-// position returns where e is, or would be.
-func position[R ranked](list []entry, e entry, of R) int {
-	return sort.Search(len(list), func(i int) bool { return compareEntries(list[i], e, of) >= 0 })
+// standing returns the entry of handle as it is in the order.
+func standing[R ranked](handle int32, of R) entry {
+	return entry{*of.stored(handle), handle, of.seq(handle)}
+}
+
+// position returns where e is, or would be: the block, and the place in it.
+func position[R ranked](o *order, e *entry, of R) (block, at int) {
+	low, high := 0, len(o.blocks)
+	for low < high {
+		mid := (low + high) / 2
+		if compareEntries(&o.blocks[mid][0], e, of) <= 0 {
+			low = mid + 1
+		} else {
+			high = mid
+		}
+	}
+	if low == 0 {
+		return 0, 0
+	}
+	return low - 1, within(o.blocks[low-1], e, of)
+}
+
+// within returns how many entries of a block come before e.
+func within[R ranked](b []entry, e *entry, of R) int {
+	low, high := 0, len(b)
+	for low < high {
+		mid := (low + high) / 2
+		if compareEntries(&b[mid], e, of) < 0 {
+			low = mid + 1
+		} else {
+			high = mid
+		}
+	}
+	return low
+}
+
+func (o *order) insertAt(block, at int, e entry) {
+	o.n++
+	if len(o.blocks) == 0 {
+		o.blocks = append(o.blocks, []entry{e})
+		return
+	}
+	b := o.blocks[block]
+	if len(b) == maxBlock {
+		half := maxBlock / 2
+		if at == maxBlock && block == len(o.blocks)-1 {
+			half = maxBlock - 1 // they come in order: full blocks
+		}
+		o.blocks = slices.Insert(o.blocks, block+1, append(o.block(), b[half:]...))
+		o.blocks[block] = b[:half]
+		if at > half {
+			block, at = block+1, at-half
+		}
+		b = o.blocks[block]
+	}
+	o.blocks[block] = slices.Insert(b, at, e)
+}
+
+func (o *order) removeAt(block, at int) {
+	o.n--
+	b := slices.Delete(o.blocks[block], at, at+1)
+	o.blocks[block] = b
+	switch {
+	case len(b) == 0:
+	case len(b) >= smallBlock:
+		return
+	case block > 0 && len(o.blocks[block-1])+len(b) <= joinBlocks:
+		o.blocks[block-1] = append(o.blocks[block-1], b...)
+	case block+1 < len(o.blocks) && len(o.blocks[block+1])+len(b) <= joinBlocks:
+		o.blocks[block+1] = slices.Insert(o.blocks[block+1], 0, b...)
+	default:
+		return
+	}
+	if cap(o.blocks[block]) == maxBlock {
+		o.spare = append(o.spare, o.blocks[block][:0])
+	}
+	o.blocks = slices.Delete(o.blocks, block, block+1)
+}
+
+// block returns an empty block of full capacity.
+func (o *order) block() []entry {
+	n := len(o.spare) - 1
+	if n < 0 {
+		return make([]entry, 0, maxBlock)
+	}
+	b := o.spare[n]
+	o.spare = o.spare[:n]
+	return b
 }
 
 func insert[R ranked](o *order, epoch uint64, handle int32, of R) {
-	e := entry{of.rank(handle), handle}
-	*of.stored(handle) = e.rank
+	*of.stored(handle) = of.rank(handle)
+	e := standing(handle, of)
 	if !o.current(epoch) {
-		o.list = append(o.list, e)
+		last := max(0, len(o.blocks)-1)
+		at := 0
+		if len(o.blocks) > 0 {
+			at = len(o.blocks[last])
+		}
+		o.insertAt(last, at, e)
 		o.stale = true
 		return
 	}
-	o.list = slices.Insert(o.list, position(o.list, e, of), e)
+	block, at := position(o, &e, of)
+	o.insertAt(block, at, e)
 }
 
 func remove[R ranked](o *order, epoch uint64, handle int32, of R) {
-	i := 0
 	if o.current(epoch) {
-		i = position(o.list, entry{*of.stored(handle), handle}, of)
-	} else {
-		i = slices.IndexFunc(o.list, func(e entry) bool { return e.handle == handle })
+		e := standing(handle, of)
+		o.removeAt(position(o, &e, of))
+		return
 	}
-	o.list = slices.Delete(o.list, i, i+1)
+	for block, b := range o.blocks {
+		for at := range b {
+			if b[at].handle == handle {
+				o.removeAt(block, at)
+				return
+			}
+		}
+	}
 }
 
 // moved puts the entry of handle where its new rank belongs.
@@ -132,29 +272,34 @@ func moved[R ranked](o *order, epoch uint64, handle int32, of R) {
 	if !o.current(epoch) {
 		return
 	}
-	if len(o.list) <= 1 {
+	if o.n <= 1 {
 		o.stale = true // there is nobody to compare with yet
 		return
 	}
-	next := entry{of.rank(handle), handle}
-	was := of.stored(handle)
-	if *was == next.rank {
+	was := standing(handle, of)
+	next := entry{of.rank(handle), handle, was.seq}
+	if was.rank == next.rank {
 		return
 	}
-	from := position(o.list, entry{*was, handle}, of)
-	*was = next.rank
-	switch {
-	case from+1 < len(o.list) && compareEntries(o.list[from+1], next, of) < 0:
-		to := from + position(o.list[from+1:], next, of)
-		copy(o.list[from:to], o.list[from+1:to+1])
-		o.list[to] = next
-	case from > 0 && compareEntries(next, o.list[from-1], of) < 0:
-		to := position(o.list[:from], next, of)
-		copy(o.list[to+1:from+1], o.list[to:from])
-		o.list[to] = next
-	default:
-		o.list[from] = next
+	*of.stored(handle) = next.rank
+	block, at := position(o, &was, of)
+	b := o.blocks[block]
+	if block+1 < len(o.blocks) && compareEntries(&next, &o.blocks[block+1][0], of) > 0 || block > 0 && compareEntries(&next, &b[0], of) < 0 {
+		o.removeAt(block, at)
+		block, at = position(o, &next, of)
+		o.insertAt(block, at, next)
+		return
 	}
+	to := at
+	switch {
+	case at+1 < len(b) && compareEntries(&b[at+1], &next, of) < 0:
+		to += within(b[at+1:], &next, of)
+		copy(b[at:to], b[at+1:to+1])
+	case at > 0 && compareEntries(&next, &b[at-1], of) < 0:
+		to = within(b[:at], &next, of)
+		copy(b[to+1:at+1], b[to:at])
+	}
+	b[to] = next
 }
 
 // clientsOf ranks the frameworks of a role.
@@ -165,6 +310,9 @@ func (x clientsOf) rank(h int32) rank {
 	return rank{x.a.share(c.held), c.count}
 }
 func (x clientsOf) stored(h int32) *rank { return &x.a.clients[h].place }
+func (x clientsOf) seq(h int32) uint32 {
+	return uint32(min(x.a.clients[h].framework.seq, math.MaxUint32))
+}
 func (x clientsOf) tie(g, h int32) int {
 	return cmp.Compare(x.a.clients[g].framework.seq, x.a.clients[h].framework.seq)
 }
@@ -188,6 +336,7 @@ func (x childrenOf) stored(h int32) *rank {
 	}
 	return &x.a.roles[h].place
 }
+func (x childrenOf) seq(int32) uint32   { return 0 }
 func (x childrenOf) tie(g, h int32) int { return cmp.Compare(x.label(g), x.label(h)) }
 func (x childrenOf) label(h int32) string {
 	if h == virtualLeaf {

@@ -92,11 +92,11 @@ func (a *Hierarchical) enable(c *client, on bool) {
 	r := c.role
 	if !on {
 		remove(&r.clients, a.epoch, c.handle, clientsOf{a})
-		if len(r.clients.list) == 0 {
+		if r.clients.n == 0 {
 			remove(&r.below, a.epoch, virtualLeaf, childrenOf{a, r})
 		}
 	} else {
-		if len(r.clients.list) == 0 {
+		if r.clients.n == 0 {
 			insert(&r.below, a.epoch, virtualLeaf, childrenOf{a, r})
 		}
 		insert(&r.clients, a.epoch, c.handle, clientsOf{a})
@@ -123,7 +123,7 @@ func (a *Hierarchical) reorder(c *client) {
 	if c.enabled {
 		moved(&c.role.clients, a.epoch, c.handle, clientsOf{a})
 	}
-	if len(c.role.clients.list) > 0 {
+	if c.role.clients.n > 0 {
 		moved(&c.role.below, a.epoch, virtualLeaf, childrenOf{a, c.role})
 	}
 	for n := c.role; n != a.root; n = n.parent {
@@ -182,11 +182,11 @@ func flag(b bool) int {
 // wake wakes every client in r and below.
 func (a *Hierarchical) wake(r *role) {
 	r.blocked = false
-	for i := range r.clients.list {
-		a.wakeClient(a.clients[r.clients.list[i].handle])
+	for h := range r.clients.all() {
+		a.wakeClient(a.clients[h])
 	}
-	for i := range r.below.list {
-		if h := r.below.list[i].handle; h != virtualLeaf {
+	for h := range r.below.all() {
+		if h != virtualLeaf {
 			a.wake(a.roles[h])
 		}
 	}

@@ -210,7 +210,9 @@ func (a *Hierarchical) pickAwake(guaranteed bool) bool {
 func (a *Hierarchical) before(x, y *client) bool {
 	if x.role == y.role {
 		fresh(&x.role.clients, a.epoch, clientsOf{a})
-		return compareEntries(entry{x.place, x.handle}, entry{y.place, y.handle}, clientsOf{a}) < 0
+		of := clientsOf{a}
+		ex, ey := standing(x.handle, of), standing(y.handle, of)
+		return compareEntries(&ex, &ey, of) < 0
 	}
 	// Climb to the children of the nearest common ancestor; its own frameworks are its virtual leaf.
 	r, q := x.role, y.role
@@ -224,15 +226,15 @@ func (a *Hierarchical) before(x, y *client) bool {
 	}
 	of := childrenOf{a, r}
 	fresh(&r.below, a.epoch, of)
-	return compareEntries(entry{*of.stored(from), from}, entry{*of.stored(to), to}, of) < 0
+	ex, ey := standing(from, of), standing(to, of)
+	return compareEntries(&ex, &ey, of) < 0
 }
 
 // visit looks for a taker in r and below, in order.
 func (a *Hierarchical) visit(r *role, guaranteed bool) bool {
 	x := &a.run
 	fresh(&r.below, a.epoch, childrenOf{a, r})
-	for i := range r.below.list {
-		h := r.below.list[i].handle
+	for h := range r.below.all() {
 		if h == virtualLeaf {
 			if a.visitClients(r, guaranteed) {
 				return true
@@ -255,17 +257,20 @@ func (a *Hierarchical) visitClients(r *role, guaranteed bool) bool {
 	x := &a.run
 	fresh(&r.clients, a.epoch, clientsOf{a})
 	filtered := x.slave.filtered
-	x.work += len(r.clients.list) / 16
-	for i := range r.clients.list {
-		h := r.clients.list[i].handle
-		if filtered.has(h) {
-			continue
+	for _, b := range r.clients.blocks {
+		for i := range b {
+			h := b[i].handle
+			if filtered.has(h) {
+				continue
+			}
+			c := a.clients[h]
+			if (x.full || c.awake) && a.takes(c, guaranteed) {
+				x.client = c
+				x.work += i / 16
+				return true
+			}
 		}
-		c := a.clients[h]
-		if (x.full || c.awake) && a.takes(c, guaranteed) {
-			x.client = c
-			return true
-		}
+		x.work += 1 + len(b)/16
 	}
 	return false
 }

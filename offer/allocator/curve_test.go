@@ -1,0 +1,69 @@
+package allocator
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/meros-project/meros/offer"
+	"github.com/meros-project/meros/offer/resource"
+)
+
+// BenchmarkCurve times a run that offers every slave, and one after which a hundred slaves are free again, with ten slaves for each framework.
+func BenchmarkCurve(b *testing.B) {
+	for _, slaves := range []int{1000, 10_000, 100_000} {
+		f := &fleet{a: New(Config{Seed: 7}), now: time.Unix(1, 0)}
+		for i := range slaves / 10 {
+			f.a.Apply(f.now, FrameworkAdded{Framework: offer.Framework{ID: offer.FrameworkID(fmt.Sprintf("framework-%d", i)), Roles: []string{"r"}}})
+		}
+		total := resource.Must("cpus:24;mem:4096;disk:4096;ports:[31000-32000]")
+		for i := range slaves {
+			f.a.Apply(f.now, SlaveAdded{Slave: offer.Slave{ID: offer.SlaveID(fmt.Sprintf("slave-%d", i)), Resources: total}})
+		}
+		f.run()
+		all := f.out
+		b.Run(fmt.Sprintf("%d/full", slaves), func(b *testing.B) {
+			var spent time.Duration
+			for b.Loop() {
+				b.StopTimer()
+				f.recover(0)
+				b.StartTimer()
+				start := time.Now()
+				f.run()
+				spent += time.Since(start)
+				if len(f.out) != slaves {
+					b.Fatal(len(f.out))
+				}
+			}
+			perOffer(b, spent, slaves*b.N)
+		})
+		all = f.out
+		b.Run(fmt.Sprintf("%d/delta", slaves), func(b *testing.B) {
+			var spent time.Duration
+			round, rounds := 0, 0
+			at := make(map[offer.SlaveID]int, len(all))
+			for i, al := range all {
+				at[al.Slave] = i
+			}
+			for b.Loop() {
+				b.StopTimer()
+				for i := range 100 {
+					f.a.Apply(f.now, Recovered{all[(round+i*(slaves/100))%slaves], 0})
+				}
+				round++
+				rounds++
+				b.StartTimer()
+				start := time.Now()
+				f.out = f.a.Run(f.now, nil)
+				spent += time.Since(start)
+				if len(f.out) != 100 {
+					b.Fatal(len(f.out))
+				}
+				for _, al := range f.out {
+					all[at[al.Slave]] = al
+				}
+			}
+			perOffer(b, spent, 100*rounds)
+		})
+	}
+}
