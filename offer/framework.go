@@ -30,6 +30,10 @@ type Framework struct {
 
 	// MinAllocatable overrides, role by role, the smallest offer worth making: an offer goes out if it contains any one of the sets.
 	MinAllocatable map[string][]resource.Quantities
+
+	// Constraints say, role by role, which slaves are worth offering: those that pass any one of the groups. A role that is absent or
+	// has no group takes every slave.
+	Constraints map[string][]ConstraintGroup
 }
 
 // Capabilities is a set of what a framework understands. Mesos: FrameworkInfo.Capability.

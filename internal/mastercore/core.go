@@ -85,7 +85,7 @@ func New(now time.Time, cfg Config) *Core {
 	c.maxSlave, c.maxFramework = uint32(head.NextSlave), uint32(head.NextFramework)
 	for r := range cfg.Registry.Roles() {
 		c.roles.Set(r.Role, r)
-		c.cfg.Allocator.Apply(now, allocator.RoleSet{Role: r.Role, Weight: r.Weight, Guarantee: r.Guarantee, Limit: r.Limit})
+		c.apply(allocator.RoleSet{Role: r.Role, Weight: r.Weight, Guarantee: r.Guarantee, Limit: r.Limit, Force: true})
 	}
 	for r := range cfg.Registry.Slaves() {
 		c.loadSlave(r)
@@ -169,7 +169,12 @@ func (c *Core) send(to ConnID, m message.Message) { c.out = append(c.out, Send{t
 
 func (c *Core) note(n Note) { c.out = append(c.out, n) }
 
-func (c *Core) apply(ev allocator.Event) { c.cfg.Allocator.Apply(c.now, ev) }
+// apply tells the allocator. What comes from the registry and from messages was validated before, so a refusal is worth a look.
+func (c *Core) apply(ev allocator.Event) {
+	if err := c.cfg.Allocator.Apply(c.now, ev); err != nil {
+		c.note(Note{Event: "allocator refused", Text: err.Error()})
+	}
+}
 
 func (c *Core) in(d time.Duration) moment {
 	if d > maxWait {

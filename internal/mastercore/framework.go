@@ -132,7 +132,12 @@ func (c *Core) fromFramework(id ConnID, cn *conn, m message.Message) {
 			c.refuse(f, offer.ReasonInvalidField, "request: role "+short(m.Role)+" is not among the framework's")
 			return
 		}
-		c.apply(allocator.Requested{Framework: f.info.ID, Role: m.Role, Needs: m.Needs})
+		ev := allocator.Requested{Framework: f.info.ID, Role: m.Role, Needs: m.Needs}
+		if err := c.cfg.Allocator.Validate(ev); err != nil {
+			c.refuse(f, offer.ReasonInvalidField, err.Error())
+			return
+		}
+		c.apply(ev)
 	case *message.UpdateFramework:
 		c.updateFramework(n, f, m)
 	case *message.ToExecutor:
@@ -476,11 +481,14 @@ func (u *frameworkUpdate) committed(c *Core, results []registry.Result) {
 }
 
 func sameFramework(a, b *offer.Framework) bool {
-	if len(a.MinAllocatable) != len(b.MinAllocatable) {
+	if len(a.MinAllocatable) != len(b.MinAllocatable) || len(a.Constraints) != len(b.Constraints) {
 		return false
 	}
 	for _, role := range a.Roles {
 		if !slices.EqualFunc(a.MinAllocatable[role], b.MinAllocatable[role], resource.Quantities.Equal) {
+			return false
+		}
+		if !slices.EqualFunc(a.Constraints[role], b.Constraints[role], slices.Equal) {
 			return false
 		}
 	}

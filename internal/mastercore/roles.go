@@ -91,7 +91,7 @@ func (c *Core) setRole(r registry.RoleRecord, quota bool) {
 	if quota {
 		c.rescindRole(r.Role)
 	}
-	c.apply(allocator.RoleSet{Role: r.Role, Weight: r.Weight, Guarantee: r.Guarantee, Limit: r.Limit})
+	c.apply(allocator.RoleSet{Role: r.Role, Weight: r.Weight, Guarantee: r.Guarantee, Limit: r.Limit, Force: true})
 	if !quota || !c.quotaHeld {
 		return
 	}

@@ -47,7 +47,7 @@ func (w *world) lead() {
 	require.Nil(w.t, r[0].Err)
 	cfg := w.cfg
 	cfg.MasterID = "m" + strconv.Itoa(int(w.opened))
-	cfg.Allocator = allocator.New(allocator.Config{Seed: 1})
+	cfg.Allocator = allocator.New(allocator.Config{Seed: 10})
 	cfg.Registry = w.state.View()
 	w.core = New(w.now, cfg)
 	w.held = nil

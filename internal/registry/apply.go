@@ -319,8 +319,8 @@ func ValidateRole(op *SetRole, old *RoleRecord) (RoleRecord, *offer.Refusal) {
 		return next, refuse(offer.ReasonInvalidField, "%v", err)
 	}
 	if op.Weight != nil {
-		if *op.Weight <= 0 || *op.Weight > resource.Units(1<<20) {
-			return next, refuse(offer.ReasonInvalidField, "weight of role %s: %v must be above 0 and at most %d", op.Role, *op.Weight, 1<<20)
+		if *op.Weight <= 0 || *op.Weight > resource.Units(1_000_000) {
+			return next, refuse(offer.ReasonInvalidField, "weight of role %s: %v must be above 0 and at most %d", op.Role, *op.Weight, 1_000_000)
 		}
 		next.Weight = *op.Weight
 	}

@@ -137,6 +137,16 @@ func ValidateFramework(f *offer.Framework) *offer.Refusal {
 	if bad != nil {
 		return bad
 	}
+	if err := offer.ValidateConstraints(f.Constraints, f.Roles); err != nil {
+		return refuse(offer.ReasonInvalidField, "%v", err)
+	}
+	for _, r := range f.Roles {
+		for _, g := range f.Constraints[r] {
+			for i := range g {
+				size += 8 + len(g[i].Attribute) + len(g[i].Value)
+			}
+		}
+	}
 	if size+extra > MaxRecordBytes {
 		return refuse(offer.ReasonTooLarge, "framework: %d bytes are more than the allowed %d", size+extra, MaxRecordBytes)
 	}

@@ -268,7 +268,7 @@ func (c *codec) offer(v *offer.Offer) {
 }
 
 func (c *codec) framework(v *offer.Framework) {
-	o := c.open(12)
+	o := c.open(13)
 	text(c, &v.ID)
 	text(c, &v.Name)
 	text(c, &v.User)
@@ -281,6 +281,7 @@ func (c *codec) framework(v *offer.Framework) {
 	c.flag(&v.NoCheckpoint)
 	number(c, &v.Capabilities)
 	c.minAllocatable(&v.MinAllocatable)
+	c.constraints(&v.Constraints)
 	c.shut(o)
 }
 
@@ -311,6 +312,51 @@ func (c *codec) minAllocatable(v *map[string][]resource.Quantities) {
 	*v = make(map[string][]resource.Quantities, len(entries))
 	for _, e := range entries {
 		(*v)[e.role] = e.sets
+	}
+}
+
+// roleConstraints is one entry of Framework.Constraints, which travels as a list sorted by role.
+type roleConstraints struct {
+	role   string
+	groups []offer.ConstraintGroup
+}
+
+func (c *codec) roleConstraints(v *roleConstraints) {
+	o := c.open(2)
+	text(c, &v.role)
+	list(c, &v.groups, (*codec).constraintGroup)
+	c.shut(o)
+}
+
+func (c *codec) constraintGroup(v *offer.ConstraintGroup) {
+	o := c.open(1)
+	list(c, (*[]offer.Constraint)(v), (*codec).constraint)
+	c.shut(o)
+}
+
+func (c *codec) constraint(v *offer.Constraint) {
+	o := c.open(4)
+	number(c, &v.Of)
+	text(c, &v.Attribute)
+	number(c, &v.Op)
+	text(c, &v.Value)
+	c.shut(o)
+}
+
+func (c *codec) constraints(v *map[string][]offer.ConstraintGroup) {
+	var entries []roleConstraints
+	if c.enc && len(*v) > 0 {
+		for _, role := range slices.Sorted(maps.Keys(*v)) {
+			entries = append(entries, roleConstraints{role, (*v)[role]})
+		}
+	}
+	list(c, &entries, (*codec).roleConstraints)
+	if c.enc || len(entries) == 0 || !c.take(64*len(entries)) {
+		return
+	}
+	*v = make(map[string][]offer.ConstraintGroup, len(entries))
+	for _, e := range entries {
+		(*v)[e.role] = e.groups
 	}
 }
 

@@ -27,7 +27,9 @@
 //
 // # Determinism
 //
-// Decisions depend on the events, their times and Config.Seed, and on nothing else: ties go by share, number of allotments so far, then
-// by the order of arrival for frameworks and by name for roles; slaves are shuffled by a generator seeded with Config.Seed and the number of
-// the run; the order of a map decides nothing.
+// Decisions depend on the events, their times and Config.Seed, and on nothing else. Under equal shares the lower number of allotments so
+// far comes first, then the framework that arrived earlier or the role whose name is lower (the frameworks in a role count as a child of
+// it with its name and "/."); the order of a map decides nothing. A run tries slaves in ascending order of mix64(Config.Seed, runs, seq), ties by seq, where seq
+// counts the slaves in the order in which they were added, from 1, and runs counts the runs so far that made an allotment. So the order of two
+// slaves does not depend on which others are tried. A filter is over at the very instant at which it expires.
 package allocator

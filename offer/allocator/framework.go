@@ -114,6 +114,7 @@ func (a *Hierarchical) addFramework(ev FrameworkAdded) {
 		a.activateFramework(FrameworkActive{Framework: f.id})
 	}
 	f.active = !ev.Inactive
+	a.maintained.stale = true
 	a.describeFramework(f, ev.Framework, ev.Suppressed)
 }
 
@@ -135,14 +136,8 @@ func (a *Hierarchical) describeFramework(f *framework, from offer.Framework, sup
 			f.keeps |= kept.trait
 		}
 	}
-	roles := from.Roles
-	if len(roles) == 0 {
-		roles = []string{resource.AnyRole}
-	}
+	roles := subscribed(from.Roles)
 	for _, role := range roles {
-		if role == "" {
-			continue
-		}
 		c := a.client(f, role)
 		c.subscribed = true
 		c.suppressed = slices.Contains(suppressed, role)
@@ -188,6 +183,10 @@ func (a *Hierarchical) activateFramework(ev FrameworkActive) {
 		return
 	}
 	f.active = ev.Active
+	a.maintained.stale = true
+	if !f.active {
+		a.forgetAsked(f)
+	}
 	for _, c := range f.clients {
 		a.settle(c)
 		if !f.active {
@@ -202,6 +201,7 @@ func (a *Hierarchical) removeFramework(ev FrameworkRemoved) {
 		return
 	}
 	f.known, f.active = false, false
+	a.forgetAsked(f)
 	for _, c := range slices.Clone(f.clients) {
 		a.unsubscribe(c)
 	}

@@ -6,7 +6,10 @@ import (
 )
 
 // Apply takes in what has happened; see Allocator.
-func (a *Hierarchical) Apply(now time.Time, ev Event) {
+func (a *Hierarchical) Apply(now time.Time, ev Event) error {
+	if err := a.Validate(ev); err != nil {
+		return err
+	}
 	at := a.clock.read(now)
 	switch ev := ev.(type) {
 	case SlaveAdded:
@@ -31,6 +34,10 @@ func (a *Hierarchical) Apply(now time.Time, ev Event) {
 		a.recovered(at, ev)
 	case Converted:
 		a.converted(ev)
+	case SlaveUnavailable:
+		a.setUnavailable(ev)
+	case InverseAnswered:
+		a.inverseAnswered(at, ev)
 	case Suppressed:
 		a.suppress(ev)
 	case Revived:
@@ -40,15 +47,20 @@ func (a *Hierarchical) Apply(now time.Time, ev Event) {
 	case RoleSet:
 		a.setRole(ev)
 	}
+	return nil
 }
 
 // Deadline reports when to run next; see Allocator.
 func (a *Hierarchical) Deadline() time.Time {
 	a.wakeShort()
-	if a.pending() {
+	if a.pending() || len(a.maintained.slaves) > 0 && a.maintained.stale {
 		return a.clock.time(a.clock.last)
 	}
-	if expiry, ok := a.filters.next(); ok {
+	expiry, ok := a.filters.next()
+	if next := a.maintained.next; len(a.maintained.slaves) > 0 && next != never && (!ok || next < expiry) {
+		expiry, ok = next, true
+	}
+	if ok {
 		return a.clock.time(expiry)
 	}
 	return time.Time{}

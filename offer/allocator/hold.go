@@ -43,6 +43,7 @@ func (a *Hierarchical) hold(s *slave, c *client, res resource.Resources) {
 		i = len(s.held)
 		s.held = append(s.held, holding{client: c.handle})
 		c.holdings++
+		a.maintained.stale = a.maintained.stale || s.maintenance != nil
 	}
 	a.account(c, newlyCounted(s.held[i].res, res), 1)
 	s.held[i].res = s.held[i].res.Add(res)

@@ -2,7 +2,6 @@ package allocator
 
 import (
 	"cmp"
-	"math/bits"
 	"slices"
 	"time"
 
@@ -42,6 +41,7 @@ type run struct {
 
 // ticket is a slave to be looked at.
 type ticket struct {
+	key    uint64 // see the package comment
 	seq    uint64
 	handle int32
 	full   bool
@@ -95,11 +95,14 @@ func (a *Hierarchical) Run(now time.Time, out []Allotment) []Allotment {
 		}
 	}
 	x.awake = x.awake[:0]
+	if len(x.out) > len(out) {
+		a.runs++
+	}
 	out, x.out, x.slave, x.client, x.offer = x.out, nil, nil, nil, nil
 	return out
 }
 
-// gather makes todo and awake from dirty, woken and withFree, which it empties, and shuffles todo.
+// gather makes todo and awake from dirty, woken and withFree, which it empties, and puts todo in order.
 func (a *Hierarchical) gather() {
 	x := &a.run
 	x.todo, x.awake = x.todo[:0], x.awake[:0]
@@ -119,7 +122,7 @@ func (a *Hierarchical) gather() {
 	if len(x.awake) > 0 {
 		for _, h := range a.withFree {
 			if s := a.slaves[h]; !s.dirty {
-				x.todo = append(x.todo, ticket{s.seq, h, false})
+				x.todo = append(x.todo, ticket{mix64(a.cfg.Seed, a.runs, s.seq), s.seq, h, false})
 			}
 		}
 	}
@@ -127,20 +130,11 @@ func (a *Hierarchical) gather() {
 		s := a.slaves[h]
 		s.dirty = false
 		if s.active && s.offerable() {
-			x.todo = append(x.todo, ticket{s.seq, h, true})
+			x.todo = append(x.todo, ticket{mix64(a.cfg.Seed, a.runs, s.seq), s.seq, h, true})
 		}
 	}
 	a.dirty = a.dirty[:0]
-	if len(x.todo) == 0 {
-		return
-	}
-	slices.SortFunc(x.todo, func(s, t ticket) int { return cmp.Compare(s.seq, t.seq) })
-	a.counter++
-	a.shuffle.Seed(a.cfg.Seed, a.counter)
-	for i := len(x.todo) - 1; i > 0; i-- {
-		j, _ := bits.Mul64(a.shuffle.Uint64(), uint64(i+1))
-		x.todo[i], x.todo[j] = x.todo[j], x.todo[i]
-	}
+	slices.SortFunc(x.todo, func(s, t ticket) int { return cmp.Or(cmp.Compare(s.key, t.key), cmp.Compare(s.seq, t.seq)) })
 }
 
 // serve allots what a slave has free until nobody takes any of it.

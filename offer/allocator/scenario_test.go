@@ -15,7 +15,7 @@ import (
 )
 
 // TestScenarios plays the files in testdata. Each line of a "do" block is an event or a command; see world.do. After every line the
-// allocator's books are checked.
+// allocator's books are checked. A refused event prints why, and must change nothing.
 func TestScenarios(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
 		w := newWorld(Config{Seed: 1})
@@ -113,23 +113,23 @@ func (w *world) do(t testing.TB, words []string) string {
 			id, text, _ := strings.Cut(used, "/")
 			ev.Used = append(ev.Used, Allotment{Framework: offer.FrameworkID(id), Role: role, Resources: entries(t, text)})
 		}
-		w.apply(ev)
+		return w.apply(ev)
 	case "update-slave":
-		w.apply(SlaveUpdated{slave()})
+		return w.apply(SlaveUpdated{slave()})
 	case "activate-slave", "deactivate-slave":
-		w.apply(SlaveActive{offer.SlaveID(get(0)), words[0] == "activate-slave"})
+		return w.apply(SlaveActive{offer.SlaveID(get(0)), words[0] == "activate-slave"})
 	case "remove-slave":
-		w.apply(SlaveRemoved{offer.SlaveID(get(0))})
+		return w.apply(SlaveRemoved{offer.SlaveID(get(0))})
 	case "framework":
-		w.apply(FrameworkAdded{Framework: scheduler(t, get(0), opt), Suppressed: list("suppressed"), Inactive: opt["inactive"] != ""})
+		return w.apply(FrameworkAdded{Framework: scheduler(t, get(0), opt), Suppressed: list("suppressed"), Inactive: opt["inactive"] != ""})
 	case "update-framework":
-		w.apply(FrameworkUpdated{Framework: scheduler(t, get(0), opt), Suppressed: list("suppressed")})
+		return w.apply(FrameworkUpdated{Framework: scheduler(t, get(0), opt), Suppressed: list("suppressed")})
 	case "activate-framework", "deactivate-framework":
-		w.apply(FrameworkActive{offer.FrameworkID(get(0)), words[0] == "activate-framework"})
+		return w.apply(FrameworkActive{offer.FrameworkID(get(0)), words[0] == "activate-framework"})
 	case "remove-framework":
-		w.apply(FrameworkRemoved{offer.FrameworkID(get(0))})
+		return w.apply(FrameworkRemoved{offer.FrameworkID(get(0))})
 	case "used":
-		w.apply(Used{allotment()})
+		return w.apply(Used{allotment()})
 	case "recover":
 		refuse := time.Duration(0)
 		if text := opt["refuse"]; text != "" {
@@ -137,24 +137,24 @@ func (w *world) do(t testing.TB, words []string) string {
 			refuse, err = time.ParseDuration(text)
 			require.NoError(t, err)
 		}
-		w.apply(Recovered{allotment(), refuse})
+		return w.apply(Recovered{allotment(), refuse})
 	case "convert": // framework slave from to; "-" for the operator
 		id := offer.FrameworkID(strings.TrimPrefix(get(0), "-"))
-		w.apply(Converted{Framework: id, Role: role, Slave: offer.SlaveID(get(1)), From: entries(t, get(2)), To: entries(t, get(3))})
+		return w.apply(Converted{Framework: id, Role: role, Slave: offer.SlaveID(get(1)), From: entries(t, get(2)), To: entries(t, get(3))})
 	case "suppress":
-		w.apply(Suppressed{offer.FrameworkID(get(0)), list("roles")})
+		return w.apply(Suppressed{offer.FrameworkID(get(0)), list("roles")})
 	case "revive":
-		w.apply(Revived{offer.FrameworkID(get(0)), list("roles")})
+		return w.apply(Revived{offer.FrameworkID(get(0)), list("roles")})
 	case "request":
-		w.apply(Requested{offer.FrameworkID(get(0)), role, sets(t, get(1))})
+		return w.apply(Requested{offer.FrameworkID(get(0)), role, sets(t, get(1))})
 	case "role":
-		ev := RoleSet{Role: get(0), Guarantee: quantities(t, opt["guarantee"]), Limit: quantities(t, opt["limit"])}
+		ev := RoleSet{Role: get(0), Guarantee: quantities(t, opt["guarantee"]), Limit: quantities(t, opt["limit"]), Force: opt["checked"] == ""}
 		if text := opt["weight"]; text != "" {
 			var err error
 			ev.Weight, err = resource.ParseScalar(text)
 			require.NoError(t, err)
 		}
-		w.apply(ev)
+		return w.apply(ev)
 	case "advance":
 		by, err := time.ParseDuration(get(0))
 		require.NoError(t, err)
@@ -184,7 +184,13 @@ func (w *world) do(t testing.TB, words []string) string {
 	return ""
 }
 
-func (w *world) apply(ev Event) { w.a.Apply(w.now, ev) }
+// apply prints what a refused event is refused for.
+func (w *world) apply(ev Event) string {
+	if err := w.a.Apply(w.now, ev); err != nil {
+		return "refused: " + err.Error() + "\n"
+	}
+	return ""
+}
 
 func (w *world) run() string {
 	out := w.a.Run(w.now, nil)

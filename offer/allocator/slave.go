@@ -24,8 +24,9 @@ type slave struct {
 	free   resource.Resources // total without shared volumes and without what is held
 	held   []holding          // by client
 
-	attributes []offer.Attribute
-	region     string
+	attributes  []offer.Attribute
+	region      string
+	maintenance *maintenance // nil when nothing is planned
 
 	// Filters. A bit of filtered says that the client refuses all it could be offered while free is not more than seen.
 	filters   []pair // by client
@@ -174,6 +175,7 @@ func (a *Hierarchical) removeSlave(s *slave) {
 		return
 	}
 	a.clearSlave(s)
+	a.endMaintenance(s)
 	for len(s.held) > 0 {
 		h := s.held[len(s.held)-1]
 		a.unhold(s, a.clients[h.client], h.res)
