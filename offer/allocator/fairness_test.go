@@ -183,3 +183,38 @@ func TestZeroTimeIsATime(t *testing.T) {
 	require.Len(t, a.Run(time.Time{}, nil), 1)
 	require.True(t, a.Deadline().IsZero())
 }
+
+// fleet is slaves and frameworks with, per slave, what is used and how the rest looks.
+type fleet struct {
+	a   *Hierarchical
+	now time.Time
+	out []Allotment
+}
+
+func newFleet(slaves, frameworks int, used string, inRole string) *fleet {
+	f := &fleet{a: New(Config{Seed: 7}), now: time.Unix(1, 0)}
+	for i := range frameworks {
+		f.a.Apply(f.now, FrameworkAdded{Framework: offer.Framework{ID: offer.FrameworkID(fmt.Sprintf("framework-%d", i)), Roles: []string{inRole}}})
+	}
+	ports := make([]resource.Range, 16)
+	for i := range ports {
+		ports[i] = resource.Range{Begin: 31000 + uint64(i)*20, End: 31009 + uint64(i)*20}
+	}
+	for i := range slaves {
+		held := resource.Must(used).Add(resource.Resources{resource.NewRanges(resource.Ports, ports...)})
+		f.a.Apply(f.now, SlaveAdded{
+			Slave: offer.Slave{ID: offer.SlaveID(fmt.Sprintf("slave-%d", i)),
+				Resources: resource.Must("cpus:24;mem:4096;disk:4096;ports:[31000-32000]")},
+			Used: []Allotment{{Framework: offer.FrameworkID(fmt.Sprintf("framework-%d", i%frameworks)), Role: inRole, Resources: held}},
+		})
+	}
+	return f
+}
+
+func (f *fleet) run() { f.out = f.a.Run(f.now, f.out[:0]) }
+
+func (f *fleet) recover(refuse time.Duration) {
+	for _, al := range f.out {
+		f.a.Apply(f.now, Recovered{al, refuse})
+	}
+}
