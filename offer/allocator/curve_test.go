@@ -67,3 +67,9 @@ func BenchmarkCurve(b *testing.B) {
 		})
 	}
 }
+
+func perOffer(b *testing.B, spent time.Duration, offers int) {
+	if offers > 0 {
+		b.ReportMetric(float64(spent.Nanoseconds())/float64(offers), "ns/offer")
+	}
+}

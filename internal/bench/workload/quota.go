@@ -28,7 +28,7 @@ func quotas() []Workload {
 
 // setQuota gives a role a guarantee, and a limit if limited.
 func (d *driver) setQuota(role, text string, limited bool) allocator.Event {
-	ev := allocator.RoleSet{Role: role, Guarantee: quantities(text)}
+	ev := allocator.RoleSet{Role: role, Guarantee: quantities(text), Force: true} // there are no slaves yet
 	if limited {
 		ev.Limit = ev.Guarantee
 		limit := amounts{-1, -1, -1, -1}

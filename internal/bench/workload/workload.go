@@ -135,6 +135,7 @@ type driver struct {
 	book   *ledger
 	out    []allocator.Allotment // what the last settle has brought
 	stuck  bool                  // a run found no end
+	bad    error                 // the first event that was refused
 	result Result
 }
 
@@ -177,8 +178,12 @@ func (d *driver) series(phase string, n int, f func(i int)) {
 	}
 }
 
-// apply sends an event.
-func (d *driver) apply(ev allocator.Event) { d.a.Apply(d.now, ev) }
+// apply sends an event. One that is refused shows at the next enter.
+func (d *driver) apply(ev allocator.Event) {
+	if err := d.a.Apply(d.now, ev); err != nil && d.bad == nil {
+		d.bad = fmt.Errorf("%T is refused: %w", ev, err)
+	}
+}
 
 // send sends events as a phase.
 func (d *driver) send(phase string, events []allocator.Event) {
@@ -209,6 +214,9 @@ func (d *driver) settle(phase string) error {
 
 // enter puts into the books what the last phase has brought, and checks it.
 func (d *driver) enter() error {
+	if d.bad != nil {
+		return d.bad
+	}
 	if d.stuck {
 		return fmt.Errorf("work is still pending after %d runs", maxRuns)
 	}

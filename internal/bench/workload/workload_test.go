@@ -1,6 +1,7 @@
 package workload
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -48,11 +49,11 @@ type broken struct {
 	frames []offer.FrameworkID
 }
 
-func (b *broken) Apply(now time.Time, ev allocator.Event) {
+func (b *broken) Apply(now time.Time, ev allocator.Event) error {
 	if added, ok := ev.(allocator.FrameworkAdded); ok {
 		b.frames = append(b.frames, added.Framework.ID)
 	}
-	b.Allocator.Apply(now, ev)
+	return b.Allocator.Apply(now, ev)
 }
 
 func (b *broken) Run(now time.Time, out []allocator.Allotment) []allocator.Allotment {
@@ -139,10 +140,11 @@ type deaf struct {
 	hears func(allocator.Event) bool
 }
 
-func (d *deaf) Apply(now time.Time, ev allocator.Event) {
+func (d *deaf) Apply(now time.Time, ev allocator.Event) error {
 	if d.hears(ev) {
-		d.Allocator.Apply(now, ev)
+		return d.Allocator.Apply(now, ev)
 	}
+	return nil
 }
 
 func TestWhatAnAllocatorMissesIsFound(t *testing.T) {
@@ -164,6 +166,7 @@ func TestWhatAnAllocatorMissesIsFound(t *testing.T) {
 		{"reservations", "UpdateAllocation", "was not offered", without(func(ev allocator.Event) bool { c, ok := ev.(allocator.Converted); return ok && c.To.Reserved() != nil })},
 		{"revives", "AllocatorBacklog/Filtered", "was not offered", without(func(ev allocator.Event) bool { _, ok := ev.(allocator.Revived); return ok })},
 		{"what is in use", "FullSort", "which has less", without(func(ev allocator.Event) bool { _, ok := ev.(allocator.Used); return ok })},
+		{"nothing, but refuses", "Metrics", "allocator.RoleSet is refused: no", func(cfg allocator.Config) allocator.Allocator { return sullen{hierarchical(cfg)} }},
 		{"minimum", "AllocatorBacklog/Untakable", "less than the minimum",
 			func(cfg allocator.Config) allocator.Allocator { return generous{hierarchical(cfg)} }},
 	} {
@@ -178,23 +181,33 @@ func TestWhatAnAllocatorMissesIsFound(t *testing.T) {
 // forgetful sets no filters.
 type forgetful struct{ allocator.Allocator }
 
-func (f forgetful) Apply(now time.Time, ev allocator.Event) {
+func (f forgetful) Apply(now time.Time, ev allocator.Event) error {
 	if r, ok := ev.(allocator.Recovered); ok {
 		r.Refuse = 0
 		ev = r
 	}
-	f.Allocator.Apply(now, ev)
+	return f.Allocator.Apply(now, ev)
+}
+
+// sullen refuses what roles are entitled to.
+type sullen struct{ allocator.Allocator }
+
+func (s sullen) Apply(now time.Time, ev allocator.Event) error {
+	if _, ok := ev.(allocator.RoleSet); ok {
+		return errors.New("no")
+	}
+	return s.Allocator.Apply(now, ev)
 }
 
 // generous ignores what frameworks call too little.
 type generous struct{ allocator.Allocator }
 
-func (g generous) Apply(now time.Time, ev allocator.Event) {
+func (g generous) Apply(now time.Time, ev allocator.Event) error {
 	if f, ok := ev.(allocator.FrameworkAdded); ok {
 		f.Framework.MinAllocatable = nil
 		ev = f
 	}
-	g.Allocator.Apply(now, ev)
+	return g.Allocator.Apply(now, ev)
 }
 
 func TestSizesAreChecked(t *testing.T) {
