@@ -1,0 +1,468 @@
+package refalloc_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/meros-project/meros/internal/refalloc"
+	"github.com/meros-project/meros/offer"
+	"github.com/meros-project/meros/offer/allocator"
+	"github.com/meros-project/meros/offer/resource"
+)
+
+// world is a small cluster in which anything may happen. What happens is told to both allocators, and what they allot is compared.
+type world struct {
+	t          require.TestingT
+	pick       func(n int) int // a number from 0 to n-1; 0 is the simplest choice
+	real       *allocator.Hierarchical
+	plain      allocator.Allocator
+	now        time.Time
+	slaves     map[offer.SlaveID]*offer.Slave
+	frameworks map[offer.FrameworkID]*offer.Framework
+	held       []allocator.Allotment
+	log        []string
+	runs       int // that allotted something
+}
+
+var (
+	roles       = []string{"*", "a", "a/b", "a/c", "a/b/d", "b", "b/x"}
+	cpus, units = resource.CPUs, resource.Units
+)
+
+func newWorld(t require.TestingT, pick func(int) int) *world {
+	w := &world{t: t, pick: pick, now: time.Unix(5000, 0), slaves: map[offer.SlaveID]*offer.Slave{},
+		frameworks: map[offer.FrameworkID]*offer.Framework{}}
+	cfg := allocator.Config{MaxWork: 1 << 60, Seed: uint64(pick(4)), Region: []string{"here", ""}[pick(2)], GPUsToAll: w.rarely()}
+	if w.rarely() {
+		cfg.MinAllocatable = w.minimum()
+	}
+	if w.rarely() {
+		cfg.ExcludeFromFairness = []string{cpus}
+	}
+	w.note("config %+v", cfg)
+	w.real, w.plain = allocator.New(cfg), refalloc.New(cfg)
+	for range pick(4) {
+		w.addFramework()
+		w.addSlave()
+	}
+	return w
+}
+
+func (w *world) note(format string, args ...any) { w.log = append(w.log, fmt.Sprintf(format, args...)) }
+
+func (w *world) rarely() bool { return w.pick(6) == 5 }
+
+func (w *world) story() string { return strings.Join(w.log, "\n") + "\n" + w.real.Describe() }
+
+// apply tells both what has happened.
+func (w *world) apply(ev allocator.Event) {
+	w.note("%T%+v", ev, ev)
+	w.real.Apply(w.now, ev)
+	w.plain.Apply(w.now, ev)
+	if err := w.real.Check(); err != nil {
+		require.Fail(w.t, "the books are wrong", "%v\n%s", err, w.story())
+	}
+}
+
+// run has both decide, and compares.
+func (w *world) run() {
+	want, got := w.plain.Run(w.now, nil), w.real.Run(w.now, nil)
+	for i := range max(len(want), len(got)) {
+		if i >= len(want) || i >= len(got) || !sameAllotment(want[i], got[i]) {
+			require.Fail(w.t, "allotments differ", "number %d of this run\nplain: %v\nreal:  %v\n%s", i, show(want), show(got), w.story())
+		}
+	}
+	if err := w.real.Check(); err != nil {
+		require.Fail(w.t, "the books are wrong", "%v\n%s", err, w.story())
+	}
+	w.note("run: %v", show(got))
+	w.held = append(w.held, got...)
+	if len(got) > 0 {
+		w.runs++
+	}
+}
+
+func sameAllotment(x, y allocator.Allotment) bool {
+	return x.Framework == y.Framework && x.Role == y.Role && x.Slave == y.Slave && x.Resources.String() == y.Resources.String()
+}
+
+func show(list []allocator.Allotment) string {
+	var b strings.Builder
+	for _, al := range list {
+		fmt.Fprintf(&b, "\n  %s in %s on %s: %s", al.Framework, al.Role, al.Slave, al.Resources)
+	}
+	return b.String()
+}
+
+// step makes one thing happen.
+func (w *world) step() {
+	kinds := []struct {
+		weight int
+		do     func()
+	}{
+		{25, w.run}, {30, w.recover}, {10, w.pass}, {8, w.addSlave}, {4, w.updateSlave}, {3, w.switchSlave}, {2, w.removeSlave},
+		{10, w.addFramework}, {4, w.updateFramework}, {3, w.switchFramework}, {2, w.removeFramework}, {4, w.use},
+		{8, w.convert}, {8, w.setRole}, {8, w.suppressOrRevive}, {3, w.request},
+	}
+	sum := 0
+	for _, k := range kinds {
+		sum += k.weight
+	}
+	x := w.pick(sum)
+	for _, k := range kinds {
+		if x -= k.weight; x < 0 {
+			k.do()
+			return
+		}
+	}
+}
+
+func (w *world) role() string                   { return roles[w.pick(len(roles))] }
+func (w *world) slaveID() offer.SlaveID         { return offer.SlaveID(fmt.Sprint("s", w.pick(6))) }
+func (w *world) frameworkID() offer.FrameworkID { return offer.FrameworkID(fmt.Sprint("f", w.pick(6))) }
+func (w *world) pass()                          { w.now = w.now.Add(time.Duration(w.pick(5)) * time.Second) }
+
+// amounts returns up to n of some scalars.
+func (w *world) amounts(n int) resource.Quantities {
+	var q resource.Quantities
+	for _, x := range []struct {
+		name string
+		each int64
+	}{{cpus, 1000}, {resource.Disk, 16_000}, {resource.GPUs, 500}, {resource.Mem, 20_000}} {
+		if amount := int64(w.pick(n)); amount > 0 {
+			q = append(q, resource.Quantity{Name: x.name, Amount: resource.Scalar(amount * x.each)})
+		}
+	}
+	return q
+}
+
+func (w *world) minimum() (sets []resource.Quantities) {
+	for range w.pick(3) {
+		sets = append(sets, w.amounts(3))
+	}
+	return sets
+}
+
+// total returns what a slave may have.
+func (w *world) total() resource.Resources {
+	var list []resource.Resource
+	add := func(e resource.Resource) { list = append(list, e) }
+	add(resource.NewScalar(cpus, resource.Scalar(500*(1+w.pick(12)))))
+	add(resource.NewScalar(resource.Mem, units(int64(20*w.pick(10)))))
+	add(resource.NewRanges(resource.Ports, resource.Range{Begin: 1, End: uint64(1 + w.pick(20))}))
+	if w.pick(3) == 2 {
+		add(resource.NewItems("tags", []string{"x", "y", "z"}[:1+w.pick(3)]...))
+	}
+	for i := range w.pick(5) {
+		add(w.extra(i))
+	}
+	var out resource.Resources
+	for _, e := range list {
+		if one, err := resource.New(e); err == nil && one.Validate(resource.Limits{}) == nil {
+			if sum := out.Add(one); sum.Validate(resource.Limits{}) == nil {
+				out = sum
+			}
+		}
+	}
+	return out
+}
+
+// extra returns something that is not plain.
+func (w *world) extra(i int) resource.Resource {
+	e := resource.NewScalar(cpus, resource.Scalar(500*(1+w.pick(6))))
+	switch w.pick(9) {
+	case 0:
+		e.Reservations = []resource.Reservation{{Role: roles[1+w.pick(len(roles)-1)], Type: resource.ReservationType(w.pick(2))}}
+	case 1:
+		e.Revocable = true
+	case 2:
+		e = resource.NewScalar(resource.GPUs, units(int64(1+w.pick(3))))
+	case 3, 4:
+		e = resource.NewScalar(resource.Disk, units(int64(16*(1+w.pick(3)))))
+		e.Reservations = []resource.Reservation{{Role: []string{"a", "a/b", "b"}[w.pick(3)], Type: resource.Dynamic}}
+		e.Volume = &resource.Volume{ID: fmt.Sprint("v", i), ContainerPath: "data"}
+		e.Shared = w.pick(2) == 0
+	case 5:
+		e.Reservations = []resource.Reservation{{Role: "a"}, {Role: "a/b", Type: resource.Dynamic}}
+		if w.pick(2) == 0 {
+			e.Reservations = append(e.Reservations, resource.Reservation{Role: "a/b/d", Type: resource.Dynamic})
+		}
+	case 6:
+		e = resource.NewRanges(resource.Ports, resource.Range{Begin: 100, End: uint64(100 + w.pick(5))})
+		e.Reservations = []resource.Reservation{{Role: []string{"a", "b"}[w.pick(2)]}}
+	case 7:
+		e = resource.NewScalar(resource.Disk, units(int64(16*(1+w.pick(3)))))
+	default:
+		e = resource.NewScalar("licence", units(int64(1+w.pick(3))))
+	}
+	return e
+}
+
+func (w *world) slave(id offer.SlaveID) offer.Slave {
+	s := offer.Slave{ID: id, Resources: w.total(), Hostname: fmt.Sprint("host-", w.pick(3))}
+	s.Domain.Region = []string{"", "here", "away"}[w.pick(3)]
+	if w.pick(3) == 2 {
+		s.Attributes = append(s.Attributes, offer.Attribute{Name: "rack", Text: fmt.Sprint("r", w.pick(2))})
+	}
+	return s
+}
+
+func (w *world) addSlave() {
+	s := w.slave(w.slaveID())
+	w.forgetSlave(s.ID)
+	ev := allocator.SlaveAdded{Slave: s, Inactive: w.rarely()}
+	for range w.pick(3) - 1 {
+		if used := w.part(s.Resources); len(used) > 0 {
+			al := allocator.Allotment{Framework: w.frameworkID(), Role: w.role(), Slave: s.ID, Resources: used}
+			ev.Used = append(ev.Used, al)
+			w.held = append(w.held, al)
+		}
+	}
+	w.slaves[s.ID] = &s
+	w.apply(ev)
+}
+
+// part returns some of what there is.
+func (w *world) part(of resource.Resources) resource.Resources {
+	var out resource.Resources
+	for _, e := range of {
+		if w.pick(2) == 0 {
+			continue
+		}
+		if w.pick(2) == 0 && e.Volume == nil {
+			switch e.Type {
+			case resource.ScalarType:
+				if e.Scalar >= 1000 && e.Name != resource.GPUs {
+					e.Scalar /= 2
+				}
+			case resource.RangesType:
+				e.Ranges = e.Ranges.Take((e.Ranges.Count() + 1) / 2)
+			default:
+				e.Set = e.Set[:1]
+			}
+		}
+		if e.Shared {
+			e.SharedCount = 0
+		}
+		out = append(out, e)
+	}
+	return out
+}
+
+func (w *world) forgetSlave(id offer.SlaveID) {
+	delete(w.slaves, id)
+	w.held = slices.DeleteFunc(w.held, func(al allocator.Allotment) bool { return al.Slave == id })
+}
+
+func (w *world) updateSlave() {
+	s := w.slaves[w.slaveID()]
+	if s == nil {
+		return
+	}
+	to := w.slave(s.ID)
+	switch w.pick(4) {
+	case 0:
+		to.Attributes, to.Domain = s.Attributes, s.Domain
+	case 1:
+		to.Resources = s.Resources
+	case 2:
+		to.Resources = s.Resources.Add(resource.Must("cpus:0.5;mem:20"))
+		to.Attributes, to.Domain = s.Attributes, s.Domain
+	}
+	w.slaves[s.ID] = &to
+	w.apply(allocator.SlaveUpdated{Slave: to})
+}
+
+func (w *world) switchSlave() {
+	w.apply(allocator.SlaveActive{Slave: w.slaveID(), Active: w.pick(3) > 0})
+}
+
+func (w *world) removeSlave() {
+	id := w.slaveID()
+	w.forgetSlave(id)
+	w.apply(allocator.SlaveRemoved{Slave: id})
+}
+
+func (w *world) framework(id offer.FrameworkID) (offer.Framework, []string) {
+	f := offer.Framework{ID: id, Capabilities: offer.Capabilities(127)}
+	if w.pick(2) == 1 {
+		f.Capabilities = offer.Capabilities(w.pick(128))
+	}
+	for range 1 + w.pick(3) {
+		if role := w.role(); !slices.Contains(f.Roles, role) {
+			f.Roles = append(f.Roles, role)
+		}
+	}
+	if w.pick(4) == 3 {
+		f.MinAllocatable = map[string][]resource.Quantities{f.Roles[0]: w.minimum()}
+	}
+	var suppressed []string
+	for _, role := range f.Roles {
+		if w.rarely() {
+			suppressed = append(suppressed, role)
+		}
+	}
+	w.frameworks[id] = &f
+	return f, suppressed
+}
+
+func (w *world) addFramework() {
+	f, suppressed := w.framework(w.frameworkID())
+	w.apply(allocator.FrameworkAdded{Framework: f, Suppressed: suppressed, Inactive: w.rarely()})
+}
+
+func (w *world) updateFramework() {
+	if id := w.frameworkID(); w.frameworks[id] != nil {
+		f, suppressed := w.framework(id)
+		w.apply(allocator.FrameworkUpdated{Framework: f, Suppressed: suppressed})
+	}
+}
+
+func (w *world) switchFramework() {
+	w.apply(allocator.FrameworkActive{Framework: w.frameworkID(), Active: w.pick(3) > 0})
+}
+
+func (w *world) removeFramework() {
+	id := w.frameworkID()
+	delete(w.frameworks, id)
+	w.apply(allocator.FrameworkRemoved{Framework: id})
+}
+
+// use has a framework hold what it was not allotted: what is there, whether it is free or not.
+func (w *world) use() {
+	s := w.slaves[w.slaveID()]
+	if s == nil {
+		return
+	}
+	if used := w.part(s.Resources); len(used) > 0 {
+		al := allocator.Allotment{Framework: w.frameworkID(), Role: w.role(), Slave: s.ID, Resources: used}
+		w.held = append(w.held, al)
+		w.apply(allocator.Used{Allotment: al})
+	}
+}
+
+// recover gives back all or a part of something that is held, mostly with a filter.
+func (w *world) recover() {
+	if len(w.held) == 0 {
+		return
+	}
+	for range 1 + w.pick(3) {
+		if len(w.held) == 0 {
+			return
+		}
+		i := w.pick(len(w.held))
+		al := w.held[i]
+		back := al
+		if w.pick(3) == 2 {
+			back.Resources = w.part(al.Resources)
+		}
+		if rest, ok := al.Resources.Sub(back.Resources); ok && len(rest) > 0 {
+			w.held[i].Resources = rest
+		} else {
+			w.held = slices.Delete(w.held, i, i+1)
+		}
+		if w.rarely() { // a refusal of what is not held, too
+			back.Resources = back.Resources.Add(resource.Must("cpus:1"))
+		}
+		w.apply(allocator.Recovered{Allotment: back, Refuse: time.Duration(w.pick(4)) * 2 * time.Second})
+	}
+}
+
+// convert reserves, unreserves, creates or destroys the first entry of something held, or of a slave, for which that can be done.
+func (w *world) convert() {
+	ev := allocator.Converted{}
+	var from resource.Resources
+	i := -1
+	if len(w.held) > 0 && w.pick(4) > 0 {
+		i = w.pick(len(w.held))
+		al := w.held[i]
+		ev.Framework, ev.Role, ev.Slave, from = al.Framework, al.Role, al.Slave, al.Resources
+	} else {
+		s := w.slaves[w.slaveID()]
+		if s == nil {
+			return
+		}
+		ev.Slave, ev.Role, from = s.ID, w.role(), w.real.Free(s.ID)
+	}
+	s := w.slaves[ev.Slave]
+	start := w.pick(max(len(from), 1))
+	for j := range from {
+		e := from[(start+j)%len(from)]
+		to, ok := w.conversion(e, ev.Role)
+		if !ok {
+			continue
+		}
+		ev.From, ev.To = resource.Resources{e}, to
+		total, ok := s.Resources.Sub(ev.From)
+		if !ok || total.Add(ev.To).Validate(resource.Limits{}) != nil {
+			continue
+		}
+		if i >= 0 {
+			w.held[i].Resources, _ = w.held[i].Resources.Sub(ev.From)
+			w.held[i].Resources = w.held[i].Resources.Add(ev.To)
+		}
+		next := *s
+		next.Resources = total.Add(ev.To)
+		w.slaves[s.ID] = &next
+		w.apply(ev)
+		return
+	}
+}
+
+func (w *world) conversion(e resource.Resource, role string) (resource.Resources, bool) {
+	from := resource.Resources{e}
+	var to resource.Resources
+	var err error
+	switch {
+	case e.Revocable || e.Shared:
+		return nil, false
+	case e.Volume != nil:
+		e.Volume = nil
+		to = resource.Resources{e}
+	case e.Name == resource.Disk && e.Reserved() && w.pick(2) == 0:
+		to, err = from.WithVolume(resource.Volume{ID: fmt.Sprint("w", w.pick(3)), ContainerPath: "data"})
+		if err == nil && w.pick(2) == 0 {
+			to = slices.Clone(to)
+			to[0].Shared = true
+		}
+	case e.DynamicallyReserved() && w.pick(2) == 0:
+		to, err = from.Unreserve()
+	case role != "*":
+		to, err = from.Reserve(resource.Reservation{Role: role, Type: resource.Dynamic})
+	default:
+		return nil, false
+	}
+	return to, err == nil
+}
+
+func (w *world) setRole() {
+	ev := allocator.RoleSet{Role: w.role(), Weight: resource.Scalar(w.pick(3) * 700)}
+	if w.pick(2) == 1 {
+		ev.Guarantee = w.amounts(6)
+	}
+	if w.pick(2) == 1 {
+		ev.Limit = ev.Guarantee.Add(w.amounts(7))
+	}
+	w.apply(ev)
+}
+
+func (w *world) suppressOrRevive() {
+	id := w.frameworkID()
+	var named []string
+	if f := w.frameworks[id]; f != nil && w.pick(2) == 1 {
+		named = []string{f.Roles[w.pick(len(f.Roles))]}
+	}
+	if w.pick(3) == 0 {
+		w.apply(allocator.Suppressed{Framework: id, Roles: named})
+	} else {
+		w.apply(allocator.Revived{Framework: id, Roles: named})
+	}
+}
+
+func (w *world) request() {
+	w.apply(allocator.Requested{Framework: w.frameworkID(), Role: w.role(), Needs: w.minimum()})
+}
