@@ -50,7 +50,10 @@ func New(cfg allocator.Config) allocator.Allocator {
 }
 
 // Apply takes in what has happened; see allocator.Allocator.
-func (a *Allocator) Apply(now time.Time, ev allocator.Event) {
+func (a *Allocator) Apply(now time.Time, ev allocator.Event) error {
+	if err := a.Validate(ev); err != nil {
+		return err
+	}
 	a.now, a.changed = now, true
 	switch ev := ev.(type) {
 	case allocator.SlaveAdded:
@@ -83,6 +86,10 @@ func (a *Allocator) Apply(now time.Time, ev allocator.Event) {
 		a.recovered(ev)
 	case allocator.Converted:
 		a.converted(ev)
+	case allocator.SlaveUnavailable:
+		a.setUnavailable(ev)
+	case allocator.InverseAnswered:
+		a.inverseAnswered(ev)
 	case allocator.Suppressed:
 		a.suppress(ev)
 	case allocator.Revived:
@@ -94,6 +101,7 @@ func (a *Allocator) Apply(now time.Time, ev allocator.Event) {
 	case allocator.RoleSet:
 		a.setRole(ev)
 	}
+	return nil
 }
 
 // Deadline reports when to run next; see allocator.Allocator. Any event, and any run that allotted something, is work to it.
@@ -102,13 +110,19 @@ func (a *Allocator) Deadline() time.Time {
 		return a.now
 	}
 	var first time.Time
+	consider := func(at time.Time) {
+		if at.After(a.now) && (first.IsZero() || at.Before(first)) {
+			first = at
+		}
+	}
 	for _, s := range a.fleet {
 		for _, list := range s.filters {
 			for _, f := range list {
-				if first.IsZero() || f.until.Before(first) {
-					first = f.until
-				}
+				consider(f.until)
 			}
+		}
+		for _, q := range s.asked {
+			consider(q.until)
 		}
 	}
 	return first

@@ -75,6 +75,12 @@ func (a *Allocator) clearFilters(c *client) {
 	}
 }
 
+func (a *Allocator) forgetAsked(f *framework) {
+	for _, s := range a.fleet {
+		delete(s.asked, f.id)
+	}
+}
+
 func (a *Allocator) addFramework(ev allocator.FrameworkAdded) {
 	id := ev.Framework.ID
 	f := a.frameworks[id]
@@ -93,14 +99,8 @@ func (a *Allocator) addFramework(ev allocator.FrameworkAdded) {
 // describe replaces what a framework has said of itself.
 func (a *Allocator) describe(f *framework, from offer.Framework, suppressed []string) {
 	f.caps = from.Capabilities
-	roles := from.Roles
-	if len(roles) == 0 {
-		roles = []string{resource.AnyRole}
-	}
+	roles := rolesOf(from)
 	for _, name := range roles {
-		if name == "" {
-			continue
-		}
 		c := a.client(f.id, name)
 		c.subscribed = true
 		c.suppressed = slices.Contains(suppressed, name)
@@ -125,6 +125,7 @@ func (a *Allocator) unsubscribe(c *client) {
 func (a *Allocator) activate(f *framework, on bool) {
 	f.active = on
 	if !on {
+		a.forgetAsked(f)
 		for _, c := range f.roles {
 			a.clearFilters(c)
 		}
@@ -136,6 +137,7 @@ func (a *Allocator) removeFramework(f *framework) {
 		return
 	}
 	f.known, f.active = false, false
+	a.forgetAsked(f)
 	for name := range f.roles {
 		a.unsubscribe(f.roles[name])
 	}

@@ -1,6 +1,12 @@
 package refalloc
 
-import "github.com/meros-project/meros/offer/resource"
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/meros-project/meros/offer/resource"
+)
 
 // require computes what is to be kept free for each role, and for all.
 func (a *Allocator) require() {
@@ -40,45 +46,71 @@ func (a *Allocator) relief(r *role, name string) int64 {
 	return r.required[name] - left
 }
 
-// bounded returns what of res a client of r may have, given limits and guarantees. With guaranteed, that is of the kinds that the role is short
-// of no more than it is guaranteed, and nothing if it is not short of any.
+// bounded returns what of res a client of r may have, given limits and guarantees: what is reserved first, the most refined before the others,
+// and of each kind nothing after an entry that does not fit. With guaranteed, that is of the kinds that the role is short of no more than it is
+// guaranteed, and nothing if it is not short of any.
 func (a *Allocator) bounded(r *role, res resource.Resources, guaranteed bool) resource.Resources {
-	var out resource.Resources
-	taken := map[*role]amounts{}
-	for n := r; n != nil; n = n.parent {
-		taken[n] = amounts{}
+	order := make([]int, len(res))
+	for i := range order {
+		order[i] = i
 	}
-	unreserved := amounts{}
+	slices.SortStableFunc(order, func(x, y int) int { return cmp.Compare(depth(res[y]), depth(res[x])) })
+	got := make([]int64, len(res))
+	taken := map[*role]amounts{}
+	ended := map[string]bool{}
 	short := false
-	for _, e := range res {
-		if e.Type == resource.ScalarType && !e.Revocable {
-			got := a.underLimits(r, e, taken)
-			relief := a.relief(r, e.Name)
-			if !e.Reserved() {
-				room := relief
-				if !guaranteed || relief == 0 {
-					room += max(0, a.available[e.Name]-a.required[e.Name])
-				}
-				got = min(got, max(0, room-unreserved[e.Name]))
-			}
-			if got < int64(e.Scalar) {
-				got = divisible(e, got)
-			}
-			for n := r; n != nil && !(e.Reserved() && n.name == e.Role()); n = n.parent {
-				taken[n][e.Name] += got
-			}
-			if !e.Reserved() {
-				unreserved[e.Name] += got
-			}
-			short = short || got > 0 && relief > 0
-			if e.Scalar = resource.Scalar(got); got == 0 {
-				continue
-			}
+	for _, i := range order {
+		e := res[i]
+		if e.Type != resource.ScalarType || e.Revocable {
+			continue
 		}
-		out = append(out, e)
+		if !ended[e.Name] {
+			got[i] = a.underLimits(r, e, taken)
+		}
+		relief := a.relief(r, e.Name)
+		if !e.Reserved() {
+			room := relief
+			if !guaranteed || relief == 0 {
+				room += max(0, a.available[e.Name]-a.required[e.Name])
+			}
+			got[i] = min(got[i], room)
+		}
+		if got[i] < int64(e.Scalar) {
+			got[i] = divisible(e, got[i])
+			ended[e.Name] = true
+		}
+		for n := r; n != nil && !(e.Reserved() && n.name == e.Role()); n = n.parent {
+			if taken[n] == nil {
+				taken[n] = amounts{}
+			}
+			taken[n][e.Name] += got[i]
+		}
+		short = short || got[i] > 0 && relief > 0
 	}
 	if guaranteed && !short {
 		return nil
+	}
+	return trimmed(res, got)
+}
+
+// depth is how far down the tree an entry is reserved; 0 is unreserved.
+func depth(e resource.Resource) int {
+	if !e.Reserved() {
+		return 0
+	}
+	return 1 + strings.Count(e.Role(), "/")
+}
+
+// trimmed returns res with these amounts of its scalars that are not revocable.
+func trimmed(res resource.Resources, got []int64) resource.Resources {
+	var out resource.Resources
+	for i, e := range res {
+		if e.Type == resource.ScalarType && !e.Revocable {
+			e.Scalar = resource.Scalar(got[i])
+		}
+		if e.Type != resource.ScalarType || e.Scalar > 0 {
+			out = append(out, e)
+		}
 	}
 	return out
 }

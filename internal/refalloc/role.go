@@ -69,9 +69,6 @@ func (a *Allocator) prune(r *role) {
 
 // setRole is RoleSet.
 func (a *Allocator) setRole(ev allocator.RoleSet) {
-	if ev.Role == "" {
-		return
-	}
 	r := a.role(ev.Role)
 	r.weight, r.guarantee, r.limit = int64(ev.Weight), ev.Guarantee, ev.Limit
 	if r.weight <= 0 {

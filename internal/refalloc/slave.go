@@ -19,6 +19,9 @@ type slave struct {
 	filters     map[key][]filter
 	shown       map[key]bool // who was offered the shared volumes since the slave last changed
 
+	plan  *offer.Unavailability // nil when it is to stay in service
+	asked map[offer.FrameworkID]asked
+
 	free resource.Resources // total without shared volumes and what is held; computed by each run
 }
 

@@ -61,8 +61,13 @@ func (w *world) story() string { return strings.Join(w.log, "\n") + "\n" + w.rea
 // apply tells both what has happened.
 func (w *world) apply(ev allocator.Event) {
 	w.note("%T%+v", ev, ev)
-	w.real.Apply(w.now, ev)
-	w.plain.Apply(w.now, ev)
+	asked, got, want := w.real.Validate(ev), w.real.Apply(w.now, ev), w.plain.Apply(w.now, ev)
+	if (asked == nil) != (got == nil) || (want == nil) != (got == nil) {
+		require.Fail(w.t, "refusals differ", "plain: %v\nreal:  %v\nasked: %v\n%s", want, got, asked, w.story())
+	}
+	if got != nil {
+		w.note("refused: %v", got)
+	}
 	if err := w.real.Check(); err != nil {
 		require.Fail(w.t, "the books are wrong", "%v\n%s", err, w.story())
 	}
@@ -107,6 +112,7 @@ func (w *world) step() {
 		{25, w.run}, {30, w.recover}, {10, w.pass}, {8, w.addSlave}, {4, w.updateSlave}, {3, w.switchSlave}, {2, w.removeSlave},
 		{10, w.addFramework}, {4, w.updateFramework}, {3, w.switchFramework}, {2, w.removeFramework}, {4, w.use},
 		{8, w.convert}, {8, w.setRole}, {8, w.suppressOrRevive}, {3, w.request},
+		{6, w.maintain},
 	}
 	sum := 0
 	for _, k := range kinds {
@@ -440,12 +446,26 @@ func (w *world) conversion(e resource.Resource, role string) (resource.Resources
 }
 
 func (w *world) setRole() {
-	ev := allocator.RoleSet{Role: w.role(), Weight: resource.Scalar(w.pick(3) * 700)}
+	ev := allocator.RoleSet{Role: w.role(), Weight: resource.Scalar(w.pick(3) * 700), Force: w.pick(2) == 0}
 	if w.pick(2) == 1 {
 		ev.Guarantee = w.amounts(6)
 	}
 	if w.pick(2) == 1 {
 		ev.Limit = ev.Guarantee.Add(w.amounts(7))
+	}
+	if w.rarely() {
+		switch w.pick(5) {
+		case 0:
+			ev.Weight = -1
+		case 1:
+			ev.Role = "a//b"
+		case 2:
+			ev.Limit = w.amounts(3) // perhaps under the guarantee
+		case 3:
+			ev.Limit = resource.Quantities{{Name: cpus}} // of nothing
+		default:
+			ev.Guarantee = resource.Quantities{{Name: cpus, Amount: 1}, {Name: cpus, Amount: 1}}
+		}
 	}
 	w.apply(ev)
 }
@@ -460,6 +480,27 @@ func (w *world) suppressOrRevive() {
 		w.apply(allocator.Suppressed{Framework: id, Roles: named})
 	} else {
 		w.apply(allocator.Revived{Framework: id, Roles: named})
+	}
+}
+
+// maintain plans maintenance, answers what was asked for it, or asks.
+func (w *world) maintain() {
+	switch w.pick(5) {
+	case 0:
+		ev := allocator.SlaveUnavailable{Slave: w.slaveID()}
+		if w.pick(4) > 0 {
+			ev.Unavailability = &offer.Unavailability{Start: time.Unix(int64(9000+w.pick(2)), 0), Duration: time.Duration(w.pick(3)-1) * time.Hour}
+		}
+		w.apply(ev)
+	case 1, 2:
+		w.apply(allocator.InverseAnswered{Framework: w.frameworkID(), Slave: w.slaveID(), Accepted: w.pick(2) == 0,
+			Refuse: time.Duration(w.pick(3)) * 2 * time.Second})
+	default:
+		want, got := w.plain.Inverse(w.now, nil), w.real.Inverse(w.now, nil)
+		if !slices.Equal(want, got) {
+			require.Fail(w.t, "inverse offers differ", "plain: %v\nreal:  %v\n%s", want, got, w.story())
+		}
+		w.note("inverse: %v", got)
 	}
 }
 

@@ -21,6 +21,7 @@ var rooms = []room{
 	{path: "internal/describe", pure: true},
 	{path: "offer", ours: []string{"offer/resource"}, pure: true},
 	{path: "offer/allocator", ours: []string{"offer/...", "internal/invariant"}, pure: true},
+	{path: "internal/refalloc", ours: []string{"offer/..."}, pure: true},
 	{path: "internal/message", ours: []string{"offer/...", "internal/invariant"}, pure: true},
 	{path: "internal/registry", ours: []string{"offer/...", "internal/invariant"}, pure: true},
 	{path: "internal/mastercore", ours: []string{"offer/...", "internal/message", "internal/registry", "internal/invariant"}, pure: true},

@@ -142,6 +142,9 @@ func (a *Hierarchical) used(al Allotment) {
 	}
 	a.hold(s, a.client(a.framework(al.Framework), al.Role), al.Resources)
 	a.take(s, al.Resources)
+	if s.mixed {
+		a.markDirty(s)
+	}
 }
 
 // recovered is Recovered.

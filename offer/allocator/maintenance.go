@@ -102,7 +102,7 @@ func (a *Hierarchical) askBack(at int64, out []Inverse) []Inverse {
 	for _, s := range x.slaves {
 		m := s.maintenance
 		holders := a.holdersOf(s)
-		m.asked = slices.DeleteFunc(m.asked, func(q asked) bool { return !slices.Contains(holders, q.framework) && q.until <= at })
+		m.asked = slices.DeleteFunc(m.asked, func(q asked) bool { return !slices.Contains(holders, q.framework) && !q.outstanding && q.until <= at })
 		for _, f := range holders {
 			i := slices.IndexFunc(m.asked, func(q asked) bool { return q.framework == f })
 			if i >= 0 && m.asked[i].outstanding {

@@ -26,40 +26,57 @@ func (a *Hierarchical) relief(r *role, out *vec) {
 }
 
 // cut decides how much of each entry of res a client of r may be offered, given limits and guarantees: amounts[i] for the entry i, with
-// whole for all of it. It reports whether anything is cut. In the first stage, a role gets of the kinds that it is short of no more
-// than its guarantee, and must get some of them.
+// whole for all of it. It reports whether anything is cut. What is reserved comes first, the most refined before the others; after an
+// entry that does not fit, none of its kind is offered. So less room never means that something else is offered. In the first stage, a role
+// gets of the kinds that it is short of no more than its guarantee, and must get some of them.
 func (a *Hierarchical) cut(r *role, res resource.Resources, guaranteed bool) (isCut, some bool) {
 	x := &a.run
 	x.amounts = x.amounts[:0]
-	x.plain.clear()
+	for range res {
+		x.amounts = append(x.amounts, whole)
+	}
+	clear(x.ended)
 	x.relief.clear()
 	if a.promises > 0 {
 		a.relief(r, &x.relief)
 	}
+	from := r
+	if x.slave.traits&hasReserved == 0 {
+		from = a.root
+	}
 	for n := r; n != a.root; n = n.parent {
 		n.taken.clear()
 	}
-	for i := range res {
-		e := &res[i]
-		k := -1
-		if e.Type == resource.ScalarType && !e.Revocable {
-			k = a.kinds.of(e.Name)
+	for owner := from; owner != nil; owner = owner.parent { // the root stands for unreserved
+		for i := range res {
+			e := &res[i]
+			if e.Type != resource.ScalarType || e.Revocable || ownerOf(e) != owner.name {
+				continue
+			}
+			k := a.kinds.of(e.Name)
+			if k < 0 {
+				continue
+			}
+			want := int64(e.Scalar)
+			got := a.grant(r, e, k, want, guaranteed)
+			if got < want {
+				isCut = true
+				x.amounts[i] = got
+				x.ended.add(int32(k))
+				x.slave.mixed = x.slave.mixed || i > 0 && res[i-1].Name == e.Name || i+1 < len(res) && res[i+1].Name == e.Name
+			}
+			some = some || got > 0 && x.relief.at(k) > 0
 		}
-		if k < 0 {
-			x.amounts = append(x.amounts, whole)
-			continue
-		}
-		want := int64(e.Scalar)
-		got := a.grant(r, e, k, want, guaranteed)
-		if got < want {
-			isCut = true
-			x.amounts = append(x.amounts, got)
-		} else {
-			x.amounts = append(x.amounts, whole)
-		}
-		some = some || got > 0 && x.relief.at(k) > 0
 	}
 	return isCut, some
+}
+
+// ownerOf returns the role that an entry is reserved to, or nothing.
+func ownerOf(e *resource.Resource) string {
+	if n := len(e.Reservations); n > 0 {
+		return e.Reservations[n-1].Role
+	}
+	return ""
 }
 
 const whole = int64(-1)
@@ -67,10 +84,9 @@ const whole = int64(-1)
 // grant returns how much of want, of entry e, a client of r may be offered, and notes it in the scratch of cut.
 func (a *Hierarchical) grant(r *role, e *resource.Resource, k int, want int64, guaranteed bool) int64 {
 	x := &a.run
-	got := want
-	owner := ""
-	if n := len(e.Reservations); n > 0 {
-		owner = e.Reservations[n-1].Role
+	got, owner := want, ownerOf(e)
+	if x.ended.has(int32(k)) {
+		got = 0
 	}
 	for n := r; n != a.root && n.name != owner; n = n.parent {
 		if k < len(n.limit) && n.limit[k] != noLimit {
@@ -84,7 +100,6 @@ func (a *Hierarchical) grant(r *role, e *resource.Resource, k int, want int64, g
 			bound += a.surplus(k)
 			short = true
 		}
-		bound = max(0, bound-x.plain.at(k))
 		short = short && bound < got
 		got = min(got, bound)
 	}
@@ -99,9 +114,6 @@ func (a *Hierarchical) grant(r *role, e *resource.Resource, k int, want int64, g
 	}
 	for n := r; n != a.root && n.name != owner; n = n.parent {
 		n.taken.add(k, got)
-	}
-	if owner == "" {
-		x.plain.add(k, got)
 	}
 	return got
 }

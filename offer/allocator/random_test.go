@@ -373,7 +373,7 @@ func (m *model) runOnce(forced bool) {
 	require.NoError(m.t, m.a.Check())
 	for _, al := range got {
 		if forced {
-			require.NotEmpty(m.t, al.Resources.Shared(), "%s: nobody looked at the slave again\n%v\n%s", show(al), m.events, log)
+			require.Fail(m.t, "nobody looked at the slave again", "%s\n%v\n%s", show(al), m.events, log)
 		}
 		m.allowed(al)
 		m.out = append(m.out, al)

@@ -14,9 +14,11 @@ const fewAwake = 16
 
 // run is the state of one Run, and scratch of it.
 type run struct {
-	todo  []ticket
-	awake []int32
-	work  int
+	todo   []ticket
+	awake  []int32
+	all    bool // todo has every slave that has something free
+	roused int  // of Hierarchical.woken, how many were woken in this run and are awake
+	work   int
 
 	out    []Allotment
 	start  int     // of the present slave's allotments in out
@@ -35,7 +37,8 @@ type run struct {
 	offer  resource.Resources
 
 	amounts               []int64
-	plain, relief         vec
+	ended                 bitset // kinds of which an entry was cut
+	relief                vec
 	cutQty, sum, sumPlain vec
 }
 
@@ -76,8 +79,9 @@ func (a *Hierarchical) Run(now time.Time, out []Allotment) []Allotment {
 	}
 	x := &a.run
 	a.gather()
-	x.out, x.work = out, 0
-	for i, t := range x.todo {
+	x.out, x.work, x.roused, x.all = out, 0, 0, len(x.awake) > 0
+	for i := 0; i < len(x.todo); i++ {
+		t := x.todo[i]
 		s := a.slaves[t.handle]
 		if x.work >= a.cfg.MaxWork {
 			for _, rest := range x.todo[i:] {
@@ -86,6 +90,13 @@ func (a *Hierarchical) Run(now time.Time, out []Allotment) []Allotment {
 			break
 		}
 		a.serve(s, t.full)
+		if !x.shared {
+			a.markDirty(s) // the next client's turn to see the shared volumes
+		}
+		if x.roused > 0 && !x.all {
+			x.all = true
+			a.extend(i)
+		}
 	}
 	for _, h := range x.awake {
 		c := a.clients[h]
@@ -102,27 +113,65 @@ func (a *Hierarchical) Run(now time.Time, out []Allotment) []Allotment {
 	return out
 }
 
+// rise has a client tried in this run.
+func (a *Hierarchical) rise(h int32) {
+	c := a.clients[h]
+	if !c.enabled || c.awake {
+		return
+	}
+	c.awake = true
+	a.run.awake = append(a.run.awake, h)
+	for n := c.role; n != nil; n = n.parent {
+		n.awake++
+	}
+}
+
+// rouse has those that the last allotment has made room for (it met a guarantee with what was reserved) tried with the slaves of this run
+// from the present one on. They stay woken for the others.
+func (a *Hierarchical) rouse() {
+	a.wakeShort()
+	for x := &a.run; x.roused < len(a.woken); x.roused++ {
+		a.rise(a.woken[x.roused])
+	}
+}
+
+// extend adds to what comes after i in todo the slaves with something free whose turn that is.
+func (a *Hierarchical) extend(i int) {
+	x := &a.run
+	n := len(x.todo)
+	for _, h := range a.withFree {
+		t := a.ticket(a.slaves[h], false)
+		if compareTickets(t, x.todo[i]) <= 0 {
+			continue
+		}
+		if _, in := slices.BinarySearchFunc(x.todo[i+1:n], t, compareTickets); !in {
+			x.todo = append(x.todo, t)
+		}
+	}
+	slices.SortFunc(x.todo[i+1:], compareTickets)
+}
+
+func (a *Hierarchical) ticket(s *slave, full bool) ticket {
+	return ticket{mix64(a.cfg.Seed, a.runs, s.seq), s.seq, s.handle, full}
+}
+
+func compareTickets(s, t ticket) int {
+	return cmp.Or(cmp.Compare(s.key, t.key), cmp.Compare(s.seq, t.seq))
+}
+
 // gather makes todo and awake from dirty, woken and withFree, which it empties, and puts todo in order.
 func (a *Hierarchical) gather() {
 	x := &a.run
 	x.todo, x.awake = x.todo[:0], x.awake[:0]
 	for _, h := range a.woken {
-		c := a.clients[h]
-		c.woken = false
-		if !c.enabled {
-			continue
-		}
-		c.awake = true
-		x.awake = append(x.awake, h)
-		for n := c.role; n != nil; n = n.parent {
-			n.awake++
-		}
+		a.clients[h].woken = false
+		a.rise(h)
 	}
 	a.woken = a.woken[:0]
 	if len(x.awake) > 0 {
 		for _, h := range a.withFree {
 			if s := a.slaves[h]; !s.dirty {
-				x.todo = append(x.todo, ticket{mix64(a.cfg.Seed, a.runs, s.seq), s.seq, h, false})
+				x.todo = append(x.todo, a.ticket(s, false))
 			}
 		}
 	}
@@ -130,11 +179,11 @@ func (a *Hierarchical) gather() {
 		s := a.slaves[h]
 		s.dirty = false
 		if s.active && s.offerable() {
-			x.todo = append(x.todo, ticket{mix64(a.cfg.Seed, a.runs, s.seq), s.seq, h, true})
+			x.todo = append(x.todo, a.ticket(s, true))
 		}
 	}
 	a.dirty = a.dirty[:0]
-	slices.SortFunc(x.todo, func(s, t ticket) int { return cmp.Or(cmp.Compare(s.key, t.key), cmp.Compare(s.seq, t.seq)) })
+	slices.SortFunc(x.todo, compareTickets)
 }
 
 // serve allots what a slave has free until nobody takes any of it.
@@ -148,6 +197,7 @@ func (a *Hierarchical) serve(s *slave, full bool) {
 		clear(s.filtered)
 	}
 	s.seen = s.free
+	s.mixed = s.mixed && !full
 	for {
 		x.viewMask, x.proposal.ok = 0, false
 		s.traits = traitsOf(s.free)
@@ -160,6 +210,8 @@ func (a *Hierarchical) serve(s *slave, full bool) {
 			return
 		}
 		a.allot(x.client, x.offer)
+		a.rouse()
+		x.full = x.full || s.mixed
 		if len(s.free) == 0 && (!x.shared || len(s.shared) == 0) {
 			return
 		}
@@ -279,7 +331,11 @@ func (a *Hierarchical) takes(c *client, guaranteed bool) bool {
 		return false
 	}
 	p := &x.proposal
-	if strip := s.traits & strippable &^ f.keeps; !p.ok || p.role != c.role || p.strip != strip || p.guaranteed != guaranteed {
+	strip := s.traits & strippable &^ f.keeps
+	if s.shown.has(c.handle) {
+		strip |= s.traits & hasShared
+	}
+	if !p.ok || p.role != c.role || p.strip != strip || p.guaranteed != guaranteed {
 		a.propose(c.role, strip, guaranteed)
 	}
 	if p.empty || !allocatable(c.min, p.qty) {
@@ -426,7 +482,10 @@ func (a *Hierarchical) allot(c *client, res resource.Resources) {
 			n.count++
 		}
 	}
-	x.shared = x.shared && traitsOf(res)&hasShared == 0
+	if traitsOf(res)&hasShared != 0 {
+		x.shared = false
+		s.shown.add(c.handle)
+	}
 	a.hold(s, c, res)
 	a.take(s, res)
 }

@@ -21,6 +21,7 @@ type slave struct {
 
 	total  resource.Resources
 	shared resource.Resources // the shared volumes of total
+	shown  bitset             // clients that were offered them since the slave has last changed; each holds something here
 	free   resource.Resources // total without shared volumes and without what is held
 	held   []holding          // by client
 
@@ -34,6 +35,7 @@ type slave struct {
 	hasFilter bitset
 	filtered  bitset
 	seen      resource.Resources
+	mixed     bool // a limit has cut one of several entries of a kind: with less free, clients could be offered something else
 
 	// Scratch of the run: what free consists of.
 	traits traits
@@ -128,6 +130,15 @@ func (a *Hierarchical) derive(s *slave) {
 	s.gpus = s.total.Scalar(resource.GPUs) > 0
 	s.seen = nil
 	clear(s.filtered)
+	clear(s.shown)
+}
+
+// reopen has the shared volumes of a slave that has changed offered to all again.
+func (s *slave) reopen() {
+	if len(s.shown) > 0 {
+		clear(s.shown)
+		clear(s.filtered)
+	}
 }
 
 func (a *Hierarchical) updateSlave(ev SlaveUpdated) {
@@ -138,6 +149,7 @@ func (a *Hierarchical) updateSlave(ev SlaveUpdated) {
 	same := slices.EqualFunc(s.attributes, ev.Slave.Attributes, sameAttribute) && s.region == ev.Slave.Domain.Region
 	if !same {
 		a.clearSlave(s)
+		s.reopen()
 		a.describeSlave(s, ev.Slave)
 	}
 	if !s.total.Equal(ev.Slave.Resources) {
@@ -161,6 +173,7 @@ func (a *Hierarchical) activateSlave(ev SlaveActive) {
 		return
 	}
 	s.active = ev.Active
+	s.reopen()
 	sign := int64(-1)
 	if s.active {
 		sign = 1
@@ -219,6 +232,7 @@ func (a *Hierarchical) expectedFree(s *slave) (free resource.Resources, over boo
 
 // give makes resources free that were held.
 func (a *Hierarchical) give(s *slave, res resource.Resources) {
+	s.reopen()
 	if s.over {
 		a.refree(s)
 		return
