@@ -74,10 +74,13 @@ func TestWhatIsWrongIsSaidInOneLine(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"e2e/nothing"}, `"e2e/nothing" is not a benchmark (allowed: e2e/launch, e2e/offer, e2e/failover, e2e/recover, mem/tasks)`},
+		{[]string{"e2e/nothing"}, `"e2e/nothing" is not a benchmark (allowed: e2e/launch, e2e/offer, e2e/failover, e2e/recover, mem/tasks, alloc/decline, `},
 		{[]string{"mem/tasks", "-tasks", "x"}, `invalid value "x" for flag -tasks`},
 		{[]string{"mem/tasks", "-tasks", "0"}, `-tasks is 0 (allowed: at least 1)`},
 		{[]string{"mem/tasks", "-rounds", "1"}, `-rounds`},
+		{[]string{"alloc/decline", "-slaves", "0"}, `-slaves is 0 (allowed: at least 1)`},
+		{[]string{"alloc/curve", "-frameworks", "1"}, `-frameworks`},
+		{[]string{"alloc/quota", "-cut", "0s"}, `-cut is 0s (allowed: above 0)`},
 		{[]string{"mem/tasks", "more"}, `"more" is not expected`},
 		{[]string{"e2e/launch", "-slaves", "0"}, `-slaves is 0 (allowed: at least 1)`},
 	} {

@@ -24,7 +24,7 @@ type benchmark struct {
 
 // benchmarks is the table, in the order in which it is listed.
 func benchmarks() []benchmark {
-	return []benchmark{launchBenchmark(), offerBenchmark(), failoverBenchmark(), recoverBenchmark(), memoryBenchmark()}
+	return append([]benchmark{launchBenchmark(), offerBenchmark(), failoverBenchmark(), recoverBenchmark(), memoryBenchmark()}, allocBenchmarks()...)
 }
 
 func main() {
@@ -43,7 +43,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	table := benchmarks()
 	if len(args) == 0 {
 		for _, b := range table {
-			fmt.Fprintf(stdout, "%-13s %s (goal: %s)\n", b.name, b.what, goalText(b.goals))
+			fmt.Fprintf(stdout, "%-22s %s (goal: %s)\n", b.name, b.what, goalText(b.goals))
 		}
 		return 0
 	}

@@ -35,6 +35,9 @@ func (g goal) met(v float64) bool {
 }
 
 func goalText(goals []goal) string {
+	if len(goals) == 0 {
+		return "none"
+	}
 	list := make([]string, len(goals))
 	for i, g := range goals {
 		list[i] = g.String()

@@ -90,11 +90,19 @@ func BenchmarkMultiFrameworkAllocations(b *testing.B) {
 }
 
 func BenchmarkLargeAndSmallQuota(b *testing.B) {
-	bench(b, "LargeAndSmallQuota/drf", Size{Slaves: 30, Frameworks: 30}, Size{Slaves: 300, Frameworks: 300}, Size{Slaves: 3000, Frameworks: 3000})
+	for _, by := range []string{"drf", "random"} {
+		b.Run(by, func(b *testing.B) {
+			bench(b, "LargeAndSmallQuota/"+by, Size{Slaves: 30, Frameworks: 30}, Size{Slaves: 300, Frameworks: 300}, Size{Slaves: 3000, Frameworks: 3000})
+		})
+	}
 }
 
 func BenchmarkNonQuotaVsQuota(b *testing.B) {
-	bench(b, "NonQuotaVsQuota/drf", Size{Slaves: 20, Frameworks: 20}, Size{Slaves: 200, Frameworks: 200}, Size{Slaves: 2000, Frameworks: 2000})
+	for _, by := range []string{"drf", "random"} {
+		b.Run(by, func(b *testing.B) {
+			bench(b, "NonQuotaVsQuota/"+by, Size{Slaves: 20, Frameworks: 20}, Size{Slaves: 200, Frameworks: 200}, Size{Slaves: 2000, Frameworks: 2000})
+		})
+	}
 }
 
 func BenchmarkEverythingFiltered(b *testing.B) {

@@ -20,7 +20,7 @@ func idle() []Workload {
 		{Name: "EverythingLimited", What: "runs while every role is at its limit and a quarter of the slaves is free",
 			Full: Size{Slaves: 3000, Frameworks: 3000, Rounds: 1000}, Tiny: Size{Slaves: 30, Frameworks: 30, Rounds: 5},
 			run: func(d *driver, s Size) error {
-				if err := d.largeAndSmall(s); err != nil {
+				if err := d.largeAndSmall(s, allocator.DominantShares); err != nil {
 					return err
 				}
 				return d.idle(s.Rounds)

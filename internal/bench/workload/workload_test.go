@@ -91,7 +91,7 @@ func TestABrokenAllocatorFailsEveryWorkload(t *testing.T) {
 			run[0].Resources = run[0].Resources.Add(run[0].Resources.NonShared())
 			return run
 		}},
-		{"allots the first again, later", []string{"NonQuotaVsQuota/drf"},
+		{"allots the first again, later", []string{"NonQuotaVsQuota/drf", "NonQuotaVsQuota/random"}, // two clusters with a run each
 			func(b *broken, run []allocator.Allotment) []allocator.Allotment {
 				if b.runs > 1 {
 					run = append(run, b.first)
