@@ -19,16 +19,16 @@ func (a *Hierarchical) Check() error {
 		if err := a.checkSlave(s); err != nil {
 			return err
 		}
-		a.addScalars(&total, s.total, 1)
+		a.addScalars(&total, a.value(s.total), 1)
 		if s.active {
-			a.addPlain(&available, s.free, 1)
+			a.addPlain(&available, a.value(s.free), 1)
 		}
-		a.expectReserved(consumed, s.total)
-		for _, h := range s.held {
-			c := a.clients[h.client]
-			a.addScalars(&held[h.client], h.res, 1)
-			holdings[h.client]++
-			a.expectConsumed(consumed, c, h.res)
+		a.expectReserved(consumed, a.value(s.total))
+		for _, w := range a.words.words(s.held) {
+			h, res := holding(w).client(), a.value(holding(w).lot())
+			a.addScalars(&held[h], res, 1)
+			holdings[h]++
+			a.expectConsumed(consumed, a.clients[h], res)
 		}
 	}
 	for _, v := range []struct {
@@ -59,26 +59,48 @@ func equal(x, y vec) bool {
 
 func (a *Hierarchical) checkSlave(s *slave) error {
 	free, over := a.expectedFree(s)
-	if over != s.over || !free.Equal(s.free) {
-		return fmt.Errorf("slave %s: free is %s (over %t), must be %s (over %t)", s.id, s.free, s.over, free, over)
+	if over != s.over || !a.value(free).Equal(a.value(s.free)) {
+		return fmt.Errorf("slave %s: free is %s (over %t), must be %s (over %t)", s.id, a.value(s.free), s.over, a.value(free), over)
 	}
 	if !over {
-		sum := s.free
-		for _, h := range s.held {
-			sum = sum.Add(only(h.res, false))
+		sum := a.value(s.free)
+		for _, h := range a.words.words(s.held) {
+			sum = sum.Add(only(a.value(holding(h).lot()), false))
 		}
-		if want := only(s.total, false); !sum.Equal(want) {
+		if want := only(a.value(s.total), false); !sum.Equal(want) {
 			return fmt.Errorf("slave %s: held and free are %s, the total is %s", s.id, sum, want)
 		}
 	}
-	if in := s.active && s.offerable(); in != (s.freeAt >= 0) || in && a.withFree[s.freeAt] != s.handle {
-		return fmt.Errorf("slave %s: something to offer is %t, position among those that have is %d", s.id, in, s.freeAt)
+	if in := s.active && s.offerable(); in != a.withFree.has(s.handle) {
+		return fmt.Errorf("slave %s: something to offer is %t", s.id, in)
 	}
-	for i, p := range s.filters {
-		f := a.filters.slab[p.id]
-		if f.slave != s.handle || f.client != p.client || a.clients[p.client] == nil || i > 0 && s.filters[i-1].client > p.client {
-			return fmt.Errorf("slave %s: filter %d is of slave %d and client %d, listed under client %d", s.id, p.id, f.slave, f.client, p.client)
+	return a.checkFilters(s)
+}
+
+func (a *Hierarchical) checkFilters(s *slave) error {
+	judged := uint32(0)
+	list := a.words.words(s.filters)
+	for i, w := range list {
+		p := pair(w)
+		f := a.filters.slab.at(p.id())
+		if f.slave != s.handle || f.client != p.client() || a.clients[p.client()] == nil || i > 0 && pair(list[i-1]).client() > p.client() {
+			return fmt.Errorf("slave %s: filter %d is of slave %d and client %d, listed under client %d", s.id, p.id(), f.slave, f.client, p.client())
 		}
+		if !a.filtered(s, p.client()) {
+			continue
+		}
+		judged++
+		all := false // what is seen, some filter must refuse as a whole; what a framework may see of it is less
+		from, to := a.pairs(s, p.client())
+		for _, q := range list[from:to] {
+			all = all || a.contains(a.filters.slab.at(pair(q).id()).refused, s.seen)
+		}
+		if !all && s.shared == 0 && a.lot(s.seen).traits == 0 {
+			return fmt.Errorf("slave %s: a verdict on client %d that no filter bears out", s.id, p.client())
+		}
+	}
+	if judged != s.judged {
+		return fmt.Errorf("slave %s: %d filters with a verdict, counted are %d", s.id, judged, s.judged)
 	}
 	return nil
 }

@@ -122,7 +122,9 @@ type Hierarchical struct {
 	min   []minSet
 
 	slaves     []*slave // by handle; nil where free
-	freeSlave  []int32  // unused handles
+	freeSlave  []*slave // unused ones
+	chunk      []slave  // the last ones made, from handle chunkAt on
+	chunkAt    int
 	slaveIndex map[offer.SlaveID]*slave
 	slaveSeq   uint64
 
@@ -132,10 +134,11 @@ type Hierarchical struct {
 	clients    []*client // by handle
 	freeClient []int32
 
-	root      *role
-	roles     []*role // by handle
-	freeRole  []int32
-	roleIndex map[string]*role
+	root       *role
+	roles      []*role // by handle
+	freeRole   []int32
+	roleIndex  map[string]*role
+	roleSerial int32
 
 	total vec    // of the cluster, all scalars
 	epoch uint64 // counts changes of total
@@ -146,13 +149,18 @@ type Hierarchical struct {
 	short     []*role
 	shortAt   vec // lowest surplus at which a role in short was cut
 
+	lots       lots
+	words      slab // filters, verdicts and holdings of slaves
 	filters    filters
 	maintained maintained
 
 	// What the next run has to look at.
-	dirty    []int32 // slaves
-	woken    []int32 // clients
-	withFree []int32 // slaves that have something to offer
+	dirty      []int32 // slaves; may hold some twice, or some that are not dirty any more
+	dirtyCount int
+	woken      []int32 // clients; likewise
+	wokenCount int
+	withFree   bitset // slaves that have something to offer
+	freeCount  int
 
 	clock clock
 	runs  uint64 // that made an allotment
@@ -181,6 +189,7 @@ func New(cfg Config) *Hierarchical {
 		epoch:      1,
 	}
 	a.maintained.next = never
+	a.lots.init()
 	a.kinds.init(cfg.ExcludeFromFairness)
 	a.min = a.compileMin(cfg.MinAllocatable)
 	a.root = &role{weight: defaultWeight, handle: -1}

@@ -32,18 +32,18 @@ func (a *Hierarchical) Describe() string {
 			if s.over {
 				state += ",over"
 			}
-			row("%s\t%s\t%s\t%s", s.id, state, dash(s.total.String()), dash(s.free.String()))
+			row("%s\t%s\t%s\t%s", s.id, state, dash(a.value(s.total).String()), dash(a.value(s.free).String()))
 		}
 	})
 	if a.filters.live > 0 {
 		table(&b, "filter on\tframework\trole\tfor\trefused", func(row func(string, ...any)) {
 			for _, s := range a.slavesByID() {
 				for _, c := range a.clientsByName() {
-					from, to := s.pairs(c.handle)
-					for _, p := range s.filters[from:to] {
-						f := a.filters.slab[p.id]
+					from, to := a.pairs(s, c.handle)
+					for _, p := range a.words.words(s.filters)[from:to] {
+						f := a.filters.slab.at(pair(p).id())
 						row("%s\t%s\t%s\t%s\t%s", s.id, c.framework.id, c.role.name, a.clock.time(f.expiry).Sub(a.clock.time(a.clock.last)),
-							s.refused[f.refused].res)
+							a.value(f.refused))
 					}
 				}
 			}

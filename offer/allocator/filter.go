@@ -1,19 +1,14 @@
 package allocator
 
-import (
-	"cmp"
-	"slices"
-
-	"github.com/meros-project/meros/offer/resource"
-)
+import "slices"
 
 const none = int32(-1)
 
-// filter says that until expiry a client is not to be offered what is contained in the refused set of a slave. Filters of a client are
+// filter says that until expiry a client is not to be offered what is contained in the refused lot of a slave. Filters of a client are
 // a list, so that a revive costs only them; those of a slave are sorted by client.
 type filter struct {
 	slave, client int32
-	refused       int32
+	refused       lot
 	gen           uint32 // tells the uses of a slot apart
 	expiry        int64
 	prev, next    int32 // among the client's
@@ -21,7 +16,7 @@ type filter struct {
 
 // filters holds all filters, and when they end.
 type filters struct {
-	slab   []filter
+	slab   paged[filter]
 	unused []int32
 	heap   []deadline // by time; may hold those of filters that are gone
 	live   int
@@ -33,107 +28,196 @@ type deadline struct {
 	gen uint32
 }
 
-// pair is a filter of a client, in a slave's list.
-type pair struct{ client, id int32 }
+// pair is a filter of a client, in a slave's list: the client, whether there is a verdict on it, and the filter.
+type pair uint64
 
-// refusedSet is resources that one or more filters of a slave refuse.
-type refusedSet struct {
-	res  resource.Resources
-	refs int
-}
+const pairJudged = pair(1) << 31
 
-func (s *slave) pairs(client int32) (from, to int) {
-	from, _ = slices.BinarySearchFunc(s.filters, client, func(p pair, c int32) int { return cmp.Compare(p.client, c) })
-	for to = from; to < len(s.filters) && s.filters[to].client == client; to++ {
+func newPair(client, id int32) pair { return pair(uint64(client)<<32 | uint64(id)) }
+func (p pair) client() int32        { return int32(p >> 32) }
+func (p pair) id() int32            { return int32(p & (1<<31 - 1)) }
+
+// fewFilters is up to how many filters of a slave the verdicts are marks in them.
+const fewFilters = 8
+
+// pairs returns where the filters of a client are in those of a slave.
+func (a *Hierarchical) pairs(s *slave, client int32) (from, to int) {
+	list := a.words.words(s.filters)
+	low, high := 0, len(list)
+	for low < high {
+		mid := (low + high) / 2
+		if pair(list[mid]).client() < client {
+			low = mid + 1
+		} else {
+			high = mid
+		}
 	}
-	return from, to
+	for to = low; to < len(list) && pair(list[to]).client() == client; to++ {
+	}
+	return low, to
 }
 
-func (a *Hierarchical) addFilter(s *slave, c *client, res resource.Resources, expiry int64) {
+// filtered reports whether there is a verdict that a client refuses whatever it could be offered of the slave.
+func (a *Hierarchical) filtered(s *slave, client int32) bool {
+	if s.judged == 0 {
+		return false
+	}
+	if s.wide {
+		return bitset(a.words.words(s.verdicts)).has(client)
+	}
+	for _, p := range a.words.words(s.filters) {
+		if pair(p).client() == client {
+			return pair(p)&pairJudged != 0
+		}
+	}
+	return false
+}
+
+// judge notes the verdict that a client, which has filters there, refuses whatever it could be offered of the slave while free is what
+// it is.
+func (a *Hierarchical) judge(s *slave, client int32) {
+	if a.filtered(s, client) {
+		return
+	}
+	from, to := a.pairs(s, client)
+	s.judged += uint32(to - from)
+	if s.wide {
+		a.mark(s, client)
+		return
+	}
+	list := a.words.words(s.filters)
+	for i := from; i < to; i++ {
+		list[i] |= uint64(pairJudged)
+	}
+}
+
+func (a *Hierarchical) mark(s *slave, client int32) {
+	if word := uint32(client) >> 6; word >= s.verdicts.n {
+		a.words.resize(&s.verdicts, word+1)
+	}
+	a.words.words(s.verdicts)[client>>6] |= 1 << (client & 63)
+}
+
+// widen turns the marks in the filters of a slave into a bitset.
+func (a *Hierarchical) widen(s *slave) {
+	s.wide = true
+	for i := range int(s.filters.n) {
+		list := a.words.words(s.filters)
+		if p := pair(list[i]); p&pairJudged != 0 {
+			list[i] &^= uint64(pairJudged)
+			a.mark(s, p.client())
+		}
+	}
+}
+
+// unjudge forgets the verdicts on a slave.
+func (a *Hierarchical) unjudge(s *slave) {
+	if s.judged == 0 {
+		return
+	}
+	s.judged = 0
+	if s.wide {
+		clear(a.words.words(s.verdicts))
+		return
+	}
+	list := a.words.words(s.filters)
+	for i := range list {
+		list[i] &^= uint64(pairJudged)
+	}
+}
+
+// unjudgeClient forgets the verdict on one client.
+func (a *Hierarchical) unjudgeClient(s *slave, client int32) {
+	if !a.filtered(s, client) {
+		return
+	}
+	from, to := a.pairs(s, client)
+	s.judged -= uint32(to - from)
+	if s.wide {
+		bitset(a.words.words(s.verdicts)).remove(client)
+		return
+	}
+	list := a.words.words(s.filters)
+	for i := from; i < to; i++ {
+		list[i] &^= uint64(pairJudged)
+	}
+}
+
+func (a *Hierarchical) addFilter(s *slave, c *client, res lot, expiry int64) {
 	x := &a.filters
-	from, to := s.pairs(c.handle)
+	from, to := a.pairs(s, c.handle)
 	for i := to - 1; i >= from; i-- {
-		id := s.filters[i].id
-		f := &x.slab[id]
-		old := s.refused[f.refused].res
-		if f.expiry >= expiry && (same(old, res) || old.Contains(res)) {
+		id := pair(a.words.words(s.filters)[i]).id()
+		f := x.slab.at(id)
+		if f.expiry >= expiry && a.contains(f.refused, res) {
 			return // says less than one that is there
 		}
-		if f.expiry <= expiry && (same(old, res) || res.Contains(old)) {
+		if f.expiry <= expiry && a.contains(res, f.refused) {
 			a.dropFilter(id)
 			to--
 		}
 	}
 	if to-from >= maxFiltersPerPair {
-		first := slices.MinFunc(s.filters[from:to], func(p, q pair) int { return cmp.Compare(x.slab[p.id].expiry, x.slab[q.id].expiry) })
-		a.dropFilter(first.id)
+		first := none
+		for _, p := range a.words.words(s.filters)[from:to] {
+			if id := pair(p).id(); first == none || x.slab.at(id).expiry < x.slab.at(first).expiry {
+				first = id
+			}
+		}
+		a.dropFilter(first)
 		to--
 	}
-	id := int32(len(x.slab))
+	if a.filtered(s, c.handle) {
+		s.judged++ // the verdict stands, and the new one is counted with the others
+	}
+	id := none
 	if n := len(x.unused); n > 0 {
 		id = x.unused[n-1]
 		x.unused = x.unused[:n-1]
 	} else {
-		x.slab = append(x.slab, filter{})
+		id = x.slab.grow()
 	}
-	f := &x.slab[id]
-	*f = filter{slave: s.handle, client: c.handle, refused: s.refuse(res), gen: f.gen + 1, expiry: expiry, prev: none, next: c.filters}
+	f := x.slab.at(id)
+	*f = filter{slave: s.handle, client: c.handle, refused: res, gen: f.gen + 1, expiry: expiry, prev: none, next: c.filters}
 	if c.filters != none {
-		x.slab[c.filters].prev = id
+		x.slab.at(c.filters).prev = id
 	}
 	c.filters = id
-	s.filters = slices.Insert(s.filters, to, pair{c.handle, id})
-	s.hasFilter.add(c.handle)
+	p := newPair(c.handle, id)
+	if !s.wide && from < to {
+		p |= pair(a.words.words(s.filters)[from]) & pairJudged
+	}
+	a.words.insert(&s.filters, to, uint64(p))
+	if !s.wide && s.filters.n > fewFilters {
+		a.widen(s)
+	}
 	x.live++
 	x.push(deadline{expiry, id, f.gen})
 }
 
-// refuse returns the index of res in refused. Refusals of one offer after the other are the rule, so looking at a few is enough.
-func (s *slave) refuse(res resource.Resources) int32 {
-	unused := none
-	for i := len(s.refused) - 1; i >= max(0, len(s.refused)-16); i-- {
-		switch r := &s.refused[i]; {
-		case r.refs == 0:
-			unused = int32(i)
-		case same(r.res, res) || r.res.Equal(res):
-			r.refs++
-			return int32(i)
-		}
-	}
-	if unused == none {
-		unused = int32(len(s.refused))
-		s.refused = append(s.refused, refusedSet{})
-	}
-	s.refused[unused] = refusedSet{res, 1}
-	return unused
-}
-
 func (a *Hierarchical) dropFilter(id int32) {
 	x := &a.filters
-	f := &x.slab[id]
+	f := x.slab.at(id)
 	s, c := a.slaves[f.slave], a.clients[f.client]
-	from, to := s.pairs(c.handle)
-	i := from + slices.IndexFunc(s.filters[from:to], func(p pair) bool { return p.id == id })
-	s.filters = slices.Delete(s.filters, i, i+1)
-	if to-from == 1 {
-		s.hasFilter.remove(c.handle)
-	}
-	s.filtered.remove(c.handle)
-	if set := &s.refused[f.refused]; set.refs > 1 {
-		set.refs--
-	} else {
-		*set = refusedSet{}
-		for n := len(s.refused); n > 0 && s.refused[n-1].refs == 0; n-- {
-			s.refused = s.refused[:n-1]
+	a.unjudgeClient(s, c.handle)
+	from, _ := a.pairs(s, c.handle)
+	for i := from; ; i++ {
+		if pair(a.words.words(s.filters)[i]).id() == id {
+			a.words.delete(&s.filters, i)
+			break
 		}
 	}
+	if s.filters.n == 0 && s.wide {
+		s.wide = false
+		a.words.drop(&s.verdicts)
+	}
 	if f.prev != none {
-		x.slab[f.prev].next = f.next
+		x.slab.at(f.prev).next = f.next
 	} else {
 		c.filters = f.next
 	}
 	if f.next != none {
-		x.slab[f.next].prev = f.prev
+		x.slab.at(f.next).prev = f.prev
 	}
 	f.gen++
 	x.unused = append(x.unused, id)
@@ -152,15 +236,15 @@ func (a *Hierarchical) clearClient(c *client) {
 
 // clearSlave drops all filters on a slave.
 func (a *Hierarchical) clearSlave(s *slave) {
-	for n := len(s.filters); n > 0; n = len(s.filters) {
-		a.dropFilter(s.filters[n-1].id)
+	for s.filters.n > 0 {
+		a.dropFilter(pair(a.words.words(s.filters)[s.filters.n-1]).id())
 	}
 }
 
 // forgetVerdicts has the filters of a client looked at anew.
 func (a *Hierarchical) forgetVerdicts(c *client) {
-	for id := c.filters; id != none; id = a.filters.slab[id].next {
-		a.slaves[a.filters.slab[id].slave].filtered.remove(c.handle)
+	for id := c.filters; id != none; id = a.filters.slab.at(id).next {
+		a.unjudgeClient(a.slaves[a.filters.slab.at(id).slave], c.handle)
 	}
 }
 
@@ -172,7 +256,7 @@ func (a *Hierarchical) expire(now int64) {
 			return
 		}
 		id := a.filters.heap[0].id
-		s := a.slaves[a.filters.slab[id].slave]
+		s := a.slaves[a.filters.slab.at(id).slave]
 		a.dropFilter(id)
 		a.markDirty(s)
 	}
@@ -181,7 +265,7 @@ func (a *Hierarchical) expire(now int64) {
 // next returns when the next filter ends.
 func (x *filters) next() (int64, bool) {
 	for len(x.heap) > 0 {
-		if top := x.heap[0]; x.slab[top.id].gen == top.gen {
+		if top := x.heap[0]; x.slab.at(top.id).gen == top.gen {
 			return top.at, true
 		}
 		x.pop()
@@ -229,7 +313,7 @@ func (x *filters) sink(i int) {
 
 // sweep rebuilds the heap without the deadlines of filters that are gone.
 func (x *filters) sweep() {
-	x.heap = slices.DeleteFunc(x.heap, func(d deadline) bool { return x.slab[d.id].gen != d.gen })
+	x.heap = slices.DeleteFunc(x.heap, func(d deadline) bool { return x.slab.at(d.id).gen != d.gen })
 	for i := len(x.heap)/2 - 1; i >= 0; i-- {
 		x.sink(i)
 	}

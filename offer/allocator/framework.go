@@ -91,7 +91,10 @@ func (a *Hierarchical) forgetClient(c *client) {
 	}
 	a.clearClient(c)
 	if c.woken {
-		a.woken = without(a.woken, c.handle)
+		c.woken = false
+		if a.wokenCount--; a.wokenCount == 0 {
+			a.woken = a.woken[:0]
+		}
 	}
 	f := c.framework
 	f.clients = slices.DeleteFunc(f.clients, func(o *client) bool { return o == c })

@@ -1,9 +1,6 @@
 package allocator
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
 // Apply takes in what has happened; see Allocator.
 func (a *Hierarchical) Apply(now time.Time, ev Event) error {
@@ -11,6 +8,7 @@ func (a *Hierarchical) Apply(now time.Time, ev Event) error {
 		return err
 	}
 	at := a.clock.read(now)
+	a.sweep()
 	switch ev := ev.(type) {
 	case SlaveAdded:
 		a.addSlave(ev)
@@ -68,7 +66,7 @@ func (a *Hierarchical) Deadline() time.Time {
 
 // pending reports whether a run would look at anything.
 func (a *Hierarchical) pending() bool {
-	return len(a.dirty) > 0 || len(a.woken) > 0 && len(a.withFree) > 0
+	return a.dirtyCount > 0 || a.wokenCount > 0 && a.freeCount > 0
 }
 
 // clock turns times into nanoseconds since the first time it has read, so that comparing them is cheap.
@@ -99,25 +97,19 @@ func (c *clock) time(at int64) time.Time {
 func (a *Hierarchical) markDirty(s *slave) {
 	if !s.dirty && s.active && s.offerable() {
 		s.dirty = true
+		a.dirtyCount++
 		a.dirty = append(a.dirty, s.handle)
 	}
 }
 
 // noteFree keeps withFree right after a slave's free resources or its activity have changed.
 func (a *Hierarchical) noteFree(s *slave) {
-	switch in := s.active && s.offerable(); {
-	case in && s.freeAt < 0:
-		s.freeAt = int32(len(a.withFree))
-		a.withFree = append(a.withFree, s.handle)
-	case !in && s.freeAt >= 0:
-		last := a.withFree[len(a.withFree)-1]
-		a.withFree[s.freeAt] = last
-		a.slaves[last].freeAt = s.freeAt
-		a.withFree = a.withFree[:len(a.withFree)-1]
-		s.freeAt = -1
+	switch in, was := s.active && s.offerable(), a.withFree.has(s.handle); {
+	case in && !was:
+		a.withFree.add(s.handle)
+		a.freeCount++
+	case !in && was:
+		a.withFree.remove(s.handle)
+		a.freeCount--
 	}
-}
-
-func without(list []int32, h int32) []int32 {
-	return slices.DeleteFunc(list, func(x int32) bool { return x == h })
 }

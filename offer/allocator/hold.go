@@ -1,8 +1,6 @@
 package allocator
 
 import (
-	"slices"
-
 	"github.com/meros-project/meros/offer"
 	"github.com/meros-project/meros/offer/resource"
 )
@@ -16,8 +14,8 @@ func (a *Hierarchical) Held(id offer.FrameworkID) []Allotment {
 	var out []Allotment
 	for _, s := range a.slavesByID() {
 		for _, c := range f.clients {
-			if i := s.holder(c.handle); i >= 0 {
-				out = append(out, Allotment{Framework: id, Role: c.role.name, Slave: s.id, Resources: s.held[i].res})
+			if i := a.holder(s, c.handle); i >= 0 {
+				out = append(out, Allotment{Framework: id, Role: c.role.name, Slave: s.id, Resources: a.value(a.holding(s, i).lot())})
 			}
 		}
 	}
@@ -27,105 +25,88 @@ func (a *Hierarchical) Held(id offer.FrameworkID) []Allotment {
 // Free returns what is free on a slave, without shared volumes, which are never used up. It is for tests and operators.
 func (a *Hierarchical) Free(id offer.SlaveID) resource.Resources {
 	if s := a.slaveIndex[id]; s != nil {
-		return s.free
+		return a.value(s.free)
 	}
 	return nil
 }
 
-func (s *slave) holder(client int32) int {
-	return slices.IndexFunc(s.held, func(h holding) bool { return h.client == client })
+func (a *Hierarchical) holder(s *slave, client int32) int {
+	for i, h := range a.words.words(s.held) {
+		if holding(h).client() == client {
+			return i
+		}
+	}
+	return -1
 }
 
+func (a *Hierarchical) holding(s *slave, i int) holding { return holding(a.words.words(s.held)[i]) }
+
+func (a *Hierarchical) setHolding(s *slave, i int, h holding) { a.words.words(s.held)[i] = uint64(h) }
+
 // hold adds to what a client holds on a slave. What is free is not its business.
-func (a *Hierarchical) hold(s *slave, c *client, res resource.Resources) {
-	i := s.holder(c.handle)
+func (a *Hierarchical) hold(s *slave, c *client, l lot) {
+	i := a.holder(s, c.handle)
 	if i < 0 {
-		i = len(s.held)
-		s.held = append(s.held, holding{client: c.handle})
+		i = int(s.held.n)
+		a.words.insert(&s.held, i, uint64(newHolding(c.handle, 0)))
 		c.holdings++
 		a.maintained.stale = a.maintained.stale || s.maintenance != nil
 	}
-	a.account(c, newlyCounted(s.held[i].res, res), 1)
-	s.held[i].res = s.held[i].res.Add(res)
-	if s.held[i].res.Equal(s.total) { // as after an offer of all that is left: one copy will do
-		s.held[i].res = s.total
-	}
+	was := a.holding(s, i).lot()
+	a.account(c, a.newlyCounted(was, l), 1)
+	a.setHolding(s, i, newHolding(c.handle, a.add(was, l)))
 }
 
-// unhold takes from what a client holds on a slave and returns how much of res that was.
-func (a *Hierarchical) unhold(s *slave, c *client, res resource.Resources) resource.Resources {
-	i := s.holder(c.handle)
+// unhold takes from what a client holds on a slave and returns how much of it that was.
+func (a *Hierarchical) unhold(s *slave, c *client, l lot) lot {
+	i := a.holder(s, c.handle)
 	if i < 0 {
-		return nil
+		return 0
 	}
-	left := resource.Resources(nil)
-	if !same(s.held[i].res, res) {
-		ok := false
-		if left, ok = s.held[i].res.Sub(res); !ok {
-			res = clip(s.held[i].res, res)
-			left, _ = s.held[i].res.Sub(res)
-		}
+	was := a.holding(s, i).lot()
+	left := a.sub(was, l)
+	if left == failed {
+		l = a.intern(clip(a.value(was), a.value(l)))
+		left = a.sub(was, l)
 	}
-	s.held[i].res = left
-	if len(left) == 0 {
-		s.held[i] = s.held[len(s.held)-1]
-		s.held[len(s.held)-1] = holding{}
-		s.held = s.held[:len(s.held)-1]
+	if left != 0 {
+		a.setHolding(s, i, newHolding(c.handle, left))
+	} else {
+		a.setHolding(s, i, a.holding(s, int(s.held.n)-1))
+		a.words.delete(&s.held, int(s.held.n)-1)
 		c.holdings--
 	}
-	a.account(c, newlyCounted(left, res), -1)
+	a.account(c, a.newlyCounted(left, l), -1)
 	a.forgetClient(c)
-	return res
+	return l
 }
 
-// newlyCounted returns res without the shared volumes that are in old: a client counts each of them once.
-func newlyCounted(old, res resource.Resources) resource.Resources {
-	if traitsOf(res)&hasShared == 0 {
-		return res
+// newlyCounted returns l without the shared volumes that are in old: a client counts each of them once.
+func (a *Hierarchical) newlyCounted(old, l lot) lot {
+	if a.lot(l).traits&hasShared == 0 {
+		return l
 	}
+	res := a.value(l)
 	out := make(resource.Resources, 0, len(res))
 	for i := range res {
-		if !res[i].Shared || !old.Contains(res[i:i+1]) {
+		if !res[i].Shared || !a.value(old).Contains(res[i:i+1]) {
 			out = append(out, res[i])
 		}
 	}
-	return out
+	return a.intern(out)
 }
 
 // account adds resources to what a client and the roles above it hold and consume, sign times, and moves them in their orders.
-func (a *Hierarchical) account(c *client, res resource.Resources, sign int64) {
-	x := &a.run
-	x.sum.clear()
-	x.sumPlain.clear()
-	for i := range res {
-		e := &res[i]
-		if e.Type != resource.ScalarType {
-			continue
-		}
-		k := a.kinds.of(e.Name)
-		if k < 0 {
-			continue
-		}
-		amount := sign * int64(e.Scalar)
-		x.sum.add(k, amount)
-		switch n := len(e.Reservations); {
-		case e.Revocable:
-		case n == 0:
-			x.sumPlain.add(k, amount)
-		default:
-			// What is reserved to an ancestor counts there already.
-			if owner := e.Reservations[n-1].Role; resource.IsDescendant(c.role.name, owner) {
-				for r := c.role; r.name != owner; r = r.parent {
-					a.consume(r, k, amount)
-				}
-			}
-		}
+func (a *Hierarchical) account(c *client, l lot, sign int64) {
+	in := a.lot(l)
+	if in.traits&hasReserved != 0 {
+		a.accountReserved(c, in.res, sign)
 	}
-	c.held.addVec(x.sum, 1)
-	c.role.direct.addVec(x.sum, 1)
+	c.held.addVec(in.all, sign)
+	c.role.direct.addVec(in.all, sign)
 	for r := c.role; r != a.root; r = r.parent {
-		r.held.addVec(x.sum, 1)
-		r.consumed.addVec(x.sumPlain, 1)
+		r.held.addVec(in.all, sign)
+		r.consumed.addVec(in.plain, sign)
 		if sign < 0 && r.blocked {
 			a.wake(r)
 		}
@@ -134,14 +115,32 @@ func (a *Hierarchical) account(c *client, res resource.Resources, sign int64) {
 	a.reorder(c)
 }
 
+// accountReserved counts what a client holds of reservations as consumption of the roles below the one that each is reserved to: what is
+// reserved to an ancestor counts there already.
+func (a *Hierarchical) accountReserved(c *client, res resource.Resources, sign int64) {
+	for i := range res {
+		e := &res[i]
+		if e.Type != resource.ScalarType || e.Revocable || len(e.Reservations) == 0 {
+			continue
+		}
+		k := a.kinds.of(e.Name)
+		if owner := e.Reservations[len(e.Reservations)-1].Role; k >= 0 && resource.IsDescendant(c.role.name, owner) {
+			for r := c.role; r.name != owner; r = r.parent {
+				a.consume(r, k, sign*int64(e.Scalar))
+			}
+		}
+	}
+}
+
 // used is Used, and part of SlaveAdded.
 func (a *Hierarchical) used(al Allotment) {
 	s := a.slaveIndex[al.Slave]
 	if s == nil || len(al.Resources) == 0 || al.Role == "" {
 		return
 	}
-	a.hold(s, a.client(a.framework(al.Framework), al.Role), al.Resources)
-	a.take(s, al.Resources)
+	l := a.intern(al.Resources)
+	a.hold(s, a.client(a.framework(al.Framework), al.Role), l)
+	a.take(s, l)
 	if s.mixed {
 		a.markDirty(s)
 	}
@@ -153,11 +152,37 @@ func (a *Hierarchical) recovered(at int64, ev Recovered) {
 	if s == nil || c == nil {
 		return
 	}
-	if ev.Refuse > 0 && c.subscribed && c.framework.active && len(ev.Resources) > 0 {
-		a.addFilter(s, c, ev.Resources, at+int64(min(ev.Refuse, offer.MaxRefuse)))
+	l := a.lotOf(s, c, ev.Resources)
+	refuse := ev.Refuse > 0 && c.subscribed && c.framework.active && l != 0
+	if refuse {
+		a.addFilter(s, c, l, at+int64(min(ev.Refuse, offer.MaxRefuse)))
 	}
-	if res := a.unhold(s, c, ev.Resources); len(res) > 0 {
-		a.give(s, res)
+	back := a.unhold(s, c, l)
+	if back != 0 {
+		a.give(s, back)
+	}
+	if refuse && l == s.free && s.shared == 0 {
+		// Everything that is free is refused. Say so, and the next run need not find out.
+		a.see(s)
+		a.judge(s, c.handle)
+	}
+}
+
+// lotOf is intern for something that is likely to be what c holds on s.
+func (a *Hierarchical) lotOf(s *slave, c *client, res resource.Resources) lot {
+	if i := a.holder(s, c.handle); i >= 0 {
+		if l := a.holding(s, i).lot(); same(a.value(l), res) {
+			return l
+		}
+	}
+	return a.intern(res)
+}
+
+// see makes the verdicts of a slave be about what is free now.
+func (a *Hierarchical) see(s *slave) {
+	if s.seen != s.free {
+		a.unjudge(s)
+		s.seen = s.free
 	}
 }
 
@@ -167,8 +192,9 @@ func (a *Hierarchical) converted(ev Converted) {
 	if s == nil {
 		return
 	}
+	from, to := a.intern(ev.From), a.intern(ev.To)
 	if ev.Framework == "" {
-		if !s.free.Contains(only(ev.From, false)) || !s.shared.Contains(only(ev.From, true)) {
+		if !a.contains(s.free, a.restOf(from)) || !a.contains(s.shared, a.sharedOf(from)) {
 			return
 		}
 	} else {
@@ -176,29 +202,27 @@ func (a *Hierarchical) converted(ev Converted) {
 		if c == nil {
 			return
 		}
-		i := s.holder(c.handle)
-		if i < 0 {
-			return
-		}
-		if _, ok := s.held[i].res.Sub(ev.From); !ok {
+		i := a.holder(s, c.handle)
+		if i < 0 || a.sub(a.holding(s, i).lot(), from) == failed {
 			return
 		}
 		// First in, then out, so that the client is not forgotten in between.
-		a.hold(s, c, ev.To)
-		a.unhold(s, c, ev.From)
+		a.hold(s, c, to)
+		a.unhold(s, c, from)
 	}
-	total, ok := s.total.Sub(ev.From)
+	rest := a.sub(s.total, from)
+	ok := rest != failed
 	if !ok {
-		total, _ = s.total.Sub(clip(s.total, ev.From))
+		rest = a.sub(s.total, a.intern(clip(a.value(s.total), ev.From)))
 	}
-	total = total.Add(ev.To)
+	total := a.add(rest, to)
 	if !ok || !ev.From.Unstacked().Equal(ev.To.Unstacked()) {
 		a.setTotal(s, total)
 		return
 	}
 	// The common case: the same amounts under other reservations. No share changes.
-	a.reserve(ev.To, 1)
-	a.reserve(ev.From, -1)
+	a.reserve(to, 1)
+	a.reserve(from, -1)
 	s.total = total
 	a.derive(s)
 	a.refree(s)

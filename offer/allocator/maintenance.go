@@ -128,8 +128,8 @@ func (a *Hierarchical) askBack(at int64, out []Inverse) []Inverse {
 // holdersOf returns the active frameworks that hold something on a slave, allotted or used, in the order of their arrival.
 func (a *Hierarchical) holdersOf(s *slave) []*framework {
 	var out []*framework
-	for i := range s.held {
-		if f := a.clients[s.held[i].client].framework; f.known && f.active && !slices.Contains(out, f) {
+	for _, h := range a.words.words(s.held) {
+		if f := a.clients[holding(h).client()].framework; f.known && f.active && !slices.Contains(out, f) {
 			out = append(out, f)
 		}
 	}

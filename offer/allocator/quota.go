@@ -41,7 +41,7 @@ func (a *Hierarchical) cut(r *role, res resource.Resources, guaranteed bool) (is
 		a.relief(r, &x.relief)
 	}
 	from := r
-	if x.slave.traits&hasReserved == 0 {
+	if a.lot(x.open).traits&hasReserved == 0 {
 		from = a.root
 	}
 	for n := r; n != a.root; n = n.parent {
@@ -159,18 +159,19 @@ func (a *Hierarchical) forgetShort(r *role) {
 	r.isShort = false
 }
 
-// trimmed returns res with the amounts that cut has decided.
-func (a *Hierarchical) trimmed(res resource.Resources) resource.Resources {
-	out := make(resource.Resources, 0, len(res))
+// trimmed returns a lot with the amounts that cut has decided.
+func (a *Hierarchical) trimmed(l lot) lot {
+	out := a.run.scratch[:0]
 	for i, amount := range a.run.amounts {
+		e := a.value(l)[i]
 		switch {
 		case amount == whole:
-			out = append(out, res[i])
+			out = append(out, e)
 		case amount > 0:
-			e := res[i]
 			e.Scalar = resource.Scalar(amount)
 			out = append(out, e)
 		}
 	}
-	return out
+	a.run.scratch = out
+	return a.internScratch(out)
 }

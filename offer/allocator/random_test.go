@@ -73,7 +73,9 @@ var modelRoles = []string{"*", "a", "a/b", "a/c", "b"}
 
 func newModel(t require.TestingT, pick func(int) int) *model {
 	cfg := Config{Seed: uint64(pick(4)), Region: "here", MaxWork: []int{0, 3, 20}[pick(3)]}
-	return &model{t: t, pick: pick, a: New(cfg), twin: New(cfg), now: time.Unix(5000, 0), slaves: map[offer.SlaveID]*offer.Slave{},
+	a := New(cfg)
+	a.lots.every = 1 + 20*pick(20) // values are forgotten all the time; the twin hardly ever does
+	return &model{t: t, pick: pick, a: a, twin: New(cfg), now: time.Unix(5000, 0), slaves: map[offer.SlaveID]*offer.Slave{},
 		inactive: map[any]bool{}, subs: map[offer.FrameworkID]*offer.Framework{}, quiet: map[string]bool{}, limits: map[string]resource.Quantities{}}
 }
 
@@ -357,7 +359,7 @@ func (m *model) run() {
 			a.markDirty(s)
 		}
 	}
-	for m.runOnce(true); len(m.a.dirty) > 0; m.runOnce(true) {
+	for m.runOnce(true); m.a.dirtyCount > 0; m.runOnce(true) {
 	}
 }
 

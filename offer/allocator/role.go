@@ -9,6 +9,7 @@ import (
 // role is a node of the tree of roles. It exists while it has frameworks, roles below it, a configuration or consumption.
 type role struct {
 	handle   int32
+	serial   int32  // never used again for another role, but for 0, which is the root's
 	name     string // the whole path
 	parent   *role
 	children int // nodes below, enabled or not
@@ -54,7 +55,8 @@ func (a *Hierarchical) role(name string) *role {
 	if i := strings.LastIndexByte(name, '/'); i > 0 {
 		parent = a.role(name[:i])
 	}
-	r := &role{name: name, parent: parent, weight: defaultWeight, depth: parent.depth + 1}
+	a.roleSerial++
+	r := &role{serial: a.roleSerial, name: name, parent: parent, weight: defaultWeight, depth: parent.depth + 1}
 	parent.children++
 	if n := len(a.freeRole); n > 0 {
 		r.handle = a.freeRole[n-1]
@@ -196,12 +198,17 @@ func (a *Hierarchical) wake(r *role) {
 func (a *Hierarchical) wakeClient(c *client) {
 	if !c.woken {
 		c.woken = true
+		a.wokenCount++
 		a.woken = append(a.woken, c.handle)
 	}
 }
 
 // reserve counts scalars that are reserved on a slave, sign times, as consumption of the role they are reserved to and of those above.
-func (a *Hierarchical) reserve(res resource.Resources, sign int64) {
+func (a *Hierarchical) reserve(l lot, sign int64) {
+	if a.lot(l).traits&hasReserved == 0 {
+		return
+	}
+	res := a.value(l)
 	for i := range res {
 		e := &res[i]
 		if e.Type != resource.ScalarType || e.Revocable || len(e.Reservations) == 0 {

@@ -27,19 +27,21 @@ type run struct {
 	full   bool // all clients are tried, not only those awake
 	shared bool // the slave's shared volumes may still be offered in this run
 
-	views    [8]view
+	views    [8]lot
 	viewMask uint8
 	viewRole *role
 	proposal proposal
+	open     lot // free, and the shared volumes if they may still be offered
 
 	// The client found by pick and what it gets.
 	client *client
-	offer  resource.Resources
+	offer  lot
 
-	amounts               []int64
-	ended                 bitset // kinds of which an entry was cut
-	relief                vec
-	cutQty, sum, sumPlain vec
+	amounts []int64
+	ended   bitset // kinds of which an entry was cut
+	relief  vec
+	cutQty  vec
+	scratch resource.Resources
 }
 
 // ticket is a slave to be looked at.
@@ -50,31 +52,26 @@ type ticket struct {
 	full   bool
 }
 
-// view is what of the slave's free resources a framework may see, given its role and capabilities.
-type view struct {
-	res resource.Resources
-	qty vec
-}
-
 // proposal is what every framework of a role with the same capabilities would be offered, but for its filters and its minimum.
 type proposal struct {
 	ok         bool
 	role       *role
 	strip      traits
 	guaranteed bool
-	view       *view
+	view       lot // what of the slave's free resources they may see
 	cut        bool
 	qty        vec
 	empty      bool
-	trimmed    resource.Resources // built on demand
+	trimmed    lot // built on demand
 }
 
 // Run decides; see Allocator.
 func (a *Hierarchical) Run(now time.Time, out []Allotment) []Allotment {
 	at := a.clock.read(now)
+	a.sweep()
 	a.expire(at)
 	a.wakeShort()
-	if len(a.dirty) == 0 && len(a.woken) == 0 {
+	if a.dirtyCount == 0 && a.wokenCount == 0 {
 		return out
 	}
 	x := &a.run
@@ -109,7 +106,7 @@ func (a *Hierarchical) Run(now time.Time, out []Allotment) []Allotment {
 	if len(x.out) > len(out) {
 		a.runs++
 	}
-	out, x.out, x.slave, x.client, x.offer = x.out, nil, nil, nil, nil
+	out, x.out, x.slave, x.client, x.offer = x.out, nil, nil, nil, 0
 	return out
 }
 
@@ -139,7 +136,7 @@ func (a *Hierarchical) rouse() {
 func (a *Hierarchical) extend(i int) {
 	x := &a.run
 	n := len(x.todo)
-	for _, h := range a.withFree {
+	for h := range a.withFree.all() {
 		t := a.ticket(a.slaves[h], false)
 		if compareTickets(t, x.todo[i]) <= 0 {
 			continue
@@ -164,12 +161,14 @@ func (a *Hierarchical) gather() {
 	x := &a.run
 	x.todo, x.awake = x.todo[:0], x.awake[:0]
 	for _, h := range a.woken {
-		a.clients[h].woken = false
-		a.rise(h)
+		if c := a.clients[h]; c != nil && c.woken {
+			c.woken = false
+			a.rise(h)
+		}
 	}
-	a.woken = a.woken[:0]
+	a.woken, a.wokenCount = a.woken[:0], 0
 	if len(x.awake) > 0 {
-		for _, h := range a.withFree {
+		for h := range a.withFree.all() {
 			if s := a.slaves[h]; !s.dirty {
 				x.todo = append(x.todo, a.ticket(s, false))
 			}
@@ -177,12 +176,15 @@ func (a *Hierarchical) gather() {
 	}
 	for _, h := range a.dirty {
 		s := a.slaves[h]
+		if s == nil || !s.dirty {
+			continue
+		}
 		s.dirty = false
 		if s.active && s.offerable() {
 			x.todo = append(x.todo, a.ticket(s, true))
 		}
 	}
-	a.dirty = a.dirty[:0]
+	a.dirty, a.dirtyCount = a.dirty[:0], 0
 	slices.SortFunc(x.todo, compareTickets)
 }
 
@@ -192,27 +194,21 @@ func (a *Hierarchical) serve(s *slave, full bool) {
 	x.slave, x.full, x.shared = s, full, true
 	x.start, x.given = len(x.out), x.given[:0]
 	x.work++
-	// A filter's verdict holds for the free resources that it was reached for, and less.
-	if !same(s.seen, s.free) && !s.seen.Equal(s.free) {
-		clear(s.filtered)
-	}
-	s.seen = s.free
+	a.see(s) // a filter's verdict holds for the free resources that it was reached for
 	s.mixed = s.mixed && !full
 	for {
 		x.viewMask, x.proposal.ok = 0, false
-		s.traits = traitsOf(s.free)
-		if x.shared && len(s.shared) > 0 {
-			s.traits |= traitsOf(s.shared)
+		x.open = s.free
+		if x.shared {
+			x.open = a.add(s.free, s.shared)
 		}
-		s.qty.clear()
-		a.addScalars(&s.qty, s.free, 1)
 		if !a.pick() {
 			return
 		}
 		a.allot(x.client, x.offer)
 		a.rouse()
 		x.full = x.full || s.mixed
-		if len(s.free) == 0 && (!x.shared || len(s.shared) == 0) {
+		if s.free == 0 && (!x.shared || s.shared == 0) {
 			return
 		}
 	}
@@ -238,7 +234,7 @@ func (a *Hierarchical) pickAwake(guaranteed bool) bool {
 	x := &a.run
 	x.client = nil
 	var best *client
-	var what resource.Resources
+	what := lot(0)
 	for _, h := range x.awake {
 		c := a.clients[h]
 		if best != nil && a.before(best, c) {
@@ -302,7 +298,11 @@ func (a *Hierarchical) visit(r *role, guaranteed bool) bool {
 func (a *Hierarchical) visitClients(r *role, guaranteed bool) bool {
 	x := &a.run
 	fresh(&r.clients, a.epoch, clientsOf{a})
-	filtered := x.slave.filtered
+	s := x.slave
+	filtered := bitset(nil)
+	if s.wide && s.judged > 0 {
+		filtered = a.words.words(s.verdicts)
+	}
 	for _, b := range r.clients.blocks {
 		for i := range b {
 			h := b[i].handle
@@ -327,13 +327,14 @@ func (a *Hierarchical) takes(c *client, guaranteed bool) bool {
 	s := x.slave
 	x.work++
 	f := c.framework
-	if s.filtered.has(c.handle) || s.gpus && !a.cfg.GPUsToAll && f.caps&offer.GPUResources == 0 || s.remote && f.caps&offer.RegionAware == 0 {
+	if a.filtered(s, c.handle) || s.gpus && !a.cfg.GPUsToAll && f.caps&offer.GPUResources == 0 || s.remote && f.caps&offer.RegionAware == 0 {
 		return false
 	}
 	p := &x.proposal
-	strip := s.traits & strippable &^ f.keeps
+	all := a.lot(x.open).traits
+	strip := all & strippable &^ f.keeps
 	if s.shown.has(c.handle) {
-		strip |= s.traits & hasShared
+		strip |= all & hasShared
 	}
 	if !p.ok || p.role != c.role || p.strip != strip || p.guaranteed != guaranteed {
 		a.propose(c.role, strip, guaranteed)
@@ -341,14 +342,14 @@ func (a *Hierarchical) takes(c *client, guaranteed bool) bool {
 	if p.empty || !allocatable(c.min, p.qty) {
 		return false
 	}
-	if p.cut && p.trimmed == nil {
-		p.trimmed = a.trimmed(p.view.res)
-	}
-	x.offer = p.view.res
+	x.offer = p.view
 	if p.cut {
+		if p.trimmed == 0 {
+			p.trimmed = a.trimmed(p.view)
+		}
 		x.offer = p.trimmed
 	}
-	return len(x.offer) > 0 && !(s.hasFilter.has(c.handle) && a.refuses(s, c, x.offer))
+	return x.offer != 0 && !(s.judged != s.filters.n && a.refuses(s, c, x.offer))
 }
 
 // propose works out what the frameworks of a role would be offered that have the same capabilities.
@@ -356,13 +357,13 @@ func (a *Hierarchical) propose(r *role, strip traits, guaranteed bool) {
 	p := &a.run.proposal
 	v := a.viewOf(r, strip)
 	p.ok, p.role, p.strip, p.guaranteed = true, r, strip, guaranteed
-	p.view, p.cut, p.trimmed, p.qty = v, false, nil, v.qty
-	p.empty = len(v.res) == 0
+	p.view, p.cut, p.trimmed, p.qty = v, false, 0, a.lot(v).all
+	p.empty = v == 0
 	if p.empty || !guaranteed && a.promises == 0 && !a.limited(r) {
 		return
 	}
 	some := false
-	p.cut, some = a.cut(r, v.res, guaranteed)
+	p.cut, some = a.cut(r, a.value(v), guaranteed)
 	if guaranteed && !some {
 		p.empty = true
 		return
@@ -374,7 +375,7 @@ func (a *Hierarchical) propose(r *role, strip traits, guaranteed bool) {
 	q.clear()
 	p.empty = true
 	for i, amount := range a.run.amounts {
-		e := &v.res[i]
+		e := &a.value(v)[i]
 		if amount == whole {
 			amount = int64(e.Scalar)
 			p.empty = false
@@ -402,35 +403,36 @@ func (a *Hierarchical) limited(r *role) bool {
 	return false
 }
 
-// viewOf returns the slave's free resources without what is reserved to others and what is to be stripped.
-func (a *Hierarchical) viewOf(r *role, strip traits) *view {
+// viewOf returns what is free on the slave without what is reserved to others and what is to be stripped.
+func (a *Hierarchical) viewOf(r *role, strip traits) lot {
 	x := &a.run
-	s := x.slave
-	offersShared := x.shared && len(s.shared) > 0
-	if s.traits&hasReserved == 0 {
-		r = nil // then the role makes no difference
+	if a.lot(x.open).traits&hasReserved == 0 {
+		r = a.root // then the role makes no difference
+	}
+	if strip == 0 && r == a.root {
+		return x.open
 	}
 	if x.viewRole != r {
 		x.viewRole, x.viewMask = r, 0
 	}
-	v := &x.views[strip]
-	if x.viewMask&(1<<strip) != 0 {
-		return v
+	if x.viewMask&(1<<strip) == 0 {
+		x.viewMask |= 1 << strip
+		x.views[strip] = a.strip(x.open, r, strip)
 	}
-	x.viewMask |= 1 << strip
-	if r == nil && strip == 0 && !offersShared {
-		v.res = s.free
-		v.qty = append(v.qty[:0], s.qty...)
-		return v
+	return x.views[strip]
+}
+
+// strip returns what of a lot a framework of r may see from whose offers some entries are stripped.
+func (a *Hierarchical) strip(all lot, r *role, strip traits) lot {
+	m, known := a.lots.recall(opView+operation(strip), all, lot(r.serial))
+	if known {
+		return m.result
 	}
-	all := s.free
-	if offersShared && strip&hasShared == 0 {
-		all = all.Add(s.shared)
-	}
-	var out resource.Resources
-	for i := range all {
-		e := &all[i]
-		if strip&hasRevocable != 0 && e.Revocable || strip&hasRefined != 0 && len(e.Reservations) > 1 {
+	res := a.value(all)
+	out := a.run.scratch[:0]
+	for i := range res {
+		e := &res[i]
+		if strip&hasRevocable != 0 && e.Revocable || strip&hasRefined != 0 && len(e.Reservations) > 1 || strip&hasShared != 0 && e.Shared {
 			continue
 		}
 		if n := len(e.Reservations); n > 0 {
@@ -440,26 +442,27 @@ func (a *Hierarchical) viewOf(r *role, strip traits) *view {
 		}
 		out = append(out, *e)
 	}
-	v.res = out
-	v.qty.clear()
-	a.addScalars(&v.qty, out, 1)
-	return v
+	a.run.scratch = out
+	seen := all
+	if len(out) < len(res) {
+		seen = a.internScratch(out)
+	}
+	*m = remembered{all, lot(r.serial), seen, opView + operation(strip)}
+	return seen
 }
 
 // refuses reports whether a filter of c covers what it is offered. While nothing of the slave has been given away in this run, the verdict
 // on the whole view is kept for the next ones.
-func (a *Hierarchical) refuses(s *slave, c *client, what resource.Resources) bool {
+func (a *Hierarchical) refuses(s *slave, c *client, what lot) bool {
 	x := &a.run
-	from, to := s.pairs(c.handle)
-	for _, p := range s.filters[from:to] {
-		refused := s.refused[a.filters.slab[p.id].refused].res
-		if len(x.given) == 0 {
-			if all := x.proposal.view.res; same(refused, all) || refused.Contains(all) {
-				s.filtered.add(c.handle)
-				return true
-			}
+	from, to := a.pairs(s, c.handle)
+	for _, p := range a.words.words(s.filters)[from:to] {
+		refused := a.filters.slab.at(pair(p).id()).refused
+		if len(x.given) == 0 && a.contains(refused, x.proposal.view) {
+			a.judge(s, c.handle)
+			return true
 		}
-		if refused.Contains(what) {
+		if a.contains(refused, what) {
 			return true
 		}
 	}
@@ -467,25 +470,25 @@ func (a *Hierarchical) refuses(s *slave, c *client, what resource.Resources) boo
 }
 
 // allot gives resources of the slave to a client, as a new allotment or as more of one of this run.
-func (a *Hierarchical) allot(c *client, res resource.Resources) {
+func (a *Hierarchical) allot(c *client, l lot) {
 	x := &a.run
 	s := x.slave
 	if i := slices.Index(x.given, c.handle); i >= 0 {
 		al := &x.out[x.start+i]
-		al.Resources = al.Resources.Add(res)
+		al.Resources = al.Resources.Add(a.value(l))
 	} else {
 		x.given = append(x.given, c.handle)
-		x.out = append(x.out, Allotment{Framework: c.framework.id, Role: c.role.name, Slave: s.id, Resources: res})
+		x.out = append(x.out, Allotment{Framework: c.framework.id, Role: c.role.name, Slave: s.id, Resources: a.value(l)})
 		c.count++
 		c.role.directCount++
 		for n := c.role; n != a.root; n = n.parent {
 			n.count++
 		}
 	}
-	if traitsOf(res)&hasShared != 0 {
+	if a.lot(l).traits&hasShared != 0 {
 		x.shared = false
 		s.shown.add(c.handle)
 	}
-	a.hold(s, c, res)
-	a.take(s, res)
+	a.hold(s, c, l)
+	a.take(s, l)
 }

@@ -1,52 +1,73 @@
 package allocator
 
 import (
+	"iter"
+	"math/bits"
 	"slices"
 
 	"github.com/meros-project/meros/offer"
 	"github.com/meros-project/meros/offer/resource"
 )
 
-// slave is what is known of one slave. Its shared volumes are never used up: they are in total but not in free.
+// slave is what is known of one slave. Its shared volumes are never used up: they are in total but not in free. Slaves lie side by side, in
+// chunks, and what a run needs of one comes first.
 type slave struct {
 	handle int32
-	seq    uint64 // order of arrival
-	id     offer.SlaveID
+	free   lot // total without shared volumes and without what is held
+	seen   lot // see judged
+	shared lot // the shared volumes of total
 	active bool
 	dirty  bool
-	over   bool  // more is held than there is
-	freeAt int32 // position in withFree, or -1
+	over   bool // more is held than there is
 	gpus   bool
 	remote bool
+	mixed  bool // a limit has cut one of several entries of a kind: with less free, clients could be offered something else
+	wide   bool // has verdicts
 
-	total  resource.Resources
-	shared resource.Resources // the shared volumes of total
-	shown  bitset             // clients that were offered them since the slave has last changed; each holds something here
-	free   resource.Resources // total without shared volumes and without what is held
-	held   []holding          // by client
+	// Filters, sorted by client. A verdict says that a client refuses all it could be offered while free is seen; judged counts the filters
+	// of such clients. Verdicts are marks in filters, or if there are many of these a bitset of clients.
+	judged   uint32
+	filters  list // of pair
+	verdicts list
+	held     list // of holding
+	total    lot
 
+	seq         uint64 // order of arrival
+	id          offer.SlaveID
+	shown       bitset // clients that were offered the shared volumes since the slave has last changed; each holds something here
 	attributes  []offer.Attribute
 	region      string
 	maintenance *maintenance // nil when nothing is planned
-
-	// Filters. A bit of filtered says that the client refuses all it could be offered while free is not more than seen.
-	filters   []pair // by client
-	refused   []refusedSet
-	hasFilter bitset
-	filtered  bitset
-	seen      resource.Resources
-	mixed     bool // a limit has cut one of several entries of a kind: with less free, clients could be offered something else
-
-	// Scratch of the run: what free consists of.
-	traits traits
-	qty    vec
 }
 
-// holding is what one client holds on a slave, allotted or used.
-type holding struct {
-	client int32
-	res    resource.Resources
+// slaveChunk is how many slaves lie side by side.
+const slaveChunk = 64
+
+// newSlave returns a slave with a handle of its own.
+func (a *Hierarchical) newSlave() *slave {
+	if n := len(a.freeSlave); n > 0 {
+		s := a.freeSlave[n-1]
+		a.freeSlave = a.freeSlave[:n-1]
+		*s = slave{handle: s.handle}
+		a.slaves[s.handle] = s
+		return s
+	}
+	h := len(a.slaves)
+	if h == len(a.chunk)+a.chunkAt {
+		a.chunk, a.chunkAt = make([]slave, min(slaveChunk, 4+h)), h
+	}
+	s := &a.chunk[h-a.chunkAt]
+	s.handle = int32(h)
+	a.slaves = append(a.slaves, s)
+	return s
 }
+
+// holding is what one client holds on a slave, allotted or used: the client and the lot.
+type holding uint64
+
+func newHolding(client int32, l lot) holding { return holding(uint64(client)<<32 | uint64(l)) }
+func (h holding) client() int32              { return int32(h >> 32) }
+func (h holding) lot() lot                   { return lot(uint32(h)) }
 
 // traits say which entries a view of resources may have to strip.
 type traits uint8
@@ -79,25 +100,18 @@ func traitsOf(r resource.Resources) traits {
 	return t
 }
 
-func (s *slave) offerable() bool { return len(s.free) > 0 || len(s.shared) > 0 }
+func (s *slave) offerable() bool { return s.free != 0 || s.shared != 0 }
 
 func (a *Hierarchical) addSlave(ev SlaveAdded) {
 	if old := a.slaveIndex[ev.Slave.ID]; old != nil {
 		a.removeSlave(old)
 	}
+	s := a.newSlave()
 	a.slaveSeq++
-	s := &slave{seq: a.slaveSeq, id: ev.Slave.ID, active: !ev.Inactive, freeAt: -1}
-	if n := len(a.freeSlave); n > 0 {
-		s.handle = a.freeSlave[n-1]
-		a.freeSlave = a.freeSlave[:n-1]
-		a.slaves[s.handle] = s
-	} else {
-		s.handle = int32(len(a.slaves))
-		a.slaves = append(a.slaves, s)
-	}
+	s.seq, s.id, s.active = a.slaveSeq, ev.Slave.ID, !ev.Inactive
 	a.slaveIndex[s.id] = s
 	a.describeSlave(s, ev.Slave)
-	a.setTotal(s, ev.Slave.Resources)
+	a.setTotal(s, a.intern(ev.Slave.Resources))
 	for _, used := range ev.Used {
 		used.Slave = s.id
 		a.used(used)
@@ -112,9 +126,9 @@ func (a *Hierarchical) describeSlave(s *slave, from offer.Slave) {
 }
 
 // setTotal replaces a slave's total and all that follows from it.
-func (a *Hierarchical) setTotal(s *slave, total resource.Resources) {
-	a.addScalars(&a.total, s.total, -1)
-	a.addScalars(&a.total, total, 1)
+func (a *Hierarchical) setTotal(s *slave, total lot) {
+	a.total.addVec(a.lot(s.total).all, -1)
+	a.total.addVec(a.lot(total).all, 1)
 	a.epoch++
 	old := s.total
 	s.total = total
@@ -126,18 +140,18 @@ func (a *Hierarchical) setTotal(s *slave, total resource.Resources) {
 
 // derive computes what follows from a slave's total alone.
 func (a *Hierarchical) derive(s *slave) {
-	s.shared = only(s.total, true)
-	s.gpus = s.total.Scalar(resource.GPUs) > 0
-	s.seen = nil
-	clear(s.filtered)
+	s.shared = a.sharedOf(s.total)
+	s.gpus = a.lot(s.total).gpus
+	a.unjudge(s)
+	s.seen = 0
 	clear(s.shown)
 }
 
 // reopen has the shared volumes of a slave that has changed offered to all again.
-func (s *slave) reopen() {
+func (a *Hierarchical) reopen(s *slave) {
 	if len(s.shown) > 0 {
 		clear(s.shown)
-		clear(s.filtered)
+		a.unjudge(s)
 	}
 }
 
@@ -149,11 +163,11 @@ func (a *Hierarchical) updateSlave(ev SlaveUpdated) {
 	same := slices.EqualFunc(s.attributes, ev.Slave.Attributes, sameAttribute) && s.region == ev.Slave.Domain.Region
 	if !same {
 		a.clearSlave(s)
-		s.reopen()
+		a.reopen(s)
 		a.describeSlave(s, ev.Slave)
 	}
-	if !s.total.Equal(ev.Slave.Resources) {
-		a.setTotal(s, ev.Slave.Resources)
+	if total := a.intern(ev.Slave.Resources); total != s.total && !a.value(s.total).Equal(ev.Slave.Resources) {
+		a.setTotal(s, total)
 	} else if same {
 		return
 	}
@@ -173,12 +187,12 @@ func (a *Hierarchical) activateSlave(ev SlaveActive) {
 		return
 	}
 	s.active = ev.Active
-	s.reopen()
+	a.reopen(s)
 	sign := int64(-1)
 	if s.active {
 		sign = 1
 	}
-	a.addPlain(&a.available, s.free, sign)
+	a.available.addVec(a.lot(s.free).plain, sign)
 	a.noteFree(s)
 	a.markDirty(s)
 }
@@ -189,41 +203,43 @@ func (a *Hierarchical) removeSlave(s *slave) {
 	}
 	a.clearSlave(s)
 	a.endMaintenance(s)
-	for len(s.held) > 0 {
-		h := s.held[len(s.held)-1]
-		a.unhold(s, a.clients[h.client], h.res)
+	for s.held.n > 0 {
+		h := holding(a.words.words(s.held)[s.held.n-1])
+		a.unhold(s, a.clients[h.client()], h.lot())
 	}
-	a.setTotal(s, nil)
+	a.setTotal(s, 0)
 	if s.dirty {
-		a.dirty = without(a.dirty, s.handle)
+		s.dirty = false
+		if a.dirtyCount--; a.dirtyCount == 0 {
+			a.dirty = a.dirty[:0]
+		}
 	}
 	delete(a.slaveIndex, s.id)
 	a.slaves[s.handle] = nil
-	a.freeSlave = append(a.freeSlave, s.handle)
+	a.freeSlave = append(a.freeSlave, s)
 }
 
 // refree computes free from total and what is held.
 func (a *Hierarchical) refree(s *slave) {
-	if s.active {
-		a.addPlain(&a.available, s.free, -1)
-	}
+	was := s.free
 	s.free, s.over = a.expectedFree(s)
 	if s.active {
-		a.addPlain(&a.available, s.free, 1)
+		a.available.addVec(a.lot(was).plain, -1)
+		a.available.addVec(a.lot(s.free).plain, 1)
 	}
 	a.noteFree(s)
 	a.markDirty(s)
 }
 
 // expectedFree returns what a slave has left, and whether more is held than there is.
-func (a *Hierarchical) expectedFree(s *slave) (free resource.Resources, over bool) {
-	free = only(s.total, false)
-	for i := range s.held {
-		used := only(s.held[i].res, false)
-		left, ok := free.Sub(used)
-		if !ok {
+func (a *Hierarchical) expectedFree(s *slave) (free lot, over bool) {
+	free = a.restOf(s.total)
+	for _, h := range a.words.words(s.held) {
+		used := a.restOf(holding(h).lot())
+		left := a.sub(free, used)
+		if left == failed {
 			over = true
-			left, _ = free.Sub(clip(free, used))
+			left = a.sub(free, a.intern(clip(a.value(free), a.value(used))))
 		}
 		free = left
 	}
@@ -231,35 +247,32 @@ func (a *Hierarchical) expectedFree(s *slave) (free resource.Resources, over boo
 }
 
 // give makes resources free that were held.
-func (a *Hierarchical) give(s *slave, res resource.Resources) {
-	s.reopen()
+func (a *Hierarchical) give(s *slave, l lot) {
+	a.reopen(s)
 	if s.over {
 		a.refree(s)
 		return
 	}
-	res = only(res, false)
-	s.free = s.free.Add(res)
+	l = a.restOf(l)
+	s.free = a.add(s.free, l)
 	if s.active {
-		a.addPlain(&a.available, res, 1)
+		a.available.addVec(a.lot(l).plain, 1)
 	}
 	a.noteFree(s)
 	a.markDirty(s)
 }
 
 // take makes free resources held.
-func (a *Hierarchical) take(s *slave, res resource.Resources) {
-	res = only(res, false)
-	left := resource.Resources(nil)
-	if !same(s.free, res) {
-		ok := false
-		if left, ok = s.free.Sub(res); !ok || s.over {
-			a.refree(s)
-			return
-		}
+func (a *Hierarchical) take(s *slave, l lot) {
+	l = a.restOf(l)
+	left := a.sub(s.free, l)
+	if left == failed || s.over && s.free != l {
+		a.refree(s)
+		return
 	}
 	s.free = left
 	if s.active {
-		a.addPlain(&a.available, res, -1)
+		a.available.addVec(a.lot(l).plain, -1)
 	}
 	a.noteFree(s)
 }
@@ -328,6 +341,19 @@ func clip(have, want resource.Resources) resource.Resources {
 type bitset []uint64
 
 func (b bitset) has(h int32) bool { return int(h>>6) < len(b) && b[h>>6]&(1<<(h&63)) != 0 }
+
+// all iterates over the handles from low to high.
+func (b bitset) all() iter.Seq[int32] {
+	return func(yield func(int32) bool) {
+		for i, word := range b {
+			for ; word != 0; word &= word - 1 {
+				if !yield(int32(i<<6 | bits.TrailingZeros64(word))) {
+					return
+				}
+			}
+		}
+	}
+}
 
 func (b *bitset) add(h int32) {
 	for len(*b) <= int(h>>6) {
