@@ -11,6 +11,7 @@ import (
 	"github.com/meros-project/meros/election"
 	"github.com/meros-project/meros/internal/transport"
 	"github.com/meros-project/meros/offer"
+	"github.com/meros-project/meros/offer/allocator"
 	"github.com/meros-project/meros/offer/resource"
 )
 
@@ -137,6 +138,10 @@ func (c Config) Validate() error {
 		if f.value < 0 {
 			return bad(f.name, f.value, "must not be negative")
 		}
+	}
+	shares := allocator.Config{MinAllocatable: c.MinAllocatable}
+	if err := shares.Validate(); err != nil {
+		return offer.Refuse(offer.ReasonInvalidField, "master: Config.MinAllocatable: "+err.Error())
 	}
 	return nil
 }

@@ -9,6 +9,9 @@ import (
 	"github.com/meros-project/meros/offer/allocator"
 )
 
+// DefaultMaxOffers is the default of Config.MaxOffers, and what the allocator is to be told as its MaxOutstanding.
+const DefaultMaxOffers = 20_000
+
 // Config is all that a Core starts from. Allocator and Registry must be set; a zero in any other field means its default.
 type Config struct {
 	MasterID  string              // of this master, for Describe and for people
@@ -52,7 +55,7 @@ type Config struct {
 	QuotaPercent int
 
 	// Bounds. Passing one is refused with ReasonLimitReached or ReasonTooLarge.
-	MaxOffers              int // outstanding for one framework; defaults to 20,000
+	MaxOffers              int // outstanding for one framework; defaults to DefaultMaxOffers
 	MaxTasks               int // live, of one framework; defaults to 500,000
 	MaxCompletedTasks      int // remembered for each framework; defaults to 1,000
 	MaxCompletedFrameworks int // remembered; defaults to 50
@@ -88,7 +91,7 @@ func (c Config) withDefaults() Config {
 	c.BrakeMinimum = cmp.Or(c.BrakeMinimum, 5)
 	c.BrakeHold = cmp.Or(c.BrakeHold, 10*time.Minute)
 	c.QuotaPercent = cmp.Or(c.QuotaPercent, 80)
-	c.MaxOffers = cmp.Or(c.MaxOffers, 20000)
+	c.MaxOffers = cmp.Or(c.MaxOffers, DefaultMaxOffers)
 	c.MaxTasks = cmp.Or(c.MaxTasks, 500000)
 	c.MaxCompletedTasks = cmp.Or(c.MaxCompletedTasks, 1000)
 	c.MaxCompletedFrameworks = cmp.Or(c.MaxCompletedFrameworks, 50)

@@ -62,11 +62,13 @@ func (c *Core) allocate() {
 		fn, f, ok := c.frameworkOf(a.Framework)
 		sn, s, known := c.slaveOf(a.Slave)
 		if !ok || !known || f.conn == 0 || !s.connected() || s.inactive || len(a.Resources) == 0 {
+			c.answered(a.Framework, a.Role, a.Slave)
 			c.apply(allocator.Recovered{Allotment: *a, Refuse: time.Second})
 			continue
 		}
 		if len(f.offers) >= c.cfg.MaxOffers {
 			c.note(Note{Event: "offer withheld", Framework: a.Framework, Slave: a.Slave, Reason: offer.ReasonLimitReached})
+			c.answered(a.Framework, a.Role, a.Slave)
 			c.apply(allocator.Recovered{Allotment: *a, Refuse: offer.DefaultRefuse})
 			continue
 		}
@@ -104,12 +106,18 @@ func (c *Core) makeOffer(fn uint32, f *framework, sn uint32, s *slave, a *alloca
 		Resources: a.Resources, Attributes: s.info.Attributes, Domain: s.info.Domain, Executors: executors}
 }
 
-// takeOffer removes an offer from the book. What becomes of its resources is the caller's business.
+// takeOffer removes an offer from the book, and tells the allocator. What becomes of its resources is the caller's business.
 func (c *Core) takeOffer(o *outstanding) {
 	c.offers.Delete(o.number)
 	f, s := c.frameworks.mut(o.framework), c.slaves.mut(o.slave)
+	c.answered(f.info.ID, o.role, s.info.ID)
 	f.offers = drop(f.offers, o.number)
 	s.offers = drop(s.offers, o.number)
+}
+
+// answered tells the allocator that an offer is not outstanding any more.
+func (c *Core) answered(framework offer.FrameworkID, role string, slave offer.SlaveID) {
+	c.apply(allocator.Answered{Framework: framework, Role: role, Slave: slave})
 }
 
 // drop removes one number; the lists are short, and offers are mostly answered oldest first.

@@ -1,6 +1,7 @@
 package refalloc
 
 import (
+	"slices"
 	"time"
 
 	"github.com/meros-project/meros/offer"
@@ -10,7 +11,8 @@ import (
 
 // Allocator is the plain allocator. New makes one. It is not safe for concurrent use.
 type Allocator struct {
-	cfg allocator.Config
+	cfg    allocator.Config
+	scarce []string
 
 	fleet        []*slave // in the order of arrival
 	slaves       map[offer.SlaveID]*slave
@@ -19,8 +21,9 @@ type Allocator struct {
 	frameworkSeq uint64
 	clients      map[key]*client
 	roles        map[string]*role
-	top          []*role // roles without a parent
-	runs         uint64  // those that allotted something
+	top          []*role         // roles without a parent
+	whitelist    map[string]bool // nil lets all take part
+	runs         uint64          // those that allotted something
 
 	now     time.Time
 	changed bool // since the last run
@@ -31,7 +34,8 @@ type Allocator struct {
 	required  amounts // of it, what is to be kept for guarantees
 	walk      []*client
 	below     []child
-	sorted    bool // walk is up to date
+	sorted    bool   // walk is up to date
+	drawn     *slave // for which the Random policy has drawn
 }
 
 // key names a client: a framework in a role.
@@ -45,7 +49,11 @@ func New(cfg allocator.Config) allocator.Allocator {
 	if cfg.MinAllocatable == nil {
 		cfg.MinAllocatable = []resource.Quantities{{{Name: resource.CPUs, Amount: 10}}, {{Name: resource.Mem, Amount: 32_000}}}
 	}
-	return &Allocator{cfg: cfg, slaves: map[offer.SlaveID]*slave{}, frameworks: map[offer.FrameworkID]*framework{},
+	scarce := cfg.Scarce
+	if !cfg.GPUsToAll {
+		scarce = slices.Concat(scarce, []string{resource.GPUs})
+	}
+	return &Allocator{cfg: cfg, scarce: scarce, slaves: map[offer.SlaveID]*slave{}, frameworks: map[offer.FrameworkID]*framework{},
 		clients: map[key]*client{}, roles: map[string]*role{}}
 }
 
@@ -62,7 +70,8 @@ func (a *Allocator) Apply(now time.Time, ev allocator.Event) error {
 		a.updateSlave(ev.Slave)
 	case allocator.SlaveActive:
 		if s := a.slaves[ev.Slave]; s != nil && s.active != ev.Active {
-			s.active, s.shown = ev.Active, nil
+			s.active = ev.Active
+			clear(s.shown)
 		}
 	case allocator.SlaveRemoved:
 		a.removeSlave(a.slaves[ev.Slave])
@@ -86,6 +95,12 @@ func (a *Allocator) Apply(now time.Time, ev allocator.Event) error {
 		a.recovered(ev)
 	case allocator.Converted:
 		a.converted(ev)
+	case allocator.Answered:
+		if s := a.slaves[ev.Slave]; s != nil && s.unanswered[key{ev.Framework, ev.Role}] > 0 {
+			s.unanswered[key{ev.Framework, ev.Role}]--
+		}
+	case allocator.Whitelist:
+		a.setWhitelist(ev)
 	case allocator.SlaveUnavailable:
 		a.setUnavailable(ev)
 	case allocator.InverseAnswered:
@@ -96,7 +111,7 @@ func (a *Allocator) Apply(now time.Time, ev allocator.Event) error {
 		a.revive(ev)
 	case allocator.Requested:
 		if c := a.clients[key{ev.Framework, ev.Role}]; c != nil && c.subscribed {
-			c.needs = ev.Needs
+			c.needs = slices.Clone(ev.Needs)
 		}
 	case allocator.RoleSet:
 		a.setRole(ev)

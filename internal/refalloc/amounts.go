@@ -5,6 +5,13 @@ import "github.com/meros-project/meros/offer/resource"
 // amounts is how much there is of each scalar, in thousandths. What is not in it is zero.
 type amounts map[string]int64
 
+// scalars returns the sum of the scalars of res.
+func scalars(res resource.Resources) amounts {
+	m := amounts{}
+	m.add(res, 1)
+	return m
+}
+
 // add adds all scalars of res, sign times.
 func (m amounts) add(res resource.Resources, sign int64) {
 	for i := range res {

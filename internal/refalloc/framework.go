@@ -16,6 +16,8 @@ type framework struct {
 	active bool
 	caps   offer.Capabilities
 	roles  map[string]*client
+
+	outstanding int // allotments that are not answered; computed by each run
 }
 
 // client is a framework in a role. It exists while the framework subscribes to the role or holds something in it.
@@ -29,12 +31,21 @@ type client struct {
 	count      uint64 // allotments ever made
 	holdings   int    // slaves on which it holds something
 
+	constraints *offer.Constraints
+
 	held  amounts // computed by each run
-	share uint64
+	share uint64  // its dominant share, or what it has drawn; then the number of allotments decides
+	turns uint64
 }
 
 func (c *client) key() key      { return key{c.framework.id, c.role.name} }
 func (c *client) enabled() bool { return c.framework.active && c.subscribed && !c.suppressed }
+
+// asked reports whether a client has said that it can use a scarce kind.
+func (c *client) asked(name string) bool {
+	return name == resource.GPUs && c.framework.caps.Has(offer.GPUResources) ||
+		slices.ContainsFunc(c.needs, func(q resource.Quantities) bool { return q.Get(name) > 0 })
+}
 
 // client returns the client of a framework in a role, making it as needed.
 func (a *Allocator) client(id offer.FrameworkID, name string) *client {
@@ -108,6 +119,7 @@ func (a *Allocator) describe(f *framework, from offer.Framework, suppressed []st
 		if own, ok := from.MinAllocatable[name]; ok {
 			c.min = own
 		}
+		c.constraints, _ = offer.CompileConstraints(from.Constraints[name]) // Validate has seen them
 	}
 	for name := range f.roles {
 		if !slices.Contains(roles, name) {
@@ -117,7 +129,7 @@ func (a *Allocator) describe(f *framework, from offer.Framework, suppressed []st
 }
 
 func (a *Allocator) unsubscribe(c *client) {
-	c.subscribed, c.suppressed, c.needs = false, false, nil
+	c.subscribed, c.suppressed, c.needs, c.constraints = false, false, nil, nil
 	a.clearFilters(c)
 	a.forget(c)
 }
@@ -138,6 +150,13 @@ func (a *Allocator) removeFramework(f *framework) {
 	}
 	f.known, f.active = false, false
 	a.forgetAsked(f)
+	for _, s := range a.fleet {
+		for k := range s.unanswered {
+			if k.framework == f.id {
+				delete(s.unanswered, k)
+			}
+		}
+	}
 	for name := range f.roles {
 		a.unsubscribe(f.roles[name])
 	}

@@ -5,6 +5,8 @@ import (
 	"math"
 	"math/bits"
 	"slices"
+
+	"github.com/meros-project/meros/offer/allocator"
 )
 
 // A child is what a role has below it in the order: a role, or with leaf the frameworks in the role itself.
@@ -17,7 +19,7 @@ type child struct {
 // rankAll builds the order anew.
 func (a *Allocator) rankAll() {
 	for _, c := range a.clients {
-		c.share = a.share(c.held)
+		a.rankClient(c)
 	}
 	for _, r := range a.roles {
 		a.rankRole(r)
@@ -40,9 +42,19 @@ func (a *Allocator) rankAll() {
 	a.sorted = false
 }
 
+func (a *Allocator) rankClient(c *client) {
+	if a.cfg.Policy != allocator.Random {
+		c.share, c.turns = a.share(c.held), c.count
+	}
+}
+
 func (a *Allocator) rankRole(r *role) {
+	if a.cfg.Policy == allocator.Random {
+		return
+	}
 	r.share = mulDiv(a.share(r.held), defaultWeight, uint64(r.weight))
 	r.directShare = a.share(r.direct)
+	r.turns, r.directTurns = r.count, r.directCount
 }
 
 // enabled reports whether a framework in r or below takes part in offers.
@@ -50,13 +62,30 @@ func (r *role) enabled() bool {
 	return len(r.clients) > 0 || slices.ContainsFunc(r.children, (*role).enabled)
 }
 
-// order returns the clients in the order in which they are asked.
-func (a *Allocator) order() []*client {
+// order returns the clients in the order in which they are asked for a slave.
+func (a *Allocator) order(s *slave) []*client {
+	if a.cfg.Policy == allocator.Random && a.drawn != s {
+		a.draw(s)
+		a.drawn, a.sorted = s, false
+	}
 	if !a.sorted {
 		a.walk = appendClients(a.walk[:0], a.below)
 		a.sorted = true
 	}
 	return a.walk
+}
+
+// draw has each client and each role draw a number for a slave, in place of its share.
+func (a *Allocator) draw(s *slave) {
+	number := func(child uint64, weight int64) uint64 {
+		return mulDiv(minusLog2(mix64(a.cfg.Seed, a.runs, s.seq, child)), defaultWeight, uint64(weight))
+	}
+	for _, c := range a.clients {
+		c.share = number(c.framework.seq, defaultWeight)
+	}
+	for _, r := range a.roles {
+		r.share, r.directShare = number(hashName(r.name), r.weight), number(hashName(r.name+"/."), defaultWeight)
+	}
 }
 
 func appendClients(out []*client, below []child) []*client {
@@ -76,14 +105,14 @@ func compareClients(x, y *client) int {
 	if x.share != y.share {
 		return cmp.Compare(x.share, y.share)
 	}
-	if x.count != y.count {
-		return cmp.Compare(x.count, y.count)
+	if x.turns != y.turns {
+		return cmp.Compare(x.turns, y.turns)
 	}
 	return cmp.Compare(x.framework.seq, y.framework.seq)
 }
 
 func compareChildren(x, y child) int {
-	return cmp.Or(cmp.Compare(x.share(), y.share()), cmp.Compare(x.count(), y.count()), cmp.Compare(x.label, y.label))
+	return cmp.Or(cmp.Compare(x.share(), y.share()), cmp.Compare(x.turns(), y.turns()), cmp.Compare(x.label, y.label))
 }
 
 func (n child) share() uint64 {
@@ -93,11 +122,11 @@ func (n child) share() uint64 {
 	return n.role.share
 }
 
-func (n child) count() uint64 {
+func (n child) turns() uint64 {
 	if n.leaf {
-		return n.role.directCount
+		return n.role.directTurns
 	}
-	return n.role.count
+	return n.role.turns
 }
 
 // share returns floor(2^40 * the largest part that held is of the cluster's total of any one kind).

@@ -29,8 +29,10 @@ type role struct {
 	direct      amounts // by those in it alone
 	consumed    amounts // what counts against the quota: all that is reserved to it or below, and what is held beyond that
 	required    amounts // what is to be kept free for it and below
-	share       uint64  // weighted
+	share       uint64  // weighted dominant share, or what was drawn; then the number of allotments decides
+	turns       uint64
 	directShare uint64
+	directTurns uint64
 	clients     []*client // enabled ones
 	below       []child   // children with enabled clients, and the role itself if it has some
 }
@@ -104,6 +106,10 @@ func (a *Allocator) tally() {
 	for _, r := range a.roles {
 		r.held, r.direct, r.consumed, r.clients = amounts{}, amounts{}, amounts{}, nil
 	}
+	a.drawn = nil
+	for _, f := range a.frameworks {
+		f.outstanding = 0
+	}
 	for _, c := range a.clients {
 		c.held = amounts{}
 		if c.enabled() {
@@ -113,7 +119,12 @@ func (a *Allocator) tally() {
 	for _, s := range a.fleet {
 		s.free = s.unheld()
 		a.total.add(s.Resources, 1)
-		if s.active {
+		for k, n := range s.unanswered {
+			if f := a.frameworks[k.framework]; f != nil {
+				f.outstanding += n
+			}
+		}
+		if a.takesPart(s) {
 			a.available.addPlain(s.free, 1)
 		}
 		a.reservedTo(s.Resources, func(r *role, e *resource.Resource) {

@@ -18,8 +18,8 @@ func (a *Allocator) Run(now time.Time, out []allocator.Allotment) []allocator.Al
 	}
 	a.tally()
 	before := len(out)
-	for _, s := range a.shuffled() {
-		if s.active {
+	for _, s := range a.turns() {
+		if a.takesPart(s) {
 			out = a.serve(s, out)
 		}
 	}
@@ -30,45 +30,69 @@ func (a *Allocator) Run(now time.Time, out []allocator.Allotment) []allocator.Al
 	return out
 }
 
-// shuffled returns the slaves in the order in which this run tries them.
-func (a *Allocator) shuffled() []*slave {
+// turns returns the slaves in the order in which this run tries them: those on which somebody's needs are free before the others.
+func (a *Allocator) turns() []*slave {
+	var needs []resource.Quantities
+	for _, c := range a.clients {
+		if c.enabled() {
+			needs = append(needs, c.needs...)
+		}
+	}
 	out := slices.Clone(a.fleet)
 	for _, s := range out {
-		s.turn = mix64(a.cfg.Seed, a.runs, s.seq)
+		s.turn, s.late = mix64(a.cfg.Seed, a.runs, s.seq), 0
+		if len(needs) > 0 && !scalars(s.free).enough(needs) {
+			s.late = 1
+		}
 	}
-	slices.SortFunc(out, func(x, y *slave) int { return cmp.Or(cmp.Compare(x.turn, y.turn), cmp.Compare(x.seq, y.seq)) })
+	slices.SortFunc(out, func(x, y *slave) int {
+		return cmp.Or(cmp.Compare(x.late, y.late), cmp.Compare(x.turn, y.turn), cmp.Compare(x.seq, y.seq))
+	})
 	return out
 }
 
 // serve allots what a slave has free until nobody takes any of it. One client a run gets its shared volumes.
 func (a *Allocator) serve(s *slave, out []allocator.Allotment) []allocator.Allotment {
-	start, sharing := len(out), true
-	for len(s.free) > 0 || sharing && len(s.Resources.Shared()) > 0 {
-		c, res := a.pick(s, sharing)
+	v := &visit{slave: s, sharing: true, given: map[*client]int{}}
+	for len(s.free) > 0 || v.sharing && len(s.Resources.Shared()) > 0 {
+		c, res := a.pick(v)
 		if c == nil {
 			break
 		}
 		if len(res.Shared()) > 0 {
-			sharing = false
-			if s.shown == nil {
-				s.shown = map[key]bool{}
-			}
+			v.sharing = false
 			s.shown[c.key()] = true
 		}
-		out = a.allot(s, c, res, out, start)
+		out = a.allot(v, c, res, out)
 	}
 	return out
 }
 
-// pick returns the first client that takes something of the slave, and what: first one with an unmet guarantee, then by share alone.
-func (a *Allocator) pick(s *slave, sharing bool) (*client, resource.Resources) {
-	for _, guaranteed := range []bool{true, false} {
-		if guaranteed && !a.required.some() {
-			continue
+// visit is a run's look at one slave.
+type visit struct {
+	slave      *slave
+	sharing    bool            // its shared volumes are still to be had
+	given      map[*client]int // who was allotted something of it, and where in the run's allotments that is
+	again      bool            // only those are asked
+	guaranteed bool            // only those with an unmet guarantee are asked
+}
+
+// pick returns the first client that takes something of the slave, and what: first one with an unmet guarantee, then by share alone. When
+// allotments are shares of a slave, those that have one come after all others.
+func (a *Allocator) pick(v *visit) (*client, resource.Resources) {
+	order := a.order(v.slave)
+	for _, v.again = range []bool{false, true} {
+		if v.again && (!a.inParts() || len(v.given) == 0) {
+			break
 		}
-		for _, c := range a.order() {
-			if res := a.offerTo(c, s, sharing, guaranteed); len(res) > 0 {
-				return c, res
+		for _, v.guaranteed = range []bool{true, false} {
+			if v.guaranteed && !a.required.some() {
+				continue
+			}
+			for _, c := range order {
+				if res := a.offerTo(c, v); len(res) > 0 {
+					return c, res
+				}
 			}
 		}
 	}
@@ -76,16 +100,14 @@ func (a *Allocator) pick(s *slave, sharing bool) (*client, resource.Resources) {
 }
 
 // offerTo returns what of a slave a client is to be offered.
-func (a *Allocator) offerTo(c *client, s *slave, sharing, guaranteed bool) resource.Resources {
+func (a *Allocator) offerTo(c *client, v *visit) resource.Resources {
+	s := v.slave
+	if !a.eligible(c, v) {
+		return nil
+	}
 	caps := c.framework.caps
-	if s.Resources.GPUs() > 0 && !a.cfg.GPUsToAll && !caps.Has(offer.GPUResources) {
-		return nil
-	}
-	if home, there := a.cfg.Region, s.Domain.Region; home != "" && there != "" && there != home && !caps.Has(offer.RegionAware) {
-		return nil
-	}
 	res := s.free
-	if sharing && caps.Has(offer.SharedResources) && !s.shown[c.key()] {
+	if v.sharing && caps.Has(offer.SharedResources) && !s.shown[c.key()] {
 		res = res.Add(s.Resources.Shared())
 	}
 	if !usableAsIs(res) {
@@ -94,15 +116,37 @@ func (a *Allocator) offerTo(c *client, s *slave, sharing, guaranteed bool) resou
 				(len(e.Reservations) < 2 || caps.Has(offer.ReservationRefinement))
 		})
 	}
-	if guaranteed || a.required.some() || c.role.limited() {
-		res = a.bounded(c.role, res, guaranteed)
+	if v.guaranteed || a.required.some() || c.role.limited() {
+		res = a.bounded(c.role, res, v.guaranteed)
 	}
-	have := amounts{}
-	have.add(res, 1)
-	if !have.enough(c.min) || s.refused(c.key(), res) {
+	if have := scalars(res); !have.enough(c.min) || !have.enough(c.needs) {
+		return nil
+	}
+	if a.inParts() {
+		res = a.portion(c, s, res)
+	}
+	if s.refused(c.key(), res) {
 		return nil
 	}
 	return res
+}
+
+// eligible reports whether a client is asked at all.
+func (a *Allocator) eligible(c *client, v *visit) bool {
+	f, s := c.framework, v.slave
+	_, given := v.given[c]
+	if a.inParts() && given != v.again || a.cfg.MaxOutstanding > 0 && f.outstanding >= a.cfg.MaxOutstanding && !given {
+		return false
+	}
+	if home, there := a.cfg.Region, s.Domain.Region; home != "" && there != "" && there != home && !f.caps.Has(offer.RegionAware) {
+		return false
+	}
+	for _, name := range a.scarce {
+		if s.Resources.Scalar(name) > 0 && !c.asked(name) {
+			return false
+		}
+	}
+	return c.constraints.Pass(&s.Slave)
 }
 
 // usableAsIs reports whether nothing in res is only for some roles or some frameworks.
@@ -115,13 +159,16 @@ func usableAsIs(res resource.Resources) bool {
 	return true
 }
 
-// allot gives resources of a slave to a client: as a new allotment, or as more of one that is in out from start.
-func (a *Allocator) allot(s *slave, c *client, res resource.Resources, out []allocator.Allotment, start int) []allocator.Allotment {
-	i := slices.IndexFunc(out[start:], func(al allocator.Allotment) bool { return al.Framework == c.framework.id && al.Role == c.role.name })
-	if i >= 0 {
-		out[start+i].Resources = out[start+i].Resources.Add(res)
+// allot gives resources of a slave to a client: as a new allotment, or as more of one that it has from this run.
+func (a *Allocator) allot(v *visit, c *client, res resource.Resources, out []allocator.Allotment) []allocator.Allotment {
+	s := v.slave
+	if i, ok := v.given[c]; ok {
+		out[i].Resources = out[i].Resources.Add(res)
 	} else {
+		v.given[c] = len(out)
 		out = append(out, allocator.Allotment{Framework: c.framework.id, Role: c.role.name, Slave: s.ID, Resources: res})
+		s.unanswered[c.key()]++
+		c.framework.outstanding++
 		c.count++
 		c.role.directCount++
 		for r := c.role; r != nil; r = r.parent {
@@ -131,14 +178,13 @@ func (a *Allocator) allot(s *slave, c *client, res resource.Resources, out []all
 	c.tell(s.heldBy(c), -1)
 	s.hold(c, res)
 	c.tell(s.heldBy(c), 1)
-	before := s.free
+	a.available.addPlain(s.free, -1)
 	s.free = minus(s.free, res.NonShared())
-	a.available.addPlain(before, -1)
 	a.available.addPlain(s.free, 1)
 	if a.required.some() {
 		a.require()
 	}
-	c.share = a.share(c.held)
+	a.rankClient(c)
 	for r := c.role; r != nil; r = r.parent {
 		a.rankRole(r)
 	}

@@ -13,7 +13,6 @@ import (
 type slave struct {
 	offer.Slave // Resources is the total
 	seq         uint64
-	turn        uint64 // key of the order in which the present run tries slaves
 	active      bool
 	held        []holding
 	filters     map[key][]filter
@@ -22,7 +21,12 @@ type slave struct {
 	plan  *offer.Unavailability // nil when it is to stay in service
 	asked map[offer.FrameworkID]asked
 
-	free resource.Resources // total without shared volumes and what is held; computed by each run
+	unanswered map[key]int // allotments whose offers are outstanding
+
+	// Of the present run: when its turn comes, and what is free.
+	late int
+	turn uint64
+	free resource.Resources // total without shared volumes and what is held
 }
 
 // holding is what a client holds on a slave, allotted or used.
@@ -34,7 +38,8 @@ type holding struct {
 func (a *Allocator) addSlave(ev allocator.SlaveAdded) {
 	a.removeSlave(a.slaves[ev.Slave.ID])
 	a.slaveSeq++
-	s := &slave{seq: a.slaveSeq, active: !ev.Inactive, filters: map[key][]filter{}}
+	s := &slave{seq: a.slaveSeq, active: !ev.Inactive, filters: map[key][]filter{}, shown: map[key]bool{}, unanswered: map[key]int{},
+		asked: map[offer.FrameworkID]asked{}}
 	s.Slave = ev.Slave
 	s.Attributes = slices.Clone(ev.Slave.Attributes)
 	a.slaves[s.ID] = s
@@ -52,13 +57,37 @@ func (a *Allocator) updateSlave(to offer.Slave) {
 	if s == nil {
 		return
 	}
-	if !slices.EqualFunc(s.Attributes, to.Attributes, sameAttribute) || s.Domain.Region != to.Domain.Region {
-		s.Attributes, s.Domain = slices.Clone(to.Attributes), to.Domain
-		s.shown = nil
+	if s.Hostname != to.Hostname || s.Domain != to.Domain || !slices.EqualFunc(s.Attributes, to.Attributes, sameAttribute) {
+		s.Hostname, s.Domain, s.Attributes = to.Hostname, to.Domain, slices.Clone(to.Attributes)
+		clear(s.shown)
 		clear(s.filters)
 	}
 	if !s.Resources.Equal(to.Resources) {
 		a.setTotal(s, to.Resources)
+	}
+}
+
+// takesPart reports whether a slave's resources are offered.
+func (a *Allocator) takesPart(s *slave) bool {
+	return s.active && (a.whitelist == nil || a.whitelist[s.Hostname])
+}
+
+func (a *Allocator) setWhitelist(ev allocator.Whitelist) {
+	before := map[*slave]bool{}
+	for _, s := range a.fleet {
+		before[s] = a.takesPart(s)
+	}
+	a.whitelist = nil
+	if !ev.All {
+		a.whitelist = map[string]bool{}
+		for _, host := range ev.Hosts {
+			a.whitelist[host] = true
+		}
+	}
+	for _, s := range a.fleet {
+		if a.takesPart(s) != before[s] {
+			clear(s.shown)
+		}
 	}
 }
 
@@ -71,7 +100,8 @@ func sameAttribute(x, y offer.Attribute) bool {
 
 func (a *Allocator) setTotal(s *slave, total resource.Resources) {
 	old := s.Resources
-	s.Resources, s.shown = total, nil
+	s.Resources = total
+	clear(s.shown)
 	a.reserve(total)
 	a.unreserve(old)
 }
@@ -140,7 +170,7 @@ func (a *Allocator) recovered(ev allocator.Recovered) {
 		s.addFilter(c.key(), filter{ev.Resources, a.now.Add(min(ev.Refuse, offer.MaxRefuse))})
 	}
 	if a.release(s, c, ev.Resources) {
-		s.shown = nil
+		clear(s.shown)
 	}
 }
 

@@ -24,6 +24,7 @@ type world struct {
 	slaves     map[offer.SlaveID]*offer.Slave
 	frameworks map[offer.FrameworkID]*offer.Framework
 	held       []allocator.Allotment
+	unanswered []allocator.Allotment
 	log        []string
 	runs       int // that allotted something
 }
@@ -42,6 +43,18 @@ func newWorld(t require.TestingT, pick func(int) int) *world {
 	}
 	if w.rarely() {
 		cfg.ExcludeFromFairness = []string{cpus}
+	}
+	if w.pick(3) == 2 {
+		cfg.Policy = allocator.Random
+	}
+	if w.pick(3) == 2 {
+		cfg.OfferShare = []resource.Scalar{1, 100, 333, 500, 999}[w.pick(5)]
+	}
+	if w.pick(3) == 2 {
+		cfg.MaxOutstanding = 1 + w.pick(3)
+	}
+	if w.rarely() {
+		cfg.Scarce = []string{"licence"}
 	}
 	w.note("config %+v", cfg)
 	w.real, w.plain = allocator.New(cfg), refalloc.New(cfg)
@@ -86,6 +99,7 @@ func (w *world) run() {
 	}
 	w.note("run: %v", show(got))
 	w.held = append(w.held, got...)
+	w.unanswered = append(w.unanswered, got...)
 	if len(got) > 0 {
 		w.runs++
 	}
@@ -112,7 +126,7 @@ func (w *world) step() {
 		{25, w.run}, {30, w.recover}, {10, w.pass}, {8, w.addSlave}, {4, w.updateSlave}, {3, w.switchSlave}, {2, w.removeSlave},
 		{10, w.addFramework}, {4, w.updateFramework}, {3, w.switchFramework}, {2, w.removeFramework}, {4, w.use},
 		{8, w.convert}, {8, w.setRole}, {8, w.suppressOrRevive}, {3, w.request},
-		{6, w.maintain},
+		{6, w.maintain}, {12, w.answer}, {2, w.list},
 	}
 	sum := 0
 	for _, k := range kinds {
@@ -211,8 +225,13 @@ func (w *world) extra(i int) resource.Resource {
 func (w *world) slave(id offer.SlaveID) offer.Slave {
 	s := offer.Slave{ID: id, Resources: w.total(), Hostname: fmt.Sprint("host-", w.pick(3))}
 	s.Domain.Region = []string{"", "here", "away"}[w.pick(3)]
+	s.Domain.Zone = []string{"", "z"}[w.pick(2)]
 	if w.pick(3) == 2 {
 		s.Attributes = append(s.Attributes, offer.Attribute{Name: "rack", Text: fmt.Sprint("r", w.pick(2))})
+	}
+	if w.pick(3) == 2 {
+		level := resource.Scalar(w.pick(2) * 1000)
+		s.Attributes = append(s.Attributes, offer.Attribute{Name: "level", Scalar: &level})
 	}
 	return s
 }
@@ -306,6 +325,9 @@ func (w *world) framework(id offer.FrameworkID) (offer.Framework, []string) {
 	if w.pick(4) == 3 {
 		f.MinAllocatable = map[string][]resource.Quantities{f.Roles[0]: w.minimum()}
 	}
+	if w.pick(3) == 2 {
+		f.Constraints = map[string][]offer.ConstraintGroup{f.Roles[0]: w.constraints()}
+	}
 	var suppressed []string
 	for _, role := range f.Roles {
 		if w.rarely() {
@@ -314,6 +336,25 @@ func (w *world) framework(id offer.FrameworkID) (offer.Framework, []string) {
 	}
 	w.frameworks[id] = &f
 	return f, suppressed
+}
+
+// constraints returns up to two groups.
+func (w *world) constraints() (groups []offer.ConstraintGroup) {
+	for range w.pick(3) {
+		var group offer.ConstraintGroup
+		for range 1 + w.pick(2) {
+			c := offer.Constraint{Of: offer.ConstraintSubject(w.pick(4)), Op: offer.ConstraintOp(1 + w.pick(6))}
+			if c.Of == offer.OfAttribute {
+				c.Attribute = []string{"rack", "level"}[w.pick(2)]
+			}
+			if c.Op != offer.Exists && c.Op != offer.NotExists {
+				c.Value = []string{"r1", "host-1", "z", "here", ".*1"}[w.pick(5)]
+			}
+			group = append(group, c)
+		}
+		groups = append(groups, group)
+	}
+	return groups
 }
 
 func (w *world) addFramework() {
@@ -502,6 +543,30 @@ func (w *world) maintain() {
 		}
 		w.note("inverse: %v", got)
 	}
+}
+
+// answer answers some offers.
+func (w *world) answer() {
+	for range 1 + w.pick(4) {
+		if len(w.unanswered) == 0 {
+			return
+		}
+		i := w.pick(len(w.unanswered))
+		al := w.unanswered[i]
+		w.unanswered = slices.Delete(w.unanswered, i, i+1)
+		w.apply(allocator.Answered{Framework: al.Framework, Role: al.Role, Slave: al.Slave})
+	}
+}
+
+// list says which hosts take part.
+func (w *world) list() {
+	ev := allocator.Whitelist{All: w.pick(2) == 0}
+	for i := range 3 {
+		if !ev.All && w.pick(2) == 0 {
+			ev.Hosts = append(ev.Hosts, fmt.Sprint("host-", i))
+		}
+	}
+	w.apply(ev)
 }
 
 func (w *world) request() {

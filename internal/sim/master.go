@@ -52,7 +52,8 @@ func (m *master) lead() {
 	view := m.state.View()
 	r := &reign{m: m, number: view.Reign(), cluster: view.ClusterID(), conns: map[mastercore.ConnID]*link{}}
 	r.core = mastercore.New(m.w.now, mastercore.Config{
-		MasterID: m.id, Allocator: allocator.New(allocator.Config{Seed: m.w.cfg.Seed}), Registry: view, Seed: m.w.cfg.Seed,
+		MasterID: m.id, Allocator: allocator.New(allocator.Config{Seed: m.w.cfg.Seed, MaxOutstanding: mastercore.DefaultMaxOffers}),
+		Registry: view, Seed: m.w.cfg.Seed,
 	})
 	m.reign = r
 	m.w.counts.Reigns++

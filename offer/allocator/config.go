@@ -153,6 +153,13 @@ type Hierarchical struct {
 	words      slab // filters, verdicts and holdings of slaves
 	filters    filters
 	maintained maintained
+	classes    classes
+	whitelist  map[string]bool // nil lets all take part
+
+	scarce     []string // by bit of slave.scarce and client.asked
+	needy      []int32  // clients that have needs
+	unresolved bool     // some sets name kinds that are not known yet
+	resolvedAt int      // the number of kinds at the last resolve
 
 	// What the next run has to look at.
 	dirty      []int32 // slaves; may hold some twice, or some that are not dirty any more
@@ -192,6 +199,7 @@ func New(cfg Config) *Hierarchical {
 	a.lots.init()
 	a.kinds.init(cfg.ExcludeFromFairness)
 	a.min = a.compileMin(cfg.MinAllocatable)
+	a.scarce = scarceNames(&a.cfg)
 	a.root = &role{weight: defaultWeight, handle: -1}
 	return a
 }

@@ -26,8 +26,11 @@ func (a *Hierarchical) Describe() string {
 	table(&b, "slave\tstate\ttotal\tfree", func(row func(string, ...any)) {
 		for _, s := range a.slavesByID() {
 			state := "active"
-			if !s.active {
+			switch {
+			case !s.on:
 				state = "inactive"
+			case !s.active:
+				state = "unlisted"
 			}
 			if s.over {
 				state += ",over"
@@ -74,7 +77,7 @@ func (c *client) state() string {
 		return "unsubscribed"
 	case c.suppressed:
 		return "suppressed"
-	case c.needs != nil:
+	case len(c.needs) > 0:
 		return "requesting"
 	}
 	return "active"

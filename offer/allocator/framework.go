@@ -18,6 +18,9 @@ type framework struct {
 	caps    offer.Capabilities
 	keeps   traits    // what is not stripped from its offers
 	clients []*client // by the name of the role
+
+	outstanding int  // allotments that are not answered; counted if they are bounded
+	bound       bool // it was refused something because of them
 }
 
 // client is a framework in a role. It exists while the framework subscribes to the role or holds something in it.
@@ -31,7 +34,11 @@ type client struct {
 	woken      bool // to be tried with every slave
 	awake      bool // is being tried with every slave, in this run
 	min        []minSet
-	needs      []resource.Quantities
+	ownMin     []resource.Quantities // what min was made of, if not of the default
+	needs      []minSet
+	wants      []resource.Quantities // what needs was made of
+	asked      uint64                // scarce kinds
+	constraint *constraint           // nil for none
 
 	held     vec
 	count    uint64 // allotments ever made
@@ -144,17 +151,19 @@ func (a *Hierarchical) describeFramework(f *framework, from offer.Framework, sup
 		c := a.client(f, role)
 		c.subscribed = true
 		c.suppressed = slices.Contains(suppressed, role)
-		min := a.min
-		if own, ok := from.MinAllocatable[role]; ok {
-			min = a.compileMin(own)
+		min, own := a.min, from.MinAllocatable[role]
+		if _, ok := from.MinAllocatable[role]; ok {
+			min = a.compileSets(own)
 		}
-		if widened || !sameMin(min, c.min) {
+		others := a.constrain(c, from.Constraints[role])
+		a.judgeScarce(c)
+		if widened || others || !sameMin(min, c.min) {
 			a.forgetVerdicts(c)
 			if c.enabled {
 				a.wakeClient(c)
 			}
 		}
-		c.min = min
+		c.min, c.ownMin = min, slices.Clone(own)
 		a.settle(c)
 	}
 	for _, c := range slices.Clone(f.clients) {
@@ -174,7 +183,9 @@ func (a *Hierarchical) settle(c *client) {
 }
 
 func (a *Hierarchical) unsubscribe(c *client) {
-	c.subscribed, c.suppressed, c.needs = false, false, nil
+	c.subscribed, c.suppressed = false, false
+	a.setNeeds(c, nil)
+	a.constrain(c, nil)
 	a.settle(c)
 	a.clearClient(c)
 	a.forgetClient(c)
@@ -205,6 +216,7 @@ func (a *Hierarchical) removeFramework(ev FrameworkRemoved) {
 	}
 	f.known, f.active = false, false
 	a.forgetAsked(f)
+	a.answerFramework(f)
 	for _, c := range slices.Clone(f.clients) {
 		a.unsubscribe(c)
 	}
@@ -249,13 +261,6 @@ func (a *Hierarchical) revive(ev Revived) {
 			}
 		}
 	})
-}
-
-// requested keeps the hint for Describe. It does not change who is offered what: shares do.
-func (a *Hierarchical) requested(ev Requested) {
-	if c := a.findClient(ev.Framework, ev.Role); c != nil && c.subscribed {
-		c.needs = slices.Clone(ev.Needs)
-	}
 }
 
 func (a *Hierarchical) slavesByID() []*slave {

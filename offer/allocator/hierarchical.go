@@ -36,6 +36,10 @@ func (a *Hierarchical) Apply(now time.Time, ev Event) error {
 		a.setUnavailable(ev)
 	case InverseAnswered:
 		a.inverseAnswered(at, ev)
+	case Answered:
+		a.answered(ev)
+	case Whitelist:
+		a.setWhitelist(ev)
 	case Suppressed:
 		a.suppress(ev)
 	case Revived:

@@ -61,7 +61,7 @@ func (t *kinds) of(name string) int {
 type vec []int64
 
 func (v vec) at(k int) int64 {
-	if k < len(v) {
+	if uint(k) < uint(len(v)) { // a kind that is not known is -1
 		return v[k]
 	}
 	return 0

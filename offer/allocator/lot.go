@@ -19,7 +19,7 @@ type lotInfo struct {
 	hash   uint64
 	used   bool // something of the allocator's state has it; scratch of sweep
 	traits traits
-	gpus   bool
+	scarce uint64 // scarce kinds that it has any of
 }
 
 // lots interns values. Those that nothing uses any more are found by sweep, when enough new ones have come.
@@ -121,7 +121,7 @@ func identical(x, y resource.Resources) bool {
 
 // inform computes what follows from a value.
 func (a *Hierarchical) inform(res resource.Resources, hash uint64) lotInfo {
-	in := lotInfo{res: res, hash: hash, traits: traitsOf(res), gpus: res.Scalar(resource.GPUs) > 0}
+	in := lotInfo{res: res, hash: hash, traits: traitsOf(res), scarce: a.scarceOf(res)}
 	var all, plain vec
 	if len(a.kinds.names) <= 8 {
 		buffer := make(vec, 0, 16)

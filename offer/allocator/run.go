@@ -23,6 +23,7 @@ type run struct {
 	out    []Allotment
 	start  int     // of the present slave's allotments in out
 	given  []int32 // their clients
+	again  bool    // only those clients are tried, all others wanted nothing more
 	slave  *slave
 	full   bool // all clients are tried, not only those awake
 	shared bool // the slave's shared volumes may still be offered in this run
@@ -42,6 +43,12 @@ type run struct {
 	relief  vec
 	cutQty  vec
 	scratch resource.Resources
+
+	serial  uint64   // tells runs apart
+	demand  []minSet // what somebody needs
+	draws   []draw
+	partQty vec
+	whole   []resource.Scalar // of the entries of portion
 }
 
 // ticket is a slave to be looked at.
@@ -50,6 +57,7 @@ type ticket struct {
 	seq    uint64
 	handle int32
 	full   bool
+	unfit  bool // nobody needs what it has free, while somebody needs something
 }
 
 // proposal is what every framework of a role with the same capabilities would be offered, but for its filters and its minimum.
@@ -75,6 +83,8 @@ func (a *Hierarchical) Run(now time.Time, out []Allotment) []Allotment {
 		return out
 	}
 	x := &a.run
+	x.serial++
+	a.resolve()
 	a.gather()
 	x.out, x.work, x.roused, x.all = out, 0, 0, len(x.awake) > 0
 	for i := 0; i < len(x.todo); i++ {
@@ -86,6 +96,7 @@ func (a *Hierarchical) Run(now time.Time, out []Allotment) []Allotment {
 			}
 			break
 		}
+		s.served = x.serial
 		a.serve(s, t.full)
 		if !x.shared {
 			a.markDirty(s) // the next client's turn to see the shared volumes
@@ -138,7 +149,7 @@ func (a *Hierarchical) extend(i int) {
 	n := len(x.todo)
 	for h := range a.withFree.all() {
 		t := a.ticket(a.slaves[h], false)
-		if compareTickets(t, x.todo[i]) <= 0 {
+		if a.slaves[h].served == x.serial || compareTickets(t, x.todo[i]) <= 0 {
 			continue
 		}
 		if _, in := slices.BinarySearchFunc(x.todo[i+1:n], t, compareTickets); !in {
@@ -149,17 +160,20 @@ func (a *Hierarchical) extend(i int) {
 }
 
 func (a *Hierarchical) ticket(s *slave, full bool) ticket {
-	return ticket{mix64(a.cfg.Seed, a.runs, s.seq), s.seq, s.handle, full}
+	return ticket{mix64(a.cfg.Seed, a.runs, s.seq), s.seq, s.handle, full, a.unfit(s)}
 }
 
 func compareTickets(s, t ticket) int {
+	if s.unfit != t.unfit {
+		return flag(s.unfit) - flag(t.unfit)
+	}
 	return cmp.Or(cmp.Compare(s.key, t.key), cmp.Compare(s.seq, t.seq))
 }
 
 // gather makes todo and awake from dirty, woken and withFree, which it empties, and puts todo in order.
 func (a *Hierarchical) gather() {
 	x := &a.run
-	x.todo, x.awake = x.todo[:0], x.awake[:0]
+	x.todo, x.awake, x.demand = x.todo[:0], x.awake[:0], a.demanded()
 	for _, h := range a.woken {
 		if c := a.clients[h]; c != nil && c.woken {
 			c.woken = false
@@ -214,9 +228,26 @@ func (a *Hierarchical) serve(s *slave, full bool) {
 	}
 }
 
-// pick finds the next client that takes something of the slave: first one with an unmet guarantee, then by share alone.
+// pick finds the next client that takes something of the slave. When allotments are shares of a slave, those that have one already come last.
 func (a *Hierarchical) pick() bool {
 	x := &a.run
+	x.again = false
+	if a.pickOnce() {
+		return true
+	}
+	if !a.inParts() || len(x.given) == 0 {
+		return false
+	}
+	x.again = true
+	return a.pickOnce()
+}
+
+// pickOnce looks first for one with an unmet guarantee, then by share alone.
+func (a *Hierarchical) pickOnce() bool {
+	x := &a.run
+	if a.cfg.Policy == Random {
+		return a.promises > 0 && !a.root.childRequire.zero() && a.visitDrawn(a.root, true) || a.visitDrawn(a.root, false)
+	}
 	few := !x.full && len(x.awake) <= fewAwake
 	if a.promises > 0 && !a.root.childRequire.zero() {
 		if few && a.pickAwake(true) || !few && a.visit(a.root, true) {
@@ -327,7 +358,8 @@ func (a *Hierarchical) takes(c *client, guaranteed bool) bool {
 	s := x.slave
 	x.work++
 	f := c.framework
-	if a.filtered(s, c.handle) || s.gpus && !a.cfg.GPUsToAll && f.caps&offer.GPUResources == 0 || s.remote && f.caps&offer.RegionAware == 0 {
+	if a.filtered(s, c.handle) || a.lot(s.total).scarce&^c.asked != 0 || s.remote && f.caps&offer.RegionAware == 0 ||
+		c.constraint != nil && !a.passes(c, s) || a.bound(c) || a.inParts() && slices.Contains(x.given, c.handle) != x.again {
 		return false
 	}
 	p := &x.proposal
@@ -339,7 +371,7 @@ func (a *Hierarchical) takes(c *client, guaranteed bool) bool {
 	if !p.ok || p.role != c.role || p.strip != strip || p.guaranteed != guaranteed {
 		a.propose(c.role, strip, guaranteed)
 	}
-	if p.empty || !allocatable(c.min, p.qty) {
+	if p.empty || !allocatable(c.min, p.qty) || !allocatable(c.needs, p.qty) {
 		return false
 	}
 	x.offer = p.view
@@ -348,6 +380,9 @@ func (a *Hierarchical) takes(c *client, guaranteed bool) bool {
 			p.trimmed = a.trimmed(p.view)
 		}
 		x.offer = p.trimmed
+	}
+	if a.inParts() {
+		x.offer = a.portion(c)
 	}
 	return x.offer != 0 && !(s.judged != s.filters.n && a.refuses(s, c, x.offer))
 }
@@ -479,6 +514,7 @@ func (a *Hierarchical) allot(c *client, l lot) {
 	} else {
 		x.given = append(x.given, c.handle)
 		x.out = append(x.out, Allotment{Framework: c.framework.id, Role: c.role.name, Slave: s.id, Resources: a.value(l)})
+		a.noteOutstanding(s, c)
 		c.count++
 		c.role.directCount++
 		for n := c.role; n != a.root; n = n.parent {
@@ -491,4 +527,5 @@ func (a *Hierarchical) allot(c *client, l lot) {
 	}
 	a.hold(s, c, l)
 	a.take(s, l)
+	x.full = x.full || a.inParts() // the next parts are others, such as other ports, and filters may let them through
 }

@@ -22,7 +22,12 @@ func TestScenarios(t *testing.T) {
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			switch d.Cmd {
 			case "config":
-				w = newWorld(config(t, d.CmdArgs))
+				cfg := config(t, d.CmdArgs)
+				if err := cfg.Validate(); err != nil {
+					require.PanicsWithValue(t, "allocator: "+err.Error(), func() { New(cfg) })
+					return "refused: " + err.Error() + "\n"
+				}
+				w = newWorld(cfg)
 			case "do":
 				var out strings.Builder
 				for line := range strings.Lines(d.Input) {
@@ -50,6 +55,22 @@ func config(t testing.TB, args []datadriven.CmdArg) Config {
 			n, err := strconv.Atoi(value)
 			require.NoError(t, err)
 			cfg.MaxWork = n
+		case "seed":
+			n, err := strconv.ParseUint(value, 10, 64)
+			require.NoError(t, err)
+			cfg.Seed = n
+		case "policy":
+			cfg.Policy = map[string]Policy{"dominant-shares": DominantShares, "random": Random, "bad": 7}[value]
+		case "scarce":
+			cfg.Scarce = strings.Split(value, "+")
+		case "max-outstanding":
+			n, err := strconv.Atoi(value)
+			require.NoError(t, err)
+			cfg.MaxOutstanding = n
+		case "offer-share":
+			n, err := strconv.Atoi(value)
+			require.NoError(t, err)
+			cfg.OfferShare = resource.Scalar(n)
 		case "gpus-to-all":
 			cfg.GPUsToAll = true
 		case "exclude":
@@ -99,12 +120,19 @@ func (w *world) do(t testing.TB, words []string) string {
 	allotment := func() Allotment { // framework slave resources [role=]
 		return Allotment{Framework: offer.FrameworkID(get(0)), Slave: offer.SlaveID(get(1)), Role: role, Resources: entries(t, get(2))}
 	}
-	slave := func() offer.Slave { // id resources [region=] [rack=]
-		s := offer.Slave{ID: offer.SlaveID(get(0)), Resources: entries(t, get(1)), Domain: offer.Domain{Region: opt["region"]}}
-		if rack := opt["rack"]; rack != "" {
-			s.Attributes = []offer.Attribute{{Name: "rack", Text: rack}}
+	slave := func() offer.Slave { // id resources [host=] [region=] [zone=] [attributes=]
+		attributes, err := offer.ParseAttributes(opt["attributes"])
+		require.NoError(t, err)
+		return offer.Slave{ID: offer.SlaveID(get(0)), Hostname: opt["host"], Resources: entries(t, get(1)), Attributes: attributes,
+			Domain: offer.Domain{Region: opt["region"], Zone: opt["zone"]}}
+	}
+	duration := func(name string) time.Duration {
+		if opt[name] == "" {
+			return 0
 		}
-		return s
+		d, err := time.ParseDuration(opt[name])
+		require.NoError(t, err)
+		return d
 	}
 	switch words[0] {
 	case "slave":
@@ -131,13 +159,22 @@ func (w *world) do(t testing.TB, words []string) string {
 	case "used":
 		return w.apply(Used{allotment()})
 	case "recover":
-		refuse := time.Duration(0)
-		if text := opt["refuse"]; text != "" {
-			var err error
-			refuse, err = time.ParseDuration(text)
-			require.NoError(t, err)
+		return w.apply(Recovered{allotment(), duration("refuse")})
+	case "answered": // framework slave [role=]
+		return w.apply(Answered{offer.FrameworkID(get(0)), role, offer.SlaveID(get(1))})
+	case "whitelist": // hosts; all
+		if get(0) == "all" {
+			return w.apply(Whitelist{All: true, Hosts: list("hosts")})
 		}
-		return w.apply(Recovered{allotment(), refuse})
+		return w.apply(Whitelist{Hosts: strings.Split(get(0), ",")})
+	case "unavailable": // slave [in=] [for=]
+		return w.apply(SlaveUnavailable{offer.SlaveID(get(0)), &offer.Unavailability{Start: w.now.Add(duration("in")), Duration: duration("for")}})
+	case "available":
+		return w.apply(SlaveUnavailable{offer.SlaveID(get(0)), nil})
+	case "inverse":
+		return w.inverse()
+	case "inverse-accepted", "inverse-declined": // framework slave [refuse=]
+		return w.apply(InverseAnswered{offer.FrameworkID(get(0)), offer.SlaveID(get(1)), words[0] == "inverse-accepted", duration("refuse")})
 	case "convert": // framework slave from to; "-" for the operator
 		id := offer.FrameworkID(strings.TrimPrefix(get(0), "-"))
 		return w.apply(Converted{Framework: id, Role: role, Slave: offer.SlaveID(get(1)), From: entries(t, get(2)), To: entries(t, get(3))})
@@ -145,8 +182,12 @@ func (w *world) do(t testing.TB, words []string) string {
 		return w.apply(Suppressed{offer.FrameworkID(get(0)), list("roles")})
 	case "revive":
 		return w.apply(Revived{offer.FrameworkID(get(0)), list("roles")})
-	case "request":
-		return w.apply(Requested{offer.FrameworkID(get(0)), role, sets(t, get(1))})
+	case "request": // framework [sets] [role=]
+		var needs []resource.Quantities
+		if len(arg) > 1 {
+			needs = sets(t, get(1))
+		}
+		return w.apply(Requested{offer.FrameworkID(get(0)), role, needs})
 	case "role":
 		ev := RoleSet{Role: get(0), Guarantee: quantities(t, opt["guarantee"]), Limit: quantities(t, opt["limit"]), Force: opt["checked"] == ""}
 		if text := opt["weight"]; text != "" {
@@ -178,6 +219,9 @@ func (w *world) do(t testing.TB, words []string) string {
 		return out.String()
 	case "describe":
 		return w.a.Describe()
+	case "shares": // the tables of roles and frameworks
+		text, _, _ := strings.Cut(w.a.Describe(), "slave ")
+		return text
 	default:
 		require.Fail(t, "unknown word", "%v", words)
 	}
@@ -186,7 +230,11 @@ func (w *world) do(t testing.TB, words []string) string {
 
 // apply prints what a refused event is refused for.
 func (w *world) apply(ev Event) string {
+	before, verdict := w.a.Describe(), w.a.Validate(ev)
 	if err := w.a.Apply(w.now, ev); err != nil {
+		if w.a.Describe() != before || verdict == nil || verdict.Error() != err.Error() {
+			return fmt.Sprintf("refused for %v, and changed something; validated with %v\n", err, verdict)
+		}
 		return "refused: " + err.Error() + "\n"
 	}
 	return ""
@@ -200,6 +248,18 @@ func (w *world) run() string {
 	var b strings.Builder
 	for _, al := range out {
 		fmt.Fprintln(&b, show(al))
+	}
+	return b.String()
+}
+
+func (w *world) inverse() string {
+	out := w.a.Inverse(w.now, nil)
+	if len(out) == 0 {
+		return "nothing\n"
+	}
+	var b strings.Builder
+	for _, inv := range out {
+		fmt.Fprintf(&b, "%s is asked for %s, away in %s for %s\n", inv.Framework, inv.Slave, inv.Unavailability.Start.Sub(w.now), inv.Unavailability.Duration)
 	}
 	return b.String()
 }
@@ -221,7 +281,37 @@ func scheduler(t testing.TB, id string, opt map[string]string) offer.Framework {
 		role, text, _ := strings.Cut(opt["min"], "@")
 		f.MinAllocatable = map[string][]resource.Quantities{role: sets(t, text)}
 	}
+	if text := opt["where"]; text != "" {
+		role, groups, ok := strings.Cut(text, "@")
+		if !ok {
+			role, groups = "*", text
+		}
+		f.Constraints = map[string][]offer.ConstraintGroup{role: where(groups)}
+	}
 	return f
+}
+
+// where reads groups separated by "|", of constraints separated by "&": rack=r1, rack!=r1, rack~r.*, rack!~r.*, rack? (exists), rack!?. The
+// names host, region and zone stand for those.
+func where(text string) (groups []offer.ConstraintGroup) {
+	for part := range strings.SplitSeq(text, "|") {
+		var g offer.ConstraintGroup
+		for one := range strings.SplitSeq(part, "&") {
+			i := strings.IndexAny(one, "!=~?")
+			op := one[i : i+1]
+			if op == "!" {
+				op = one[i : i+2]
+			}
+			c := offer.Constraint{Attribute: one[:i], Value: one[i+len(op):], Op: map[string]offer.ConstraintOp{"=": offer.Equals, "!=": offer.NotEquals,
+				"~": offer.Matches, "!~": offer.NotMatches, "?": offer.Exists, "!?": offer.NotExists}[op]}
+			if of := map[string]offer.ConstraintSubject{"host": offer.OfHostname, "region": offer.OfRegion, "zone": offer.OfZone}[c.Attribute]; of > 0 {
+				c.Of, c.Attribute = of, ""
+			}
+			g = append(g, c)
+		}
+		groups = append(groups, g)
+	}
+	return groups
 }
 
 // sets reads sets of amounts, separated by "|"; "any" is one empty set.

@@ -13,13 +13,12 @@ import (
 // chunks, and what a run needs of one comes first.
 type slave struct {
 	handle int32
-	free   lot // total without shared volumes and without what is held
-	seen   lot // see judged
-	shared lot // the shared volumes of total
-	active bool
+	free   lot  // total without shared volumes and without what is held
+	seen   lot  // see judged
+	shared lot  // the shared volumes of total
+	active bool // takes part in offers
 	dirty  bool
 	over   bool // more is held than there is
-	gpus   bool
 	remote bool
 	mixed  bool // a limit has cut one of several entries of a kind: with less free, clients could be offered something else
 	wide   bool // has verdicts
@@ -34,9 +33,14 @@ type slave struct {
 
 	seq         uint64 // order of arrival
 	id          offer.SlaveID
+	on          bool   // is active, whatever the whitelist says
 	shown       bitset // clients that were offered the shared volumes since the slave has last changed; each holds something here
+	hostname    string
 	attributes  []offer.Attribute
-	region      string
+	domain      offer.Domain
+	class       int32 // for constraints; none when it was not asked for
+	unanswered  []unanswered
+	served      uint64       // the serial number of the last run that has served it
 	maintenance *maintenance // nil when nothing is planned
 }
 
@@ -108,9 +112,10 @@ func (a *Hierarchical) addSlave(ev SlaveAdded) {
 	}
 	s := a.newSlave()
 	a.slaveSeq++
-	s.seq, s.id, s.active = a.slaveSeq, ev.Slave.ID, !ev.Inactive
+	s.seq, s.id, s.on, s.class = a.slaveSeq, ev.Slave.ID, !ev.Inactive, none
 	a.slaveIndex[s.id] = s
 	a.describeSlave(s, ev.Slave)
+	s.active = s.on && a.listed(s)
 	a.setTotal(s, a.intern(ev.Slave.Resources))
 	for _, used := range ev.Used {
 		used.Slave = s.id
@@ -120,9 +125,9 @@ func (a *Hierarchical) addSlave(ev SlaveAdded) {
 }
 
 func (a *Hierarchical) describeSlave(s *slave, from offer.Slave) {
-	s.attributes = slices.Clone(from.Attributes)
-	s.region = from.Domain.Region
-	s.remote = a.cfg.Region != "" && s.region != "" && s.region != a.cfg.Region
+	a.forgetClass(s)
+	s.hostname, s.attributes, s.domain = from.Hostname, slices.Clone(from.Attributes), from.Domain
+	s.remote = a.cfg.Region != "" && s.domain.Region != "" && s.domain.Region != a.cfg.Region
 }
 
 // setTotal replaces a slave's total and all that follows from it.
@@ -141,7 +146,6 @@ func (a *Hierarchical) setTotal(s *slave, total lot) {
 // derive computes what follows from a slave's total alone.
 func (a *Hierarchical) derive(s *slave) {
 	s.shared = a.sharedOf(s.total)
-	s.gpus = a.lot(s.total).gpus
 	a.unjudge(s)
 	s.seen = 0
 	clear(s.shown)
@@ -160,11 +164,12 @@ func (a *Hierarchical) updateSlave(ev SlaveUpdated) {
 	if s == nil {
 		return
 	}
-	same := slices.EqualFunc(s.attributes, ev.Slave.Attributes, sameAttribute) && s.region == ev.Slave.Domain.Region
+	same := s.hostname == ev.Slave.Hostname && s.domain == ev.Slave.Domain && slices.EqualFunc(s.attributes, ev.Slave.Attributes, sameAttribute)
 	if !same {
 		a.clearSlave(s)
 		a.reopen(s)
 		a.describeSlave(s, ev.Slave)
+		a.settleSlave(s)
 	}
 	if total := a.intern(ev.Slave.Resources); total != s.total && !a.value(s.total).Equal(ev.Slave.Resources) {
 		a.setTotal(s, total)
@@ -183,18 +188,10 @@ func sameAttribute(x, y offer.Attribute) bool {
 
 func (a *Hierarchical) activateSlave(ev SlaveActive) {
 	s := a.slaveIndex[ev.Slave]
-	if s == nil || s.active == ev.Active {
-		return
+	if s != nil {
+		s.on = ev.Active
+		a.settleSlave(s)
 	}
-	s.active = ev.Active
-	a.reopen(s)
-	sign := int64(-1)
-	if s.active {
-		sign = 1
-	}
-	a.available.addVec(a.lot(s.free).plain, sign)
-	a.noteFree(s)
-	a.markDirty(s)
 }
 
 func (a *Hierarchical) removeSlave(s *slave) {
@@ -203,6 +200,8 @@ func (a *Hierarchical) removeSlave(s *slave) {
 	}
 	a.clearSlave(s)
 	a.endMaintenance(s)
+	a.answerSlave(s)
+	a.forgetClass(s)
 	for s.held.n > 0 {
 		h := holding(a.words.words(s.held)[s.held.n-1])
 		a.unhold(s, a.clients[h.client()], h.lot())
