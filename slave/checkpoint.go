@@ -21,10 +21,11 @@ type journal struct {
 	size    int64 // of the file
 	base    int64 // size after it was last rewritten
 	open    func(path string) (journalFile, error)
-	answer  func(token uint64, err error) // called on the journal's goroutine
+	answer  func(tokens []uint64, err error) // called on the journal's goroutine
 	flushes uint64
-	buf     []byte // kept from write to write, as is records
+	buf     []byte // kept from write to write, as are records and tokens
 	records []slavecore.Record
+	tokens  []uint64
 
 	renewed uint64 // how often it was rewritten
 
@@ -137,19 +138,17 @@ func (j *journal) some(items []journalItem, failure error) ([]journalItem, error
 		}
 		return items[1:], failure
 	}
-	n, records := 0, j.records[:0]
+	n, records, tokens := 0, j.records[:0], j.tokens[:0]
 	for n < len(items) && !items[n].replace {
-		records = append(records, items[n].records...)
+		records, tokens = append(records, items[n].records...), append(tokens, items[n].token)
 		n++
 	}
 	if failure == nil {
 		failure = j.write(records)
 	}
 	clear(records)
-	j.records = records[:0]
-	for _, it := range items[:n] {
-		j.answer(it.token, failure)
-	}
+	j.records, j.tokens = records[:0], tokens
+	j.answer(tokens, failure)
 	return items[n:], failure
 }
 

@@ -150,14 +150,18 @@ func (s *Slave) note(e slavecore.Note) {
 	}
 }
 
-// checkpointed answers Checkpoint; the journal calls it.
-func (s *Slave) checkpointed(token uint64, err error) {
+// checkpointed answers Checkpoints; the journal calls it.
+func (s *Slave) checkpointed(tokens []uint64, err error) {
 	s.stats.flushes.Store(s.journal.flushes)
-	if err != nil {
-		s.loop.Complete(slavecore.CheckpointFailed{Token: token, Error: err.Error()})
-		return
+	events := make([]slavecore.Event, len(tokens))
+	for i, token := range tokens {
+		if err != nil {
+			events[i] = slavecore.CheckpointFailed{Token: token, Error: err.Error()}
+		} else {
+			events[i] = slavecore.Checkpointed{Token: token}
+		}
 	}
-	s.loop.Complete(slavecore.Checkpointed{Token: token})
+	s.loop.Complete(events...)
 }
 
 // containerEvent passes on what the runner tells, from any goroutine.

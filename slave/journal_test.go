@@ -18,8 +18,8 @@ import (
 func someRecords(n int) []slavecore.Record {
 	var out []slavecore.Record
 	for i := range n {
-		out = append(out, &slavecore.Launched{Framework: offer.Framework{ID: "f-1"}, Role: "*", Container: fmt.Sprint("c-", i),
-			Task: offer.Task{ID: offer.TaskID(fmt.Sprint("t-", i)), Command: &offer.Command{Shell: true, Value: "true"}}})
+		out = append(out, &slavecore.Launched{Framework: &offer.Framework{ID: "f-1"}, Role: "*", Container: fmt.Sprint("c-", i),
+			Task: &offer.Task{ID: offer.TaskID(fmt.Sprint("t-", i)), Command: &offer.Command{Shell: true, Value: "true"}}})
 	}
 	return out
 }
@@ -34,7 +34,11 @@ func runJournal(t *testing.T, path string) (testJournal, []slavecore.Record) {
 	j, records, err := openJournal(path)
 	require.NoError(t, err)
 	tj := testJournal{j, make(chan error, 1000)}
-	j.answer = func(_ uint64, err error) { tj.answers <- err }
+	j.answer = func(tokens []uint64, err error) {
+		for range tokens {
+			tj.answers <- err
+		}
+	}
 	go j.run()
 	return tj, records
 }

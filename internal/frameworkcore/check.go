@@ -18,33 +18,39 @@ func (c *Core) Check() error {
 		return fmt.Errorf("subscribed, but no reconciliation is planned")
 	case c.linked && !c.subscribed && c.subscribeAt.IsZero():
 		return fmt.Errorf("connected, but no subscription is planned")
-	case len(d.outstanding) > c.cfg.MaxOutstanding:
-		return fmt.Errorf("%d deliveries are outstanding (allowed: %d)", len(d.outstanding), c.cfg.MaxOutstanding)
-	case len(d.queue) > 0 && len(d.outstanding) < c.cfg.MaxOutstanding:
+	case d.open > c.cfg.MaxOutstanding:
+		return fmt.Errorf("%d deliveries are outstanding (allowed: %d)", d.open, c.cfg.MaxOutstanding)
+	case len(d.queue) > 0 && d.open < c.cfg.MaxOutstanding:
 		return fmt.Errorf("%d deliveries wait although the handler is free", len(d.queue))
-	case len(d.ring) != len(d.window) || len(d.ring) > c.cfg.Window:
-		return fmt.Errorf("the window holds %d updates in a ring of %d (allowed: %d)", len(d.window), len(d.ring), c.cfg.Window)
+	case len(d.ring) > c.cfg.Window:
+		return fmt.Errorf("%d updates are remembered as taken over (allowed: %d)", len(d.ring), c.cfg.Window)
 	case len(c.calls) > c.cfg.MaxCalls+1:
 		return fmt.Errorf("%d calls wait (allowed: %d)", len(c.calls), c.cfg.MaxCalls)
 	}
-	uuids := 0
+	uuids, open := 0, 0
 	for _, x := range d.outstanding {
+		if x.message != nil {
+			open++
+		}
 		if !x.uuid.IsZero() {
 			uuids++
 		}
+	}
+	if open != d.open {
+		return fmt.Errorf("%d deliveries are outstanding, but %d are counted", open, d.open)
 	}
 	for _, x := range d.queue {
 		if !x.uuid.IsZero() {
 			uuids++
 		}
 	}
-	if uuids != len(d.pending) {
-		return fmt.Errorf("T3: %d updates are on their way to the handler, but %d are noted", uuids, len(d.pending))
-	}
-	for u := range d.pending {
-		if d.window[u] {
-			return fmt.Errorf("update %v was taken over and is delivered again", u)
+	for _, u := range d.ring {
+		if d.updates[u] != takenOver {
+			return fmt.Errorf("update %v was taken over, and is not remembered or delivered again", u)
 		}
+	}
+	if uuids+len(d.ring) != len(d.updates) {
+		return fmt.Errorf("T3: %d updates are on their way to the handler and %d taken over, but %d are noted", uuids, len(d.ring), len(d.updates))
 	}
 	for id := range c.reconcile.waiting {
 		if !c.subscribed && c.reconcile.at.IsZero() {

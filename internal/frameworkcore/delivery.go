@@ -18,34 +18,37 @@ type delivery struct {
 
 // deliveries wait for the handler, in order. A bounded number is in the shell's hands at once, so a slow handler slows only itself.
 type deliveries struct {
-	seq         uint64
+	seq         uint64 // of the last one that was handed over
 	queue       []delivery
-	outstanding map[uint64]delivery
-	pending     map[offer.UUID]bool // queued or in the handler's hands
-	window      map[offer.UUID]bool // taken over lately
-	ring        []offer.UUID        // the window in order
+	outstanding []delivery // handed over, up to seq; those that are answered have no message any more
+	open        int        // of these, without an answer
+	updates     map[offer.UUID]stage
+	ring        []offer.UUID // the updates taken over lately, in order
 	next        int
 }
 
+// A stage is how far an update has come that was not seen for the first time.
+type stage uint8
+
+const (
+	onItsWay stage = iota + 1 // queued or in the handler's hands
+	takenOver
+)
+
 func (d *deliveries) init() {
-	d.outstanding = map[uint64]delivery{}
-	d.pending = map[offer.UUID]bool{}
-	d.window = map[offer.UUID]bool{}
+	d.updates = map[offer.UUID]stage{}
 }
 
-// took remembers that an update was taken over.
+// took remembers that an update which was on its way was taken over.
 func (d *deliveries) took(u offer.UUID, size int) {
-	if d.window[u] {
-		return
-	}
 	if len(d.ring) < size {
 		d.ring = append(d.ring, u)
 	} else {
-		delete(d.window, d.ring[d.next])
+		delete(d.updates, d.ring[d.next])
 		d.ring[d.next] = u
 		d.next = (d.next + 1) % size
 	}
-	d.window[u] = true
+	d.updates[u] = takenOver
 }
 
 // full reports whether what can come again is to be turned away.
@@ -63,7 +66,7 @@ func (c *Core) push(d delivery) {
 		}
 	}
 	if !d.uuid.IsZero() {
-		c.deliver.pending[d.uuid] = true
+		c.deliver.updates[d.uuid] = onItsWay
 	}
 	c.deliver.queue = append(c.deliver.queue, d)
 }
@@ -72,9 +75,10 @@ func (c *Core) push(d delivery) {
 func (c *Core) handOver() {
 	d := &c.deliver
 	n := 0
-	for n < len(d.queue) && len(d.outstanding) < c.cfg.MaxOutstanding && !c.ended {
+	for n < len(d.queue) && d.open < c.cfg.MaxOutstanding && !c.ended {
 		d.seq++
-		d.outstanding[d.seq] = d.queue[n]
+		d.open++
+		d.outstanding = append(d.outstanding, d.queue[n])
 		c.emit(Deliver{Seq: d.seq, Message: d.queue[n].message})
 		d.queue[n] = delivery{}
 		n++
@@ -86,14 +90,26 @@ func (c *Core) handOver() {
 	d.queue = d.queue[n:]
 }
 
+// answered takes an outstanding delivery off; one without a message if there is none. Answers come in order, as a rule.
+func (d *deliveries) answered(seq uint64) (out delivery) {
+	at := len(d.outstanding) - 1 - int(d.seq-seq)
+	if seq > d.seq || at < 0 || d.outstanding[at].message == nil {
+		return delivery{}
+	}
+	out, d.outstanding[at] = d.outstanding[at], delivery{}
+	d.open--
+	for len(d.outstanding) > 0 && d.outstanding[0].message == nil {
+		d.outstanding = d.outstanding[1:]
+	}
+	return out
+}
+
 // handled follows the handler's word. An update that it took over is acknowledged; one that it did not will be repeated by its slave.
 func (c *Core) handled(ev Handled) {
-	d, ok := c.deliver.outstanding[ev.Seq]
-	if !ok {
-		return
+	d := c.deliver.answered(ev.Seq)
+	if !ev.Ok && !d.uuid.IsZero() {
+		delete(c.deliver.updates, d.uuid)
 	}
-	delete(c.deliver.outstanding, ev.Seq)
-	delete(c.deliver.pending, d.uuid)
 	switch m := d.message.(type) {
 	case *message.Update:
 		c.updateHandled(&m.Status, ev.Ok)

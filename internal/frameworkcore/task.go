@@ -26,11 +26,11 @@ func (c *Core) updated(m *message.Update) {
 	c.answered(st.TaskID)
 	d := &c.deliver
 	if !st.UUID.IsZero() {
-		switch {
-		case d.window[st.UUID]:
+		switch d.updates[st.UUID] {
+		case takenOver:
 			c.acknowledge(st)
 			return
-		case d.pending[st.UUID]:
+		case onItsWay:
 			return
 		}
 	}
@@ -109,12 +109,11 @@ func (c *Core) acknowledge(st *offer.Status) {
 
 func (c *Core) operationUpdated(m *message.OperationUpdate) {
 	u := m.Status.UUID
-	switch {
-	case u.IsZero():
-	case c.deliver.window[u]:
+	switch c.deliver.updates[u] {
+	case takenOver:
 		c.acknowledgeOperation(&m.Status)
 		return
-	case c.deliver.pending[u]:
+	case onItsWay:
 		return
 	}
 	c.push(delivery{message: m, uuid: u})

@@ -61,12 +61,16 @@ func (c *Core) Check() error {
 }
 
 func (c *Core) verifyTimers() error {
-	for i, t := range c.timers.heap {
+	for i, s := range c.timers.heap {
+		t := s.t
 		if t.pos != i+1 {
 			return fmt.Errorf("timer %d says it is at %d", i+1, t.pos)
 		}
-		if i > 0 && c.timers.less(i, (i-1)/2) {
+		if i > 0 && s.before(&c.timers.heap[(i-1)/2]) {
 			return fmt.Errorf("timer %d comes before its parent", i+1)
+		}
+		if t.at < s.at {
+			return fmt.Errorf("timer %d fires before its place comes up", i+1)
 		}
 		if t.task != nil && t.task.gone {
 			return fmt.Errorf("timer of task %q, which is forgotten", t.task.info.ID)
@@ -120,15 +124,15 @@ func (c *Core) verifyTask(t *task) error {
 		return fmt.Errorf("phase %s in state %v", phaseNames[t.phase], t.state)
 	case t.state.Terminal() && len(s.entries) == 0:
 		return fmt.Errorf("T1: has ended, but nobody is told")
-	case t.state.Terminal() && t.kill != nil && t.kill.timer.pos != 0:
+	case t.state.Terminal() && t.kill != nil && t.kill.timer.armed():
 		return fmt.Errorf("has ended, and is still to be killed")
 	case len(s.entries) > 0 && s.tries > 0 && !s.entries[0].durable:
 		return fmt.Errorf("T4: an update was sent before it was on disk")
 	case c.registration.registered && s.ready(c.registration.epoch):
 		return fmt.Errorf("T1: an update is ready, but was not sent")
-	case c.registration.registered && len(s.entries) > 0 && s.entries[0].durable && t.retry.pos == 0:
+	case c.registration.registered && len(s.entries) > 0 && s.entries[0].durable && !t.retry.armed():
 		return fmt.Errorf("T1: an update is in flight, but will not be repeated")
-	case t.phase == phaseRunning && t.kill != nil && t.kill.timer.pos == 0:
+	case t.phase == phaseRunning && t.kill != nil && !t.kill.timer.armed():
 		return fmt.Errorf("T7: the kill has no end")
 	case t.own() && !t.state.Terminal() && (c.containers[t.container] == nil || c.containers[t.container].task != t):
 		return fmt.Errorf("T6: its container %q is not known", t.container)

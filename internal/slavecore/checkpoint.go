@@ -43,10 +43,25 @@ type then struct {
 
 // persist appends a record to the Step's checkpoint and does the rest when it is on disk.
 func (c *Core) persist(r Record, t then) {
-	c.writes.records = append(c.writes.records, r)
+	c.writes.records = appendChunked(c.writes.records, r)
 	if t.kind != 0 {
-		c.writes.then = append(c.writes.then, t)
+		c.writes.then = appendChunked(c.writes.then, t)
 	}
+}
+
+// appendChunked is append for the slices that Steps hand out one after the other: they are cut from arrays of a chunk's length each.
+func appendChunked[T any](s []T, v T) []T {
+	const chunk = 64
+	if len(s) == cap(s) {
+		s = append(make([]T, 0, max(chunk, 2*len(s))), s...)
+	}
+	return append(s, v)
+}
+
+// cut hands out what is in s, and what is left of its array for the next.
+func cut[T any](s []T) (out, rest []T) {
+	n := len(s)
+	return s[:n:n], s[n:]
 }
 
 // persistFor is persist for what belongs to a framework: one without checkpointing is not written, and the rest is done at once.
@@ -65,9 +80,12 @@ func (c *Core) flush() {
 		return
 	}
 	w.token++
-	w.waiting = append(w.waiting, waiting{w.token, w.then})
-	c.emit(Checkpoint{Token: w.token, Records: w.records})
-	w.records, w.then = nil, nil
+	var records []Record
+	var todo []then
+	records, w.records = cut(w.records)
+	todo, w.then = cut(w.then)
+	w.waiting = append(w.waiting, waiting{w.token, todo})
+	c.emit(Checkpoint{Token: w.token, Records: records})
 }
 
 // find returns where a checkpoint waits, or -1. Tokens count up by one.

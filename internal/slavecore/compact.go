@@ -27,7 +27,7 @@ func (c *Core) Compact() []Record {
 			continue
 		}
 		for e := range f.executors.all {
-			out = append(out, &ExecutorStarted{Framework: f.info, Role: e.role, Executor: e.info, Container: e.container, Token: e.token})
+			out = append(out, &ExecutorStarted{Framework: *f.info, Role: e.role, Executor: e.info, Container: e.container, Token: e.token})
 		}
 		for t := range f.tasks.all {
 			if !t.bare {
@@ -44,7 +44,7 @@ func (t *task) compact(out []Record) []Record {
 		l.Executor = t.exec.info.ID
 	}
 	out = append(out, l)
-	if t.last.TaskID != "" {
+	if t.last != nil {
 		out = append(out, &Updated{Framework: t.fw.id, Status: t.last}, &Acked{Framework: t.fw.id, Task: t.info.ID, UUID: t.last.UUID})
 	}
 	for i := range t.stream.entries {

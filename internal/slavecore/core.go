@@ -54,6 +54,7 @@ func New(now time.Time, cfg Config, records []Record) (*Core, error) {
 	c := &Core{cfg: cfg, now: now, random: newRandom(cfg), slave: cfg.Slave, containers: map[string]*container{},
 		groups: map[uint64]*group{}, executors: map[uint64]*executor{}, fresh: true}
 	c.slave.ID = ""
+	c.timers.base = now
 	c.registration.timer.kind = timerRegister
 	c.registration.ping.kind = timerPing
 	if err := c.replay(records); err != nil {
@@ -78,10 +79,8 @@ func (c *Core) Deadline() time.Time {
 		return time.Time{}
 	case c.fresh:
 		return c.now
-	case len(c.timers.heap) == 0:
-		return time.Time{}
 	}
-	return c.timers.heap[0].at
+	return c.timers.next()
 }
 
 // Step advances the core by one event and appends its effects to out. After a Stop effect it does nothing any more.
@@ -105,6 +104,7 @@ func (c *Core) Step(now time.Time, ev Event, out []Effect) []Effect {
 	c.deliverTouched()
 	c.stopIfDone()
 	c.flush()
+	c.timers.first()
 	out, c.out = c.out, nil
 	return out
 }

@@ -106,7 +106,7 @@ type Checkpoint struct {
 // in the end Exited.
 type Start struct {
 	Container string
-	Framework offer.Framework
+	Framework *offer.Framework
 	Role      string
 	Task      *offer.Task     // of a command or function task
 	Executor  *offer.Executor // of a custom executor; then Task is nil

@@ -62,7 +62,7 @@ func (c *Core) ensureExecutor(f *framework, role string, info *offer.Executor) *
 	} else {
 		after = then{kind: thenStartExec, exec: e}
 	}
-	record := &ExecutorStarted{Framework: f.info, Role: role, Executor: e.info, Container: e.container, Token: e.token}
+	record := &ExecutorStarted{Framework: *f.info, Role: role, Executor: e.info, Container: e.container, Token: e.token}
 	c.persistFor(f, record, after)
 	return e
 }
@@ -149,7 +149,7 @@ func (c *Core) deliver(e *executor) {
 		if t.phase != phaseQueued { // it has ended, or the executor knows it
 			continue
 		}
-		n := message.SizeOfTask(&t.info)
+		n := message.SizeOfTask(t.info)
 		if m != nil && (t.groupID != group || group == 0 && size+n > c.cfg.PartBytes) {
 			c.emit(SendExecutor{Conn: e.conn, Message: m})
 			m = nil
@@ -158,7 +158,7 @@ func (c *Core) deliver(e *executor) {
 			m, group, size = &message.ExecutorLaunch{Group: t.groupID != 0}, t.groupID, 0
 		}
 		size += n
-		m.Tasks = append(m.Tasks, t.info)
+		m.Tasks = append(m.Tasks, *t.info)
 		t.phase = phaseSent
 		c.armCompletion(t)
 	}
@@ -305,7 +305,7 @@ func (c *Core) removeExecutor(e *executor, exit offer.Exit) {
 func (c *Core) endWithExecutor(t *task, ev Exited) {
 	e := t.exec
 	undelivered := t.phase == phaseQueued || t.phase == phaseLaunching
-	var st offer.Status
+	var st *offer.Status
 	switch {
 	case t.kill != nil && ev.Reason == offer.ReasonNone:
 		st = c.status(t, c.killedState(t), t.kill.reason, or2(t.kill.text, "its executor ended"))

@@ -70,7 +70,7 @@ func (c *Core) exited(ev Exited) {
 		return
 	}
 	delete(c.containers, ev.Container)
-	var st offer.Status
+	var st *offer.Status
 	switch {
 	case ev.Known && ev.Exit.Success() && ev.Reason == offer.ReasonNone:
 		st = c.status(t, offer.Finished, offer.ReasonNone, ev.Message)

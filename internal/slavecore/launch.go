@@ -133,7 +133,8 @@ func (c *Core) checkTask(f *framework, t *offer.Task, ex *offer.Executor, group 
 
 // accept takes a task that was checked.
 func (c *Core) accept(f *framework, role string, info *offer.Task, ex *offer.Executor, groupID uint64) {
-	t := &task{fw: f, info: *info, role: role, state: offer.Staging, groupID: groupID, at: c.now}
+	own := *info // not kept in the message, which holds all that came with it
+	t := &task{fw: f, info: &own, role: role, state: offer.Staging, groupID: groupID, at: c.now}
 	if ex != nil && ex.ID != "" {
 		t.exec = c.ensureExecutor(f, role, ex)
 	}
@@ -173,7 +174,7 @@ func (c *Core) startContainer(t *task, recovered bool) {
 	t.phase, t.asked = phaseStarting, true
 	t.starts++
 	c.armCompletion(t)
-	c.emit(Start{Container: t.container, Framework: t.fw.info, Role: t.role, Task: &t.info, Resources: t.info.Resources, Recovered: recovered})
+	c.emit(Start{Container: t.container, Framework: t.fw.info, Role: t.role, Task: t.info, Resources: t.info.Resources, Recovered: recovered})
 }
 
 func (c *Core) armCompletion(t *task) {
@@ -196,7 +197,7 @@ func (c *Core) answer(info offer.Framework, role string, id offer.TaskID, state 
 		return
 	}
 	f := c.framework(&info, false)
-	t := &task{fw: f, info: offer.Task{ID: id, SlaveID: c.slave.ID}, role: role, state: state, phase: phaseEnded, bare: true}
+	t := &task{fw: f, info: &offer.Task{ID: id, SlaveID: c.slave.ID}, role: role, state: state, phase: phaseEnded, bare: true}
 	c.addTask(t)
 	st := c.status(t, state, reason, text)
 	t.stream.push(st, st.UUID)

@@ -74,7 +74,7 @@ func (c *Core) subscribe(conn uint64, m *message.ExecutorSubscribe) {
 	}
 	e.conn = conn
 	c.executors[conn] = e
-	c.emit(SendExecutor{Conn: conn, Message: &message.ExecutorSubscribed{Slave: c.slave, Framework: e.fw.info, Executor: e.info}})
+	c.emit(SendExecutor{Conn: conn, Message: &message.ExecutorSubscribed{Slave: c.slave, Framework: *e.fw.info, Executor: e.info}})
 	if e.phase == execStarting {
 		e.phase = execSubscribed
 	}
@@ -174,7 +174,7 @@ func (c *Core) executorUpdate(e *executor, st offer.Status) {
 	if st.State == offer.Killed && t.kill != nil && st.Reason == offer.ReasonNone {
 		st.State, st.Reason = c.killedState(t), t.kill.reason
 	}
-	c.update(t, st, e)
+	c.update(t, &st, e)
 }
 
 func (c *Core) ackExecutor(e *executor, st *offer.Status) {

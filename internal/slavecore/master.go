@@ -11,7 +11,7 @@ import (
 // disk before anything is done on its behalf.
 func (c *Core) fromMaster(ev FromMaster) {
 	r := &c.registration
-	env := ev.Envelope
+	env := &ev.Envelope
 	if ev.Conn != r.conn || !r.linked || env.Message == nil {
 		return
 	}
@@ -42,10 +42,11 @@ func (c *Core) fromMaster(ev FromMaster) {
 			c.reconnect(offer.ReasonLimitReached, "slave: too many messages wait for the disk")
 			return
 		}
-		c.held = append(c.held, &env)
+		held := *env
+		c.held = append(c.held, &held)
 		return
 	}
-	c.obey(&env)
+	c.obey(env.Cluster, env.Message)
 }
 
 func (c *Core) reignOnDisk() {
@@ -57,15 +58,15 @@ func (c *Core) reignOnDisk() {
 	c.held = nil
 	for _, env := range held {
 		if c.registration.linked && env.Reign == c.reign && !c.stopped {
-			c.obey(env)
+			c.obey(env.Cluster, env.Message)
 		}
 	}
 }
 
-func (c *Core) obey(env *message.Envelope) {
-	switch m := env.Message.(type) {
+func (c *Core) obey(cluster offer.ClusterID, m message.Message) {
+	switch m := m.(type) {
 	case *message.SlaveRegistered:
-		c.welcomed(env.Cluster, m)
+		c.welcomed(cluster, m)
 		return
 	case *message.SlaveRefused:
 		c.refused(m)
@@ -75,10 +76,10 @@ func (c *Core) obey(env *message.Envelope) {
 		return
 	}
 	if !c.registration.registered {
-		c.note("not registered", "", "", offer.ReasonSlaveUnknown, fmt.Sprintf("message of kind %d before the registration", env.Message.Kind()))
+		c.note("not registered", "", "", offer.ReasonSlaveUnknown, fmt.Sprintf("message of kind %d before the registration", m.Kind()))
 		return
 	}
-	switch m := env.Message.(type) {
+	switch m := m.(type) {
 	case *message.Launch:
 		c.launch(m)
 	case *message.Kill:

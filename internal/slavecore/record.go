@@ -7,7 +7,7 @@ import (
 	"github.com/meros-project/meros/offer/resource"
 )
 
-// A Record is one line of a slave's journal. Replaying them in order gives the state that a restarted slave begins with. RecordKind is
+// A Record is one line of a slave's journal; what it points to does not change any more. Replaying them in order gives the state that a restarted slave begins with. RecordKind is
 // its number on disk, append-only.
 type Record interface{ RecordKind() RecordKind }
 
@@ -40,9 +40,9 @@ type Reign struct{ Reign uint64 }
 
 // Launched says that a task was accepted. It is on disk before the task is started (T5).
 type Launched struct {
-	Framework offer.Framework
+	Framework *offer.Framework // never nil, like Task
 	Role      string
-	Task      offer.Task
+	Task      *offer.Task
 	Container string           // of the task itself, or of its executor
 	Group     uint64           // tasks of one launch group share a number above zero
 	Executor  offer.ExecutorID // of the executor it runs under; empty for a task of its own
@@ -52,7 +52,7 @@ type Launched struct {
 // Updated appends a status to the task's stream. On disk before it is sent, or before an executor is told that it was taken over.
 type Updated struct {
 	Framework offer.FrameworkID
-	Status    offer.Status
+	Status    *offer.Status // never nil
 }
 
 // Acked takes the head off the task's stream; after a terminal one the task is forgotten (T10).

@@ -74,7 +74,7 @@ func (c *Core) replayTotal(total resource.Resources) error {
 func (c *Core) replayFramework(info *offer.Framework) *framework { return c.framework(info, true) }
 
 func (c *Core) replayLaunched(r *Launched) {
-	f := c.replayFramework(&r.Framework)
+	f := c.replayFramework(r.Framework)
 	c.lastGroup = max(c.lastGroup, r.Group)
 	if f.tasks.get(r.Task.ID) != nil {
 		return
@@ -101,7 +101,7 @@ func (c *Core) replayLaunched(r *Launched) {
 
 func (c *Core) replayUpdated(r *Updated) {
 	t := c.task(r.Framework, r.Status.TaskID)
-	if t == nil || t.stream.find(r.Status.UUID) != nil || t.last.UUID == r.Status.UUID {
+	if t == nil || t.stream.find(r.Status.UUID) != nil || t.last != nil && t.last.UUID == r.Status.UUID {
 		return
 	}
 	was := t.state

@@ -105,15 +105,18 @@ func (c *Core) reregister() {
 			if t.bare { // the master asks again for what it misses
 				continue
 			}
-			st := t.last
+			var st offer.Status
+			if t.last != nil {
+				st = *t.last
+			}
 			if t.exec != nil {
 				st.ExecutorID = t.exec.info.ID
 			}
 			if h := t.stream.head(); h != nil && h.durable {
-				st = h.value
+				st = *h.value
 			}
-			next(message.SizeOfTask(&t.info) + message.SizeOfStatus(&st))
-			part.Tasks = append(part.Tasks, message.SlaveTask{Framework: f.id, Role: t.role, Task: t.info, Latest: t.latest(), Status: st})
+			next(message.SizeOfTask(t.info) + message.SizeOfStatus(&st))
+			part.Tasks = append(part.Tasks, message.SlaveTask{Framework: f.id, Role: t.role, Task: *t.info, Latest: t.latest(), Status: st})
 		}
 	}
 	part.Last = true
@@ -207,7 +210,7 @@ func (c *Core) refused(m *message.SlaveRefused) {
 		c.reconnect(m.Reason, text)
 	default:
 		c.registration.registered = false
-		if c.registration.timer.pos == 0 {
+		if !c.registration.timer.armed() {
 			c.registration.attempts = max(c.registration.attempts, 1)
 			c.timers.arm(&c.registration.timer, c.now.Add(c.jitter(c.cfg.RegisterBackoff*2)))
 		}

@@ -6,8 +6,8 @@ import (
 )
 
 // status makes a report of the slave's own. What the built-in executor sees has that as its source.
-func (c *Core) status(t *task, state offer.State, reason offer.Reason, text string) offer.Status {
-	st := offer.Status{TaskID: t.info.ID, SlaveID: c.slave.ID, State: state, Source: offer.SourceSlave, Reason: reason, Message: text,
+func (c *Core) status(t *task, state offer.State, reason offer.Reason, text string) *offer.Status {
+	st := &offer.Status{TaskID: t.info.ID, SlaveID: c.slave.ID, State: state, Source: offer.SourceSlave, Reason: reason, Message: text,
 		Time: c.now, UUID: c.uuid(), Container: t.where}
 	if t.exec != nil {
 		st.ExecutorID = t.exec.info.ID
@@ -17,8 +17,8 @@ func (c *Core) status(t *task, state offer.State, reason offer.Reason, text stri
 	return st
 }
 
-// update appends a status to the task's stream; it is sent when it is on disk. From is the executor that waits to hear so.
-func (c *Core) update(t *task, st offer.Status, from *executor) {
+// update appends a status, which does not change any more, to the task's stream; it is sent when it is on disk. From is the executor that waits to hear so.
+func (c *Core) update(t *task, st *offer.Status, from *executor) {
 	was := t.state
 	t.state = st.State
 	t.stream.push(st, st.UUID)
@@ -64,7 +64,7 @@ func (c *Core) lastWord(t *task) {
 	underWay := len(t.stream.entries) == 1 && t.stream.epoch == c.registration.epoch
 	var last *message.StatusUpdate
 	if !underWay {
-		last = &message.StatusUpdate{Framework: t.fw.id, Status: e.value, Latest: e.value.State}
+		last = &message.StatusUpdate{Framework: t.fw.id, Status: *e.value, Latest: e.value.State}
 	}
 	c.forget(t, e.uuid, last)
 }
@@ -78,7 +78,7 @@ func (c *Core) pump(t *task) {
 
 func (c *Core) sendHead(t *task) {
 	wait := t.stream.sent(c.registration.epoch, c.cfg.RetryMin, c.cfg.RetryMax)
-	c.send(&message.StatusUpdate{Framework: t.fw.id, Status: t.stream.head().value, Latest: t.latest()})
+	c.send(&message.StatusUpdate{Framework: t.fw.id, Status: *t.stream.head().value, Latest: t.latest()})
 	c.timers.arm(&t.retry, c.now.Add(wait))
 }
 
@@ -122,7 +122,7 @@ func (c *Core) acknowledged(m *message.StatusAck) {
 		return
 	}
 	t.last = st
-	c.timers.stop(&t.retry)
+	c.timers.rest(&t.retry)
 	if st.State.Terminal() {
 		c.forget(t, m.UUID, nil)
 		return

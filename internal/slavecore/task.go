@@ -23,7 +23,7 @@ var phaseNames = [...]string{"launching", "starting", "running", "queued", "sent
 // A framework is what the slave knows about one that has tasks or executors here.
 type framework struct {
 	id        offer.FrameworkID
-	info      offer.Framework
+	info      *offer.Framework // replaced, never changed: records and effects share it
 	tasks     ordered[offer.TaskID, *task]
 	executors ordered[offer.ExecutorID, *executor]
 	launched  bool // info is what a launch said
@@ -33,7 +33,7 @@ type framework struct {
 // A task is held until its last update is acknowledged.
 type task struct {
 	fw        *framework
-	info      offer.Task
+	info      *offer.Task // never changed: records and effects share it
 	role      string
 	container string // its own, or its executor's
 	exec      *executor
@@ -49,8 +49,8 @@ type task struct {
 	starts int  // Start effects of this run: at most one (T5)
 	where  *offer.Container
 
-	stream     stream[offer.Status]
-	last       offer.Status // the last acknowledged one
+	stream     stream[*offer.Status]
+	last       *offer.Status // the last acknowledged one; nil before
 	seen       seen
 	retry      timer
 	kill       *killing
@@ -99,7 +99,7 @@ func (t *task) latest() offer.State {
 			return t.stream.entries[i].value.State
 		}
 	}
-	if t.last.TaskID != "" {
+	if t.last != nil {
 		return t.last.State
 	}
 	return offer.Staging
@@ -116,15 +116,16 @@ func (c *Core) task(f offer.FrameworkID, id offer.TaskID) *task {
 func (c *Core) framework(info *offer.Framework, launch bool) *framework {
 	f := c.frameworks.get(info.ID)
 	if f == nil {
-		f = &framework{id: info.ID, info: *info}
+		own := *info
+		f = &framework{id: info.ID, info: &own}
 		c.frameworks.put(f.id, f)
 	} else if launch {
-		keep := f.info.NoCheckpoint
-		f.info.Name, f.info.User, f.info.Principal, f.info.Capabilities = info.Name, info.User, info.Principal, info.Capabilities
-		f.info.NoCheckpoint = info.NoCheckpoint
-		if f.launched {
-			f.info.NoCheckpoint = keep // what is on disk stays there, what is not cannot come to it later
+		next := *f.info
+		next.Name, next.User, next.Principal, next.Capabilities = info.Name, info.User, info.Principal, info.Capabilities
+		if !f.launched { // later, what is on disk stays there, and what is not cannot come to it
+			next.NoCheckpoint = info.NoCheckpoint
 		}
+		f.info = &next
 	}
 	f.launched = f.launched || launch
 	return f

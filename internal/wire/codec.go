@@ -410,3 +410,14 @@ func optional[T any](c *codec, v **T, f func(*codec, *T)) {
 		f(c, *v)
 	}
 }
+
+// present is what f lists, behind a pointer that is never nil.
+func present[T any](c *codec, v **T, f func(*codec, *T)) {
+	if !c.enc && !c.take(int(unsafe.Sizeof(**v))) {
+		return
+	}
+	if *v == nil {
+		*v = new(T)
+	}
+	f(c, *v)
+}
