@@ -65,7 +65,7 @@ func (m *fakeMaster) serve(nc net.Conn) {
 	m.mu.Unlock()
 	defer c.Close()
 	for {
-		envs, err := c.Receive()
+		envs, err := c.Receive(nil)
 		if err != nil {
 			return
 		}

@@ -34,11 +34,12 @@ func (h *handlers) add(d frameworkcore.Deliver) {
 	}
 }
 
-func (h *handlers) take() []frameworkcore.Deliver {
+// take swaps the queue for an empty one.
+func (h *handlers) take(empty []frameworkcore.Deliver) []frameworkcore.Deliver {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	batch := h.queue
-	h.queue = nil
+	h.queue = empty
 	return batch
 }
 
@@ -53,13 +54,16 @@ func (e *handlerError) Unwrap() error { return e.err }
 
 // run returns nil when ctx has ended, and the error with which a handler ends the session.
 func (h *handlers) run(ctx context.Context) error {
+	var batch []frameworkcore.Deliver
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-h.wake:
 		}
-		for _, d := range h.take() {
+		clear(batch)
+		batch = h.take(batch[:0])
+		for _, d := range batch {
 			if ctx.Err() != nil {
 				return nil
 			}

@@ -115,26 +115,27 @@ func (l *link) session(ctx context.Context, lp *loop, leader election.Peer) (ali
 		return false, err
 	}
 	defer lp.Complete(frameworkcore.Disconnected{Conn: number})
+	var envs []message.Envelope
+	var events []frameworkcore.Event
 	for {
-		envs, err := c.Receive()
-		if err != nil {
+		if envs, err = c.Receive(envs); err != nil {
 			if ctx.Err() != nil {
 				<-c.Done() // what was sent last, such as a teardown, goes out
 			}
 			return alive, err
 		}
-		events := make([]frameworkcore.Event, len(envs))
-		for i, e := range envs {
+		for _, e := range envs {
 			if _, is := e.Message.(*message.Leader); !is && !alive {
 				alive = true
 				l.leads(leader)
 				defer l.leads(election.Peer{})
 			}
-			events[i] = frameworkcore.FromMaster{Conn: number, Envelope: e}
+			events = append(events, frameworkcore.FromMaster{Conn: number, Envelope: e})
 		}
 		if err := lp.PostAll(ctx, events); err != nil {
 			return alive, err
 		}
+		envs, events = transport.Emptied(envs), transport.Emptied(events)
 	}
 }
 

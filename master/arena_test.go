@@ -342,7 +342,7 @@ func (p *peer) send(msgs ...message.Message) {
 func (p *peer) receive() (message.Envelope, error) {
 	if len(p.queue) == 0 {
 		late := time.AfterFunc(patience, func() { p.c.Close() })
-		envs, err := p.c.Receive()
+		envs, err := p.c.Receive(nil)
 		if !late.Stop() {
 			err = errors.New("nothing came for " + patience.String())
 		}

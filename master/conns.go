@@ -26,8 +26,9 @@ type conn struct {
 	closing bool
 
 	// Of the goroutine that reads.
-	reign *reign // nil until a message was taken to a core
-	id    mastercore.ConnID
+	reign  *reign // nil until a message was taken to a core
+	id     mastercore.ConnID
+	events []mastercore.Event
 
 	cluster atomic.Pointer[offer.ClusterID] // as the peer last named it
 	mu      sync.Mutex
@@ -88,9 +89,10 @@ func (m *Master) serve(ctx context.Context, nc net.Conn) {
 		return
 	}
 	defer m.leave(c)
+	var envs []message.Envelope
 	for {
-		envs, err := c.t.Receive()
-		if err == nil {
+		var err error
+		if envs, err = c.t.Receive(envs); err == nil {
 			err = m.take(ctx, c, envs)
 		}
 		if err != nil {
@@ -100,6 +102,7 @@ func (m *Master) serve(ctx context.Context, nc net.Conn) {
 			m.log.Debug("connection ended", "remote", nc.RemoteAddr(), "err", err)
 			return
 		}
+		envs = transport.Emptied(envs)
 	}
 }
 
@@ -130,7 +133,8 @@ var errTurnedAway = errors.New("turned away")
 
 // take hands messages to the core of the reign, or answers them with who leads.
 func (m *Master) take(ctx context.Context, c *conn, envs []message.Envelope) error {
-	events := make([]mastercore.Event, 0, len(envs))
+	events := c.events
+	defer func() { c.events = transport.Emptied(events) }()
 	for _, e := range envs {
 		if known := c.cluster.Load(); e.Cluster != "" && (known == nil || *known != e.Cluster) {
 			cluster := e.Cluster

@@ -99,7 +99,7 @@ func answer(nc net.Conn) (*offer.Refusal, error) {
 	c := transport.NewConn(nc, transport.ConnConfig{})
 	defer c.Close()
 	for {
-		if _, err := c.Receive(); err != nil {
+		if _, err := c.Receive(nil); err != nil {
 			var r *offer.Refusal
 			errors.As(err, &r)
 			return r, err
@@ -117,7 +117,7 @@ func TestFramesThatAreNotOnes(t *testing.T) {
 				if pre {
 					c := transport.NewConn(nc, transport.ConnConfig{})
 					require.NoError(t, c.Send(message.Envelope{Message: &message.Subscribe{Framework: offer.Framework{Name: "x", Roles: []string{"x"}}}}))
-					_, err = c.Receive()
+					_, err = c.Receive(nil)
 					require.NoError(t, err)
 				}
 				_, err = nc.Write(bad.bytes)

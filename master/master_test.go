@@ -253,7 +253,7 @@ func TestAMasterThatDoesNotLeadSaysSo(t *testing.T) {
 			return transport.NewConn(nc, transport.ConnConfig{})
 		}
 		next := func(c *transport.Conn) *message.Leader {
-			envs, err := c.Receive()
+			envs, err := c.Receive(nil)
 			require.NoError(t, err)
 			require.Len(t, envs, 1)
 			return envs[0].Message.(*message.Leader)
@@ -355,7 +355,7 @@ func TestAFrameworkThatDoesNotReadIsCutAndOthersGoOn(t *testing.T) {
 		deaf := transport.NewConn(nc, transport.ConnConfig{MaxQueueBytes: 1 << 30, MaxQueueMessages: 1 << 30})
 		require.NoError(t, deaf.Send(message.Envelope{Message: &message.Subscribe{Nonce: offer.UUID{1}, Framework: offer.Framework{Name: "deaf",
 			Roles: []string{"*"}, FailoverTimeout: time.Hour}}}))
-		_, err = deaf.Receive()
+		_, err = deaf.Receive(nil)
 		require.NoError(t, err)
 		refs := make([]message.TaskRef, 1000)
 		for i := range refs {
@@ -373,7 +373,7 @@ func TestAFrameworkThatDoesNotReadIsCutAndOthersGoOn(t *testing.T) {
 		<-b.done
 		time.Sleep(time.Minute)
 		for err == nil { // what had arrived, and then the end
-			_, err = deaf.Receive()
+			_, err = deaf.Receive(nil)
 		}
 		require.NoError(t, deaf.Close())
 		require.NoError(t, fw.stop())
@@ -398,7 +398,7 @@ func TestAStrangersClusterIsTurnedAway(t *testing.T) {
 			require.NoError(t, err)
 			c := transport.NewConn(nc, transport.ConnConfig{})
 			require.NoError(t, c.Send(message.Envelope{Cluster: "other", Message: msg}))
-			envs, err := c.Receive()
+			envs, err := c.Receive(nil)
 			require.NoError(t, err)
 			switch got := envs[0].Message.(type) {
 			case *message.SlaveRefused:
@@ -410,7 +410,7 @@ func TestAStrangersClusterIsTurnedAway(t *testing.T) {
 			default:
 				t.Fatalf("%T", got)
 			}
-			_, err = c.Receive()
+			_, err = c.Receive(nil)
 			require.Error(t, err)
 			c.Close()
 		}

@@ -80,7 +80,7 @@ func newReign(m *Master, term election.Term) *reign {
 		Inbox:   m.cfg.MaxPending,
 		Record:  func(_ time.Time, ev mastercore.Event) { r.current = ev },
 	})
-	r.propose = &proposer{term: term, answer: func(ev mastercore.Event) { r.loop.Complete(ev) }, log: r.log}
+	r.propose = &proposer{term: term, answer: r.loop.Complete, log: r.log}
 	r.publish(now)
 	return r
 }

@@ -85,7 +85,7 @@ func (s *testSlave) serve(ctx context.Context, c *transport.Conn) {
 	_ = s.loop.Post(ctx, slavecore.Connected{Conn: no})
 	defer s.loop.Complete(slavecore.Disconnected{Conn: no})
 	for {
-		envs, err := c.Receive()
+		envs, err := c.Receive(nil)
 		if err != nil {
 			return
 		}

@@ -21,11 +21,10 @@ type journal struct {
 	size    int64 // of the file
 	base    int64 // size after it was last rewritten
 	open    func(path string) (journalFile, error)
-	answer  func(tokens []uint64, err error) // called on the journal's goroutine
+	answer  func(token uint64, err error) // of this checkpoint and all before it; called on the journal's goroutine
 	flushes uint64
-	buf     []byte // kept from write to write, as are records and tokens
+	buf     []byte // kept from write to write, as is records
 	records []slavecore.Record
-	tokens  []uint64
 
 	renewed uint64 // how often it was rewritten
 
@@ -115,14 +114,16 @@ func (j *journal) length() (size, base int64, renewed uint64) {
 func (j *journal) run() {
 	defer close(j.done)
 	var failure error
+	var taken []journalItem
 	for {
 		j.mu.Lock()
 		items, closed := j.queue, j.closed
-		j.queue = nil
+		j.queue, taken = taken[:0], items
 		j.mu.Unlock()
 		for len(items) > 0 {
 			items, failure = j.some(items, failure)
 		}
+		clear(taken)
 		if closed {
 			return
 		}
@@ -138,17 +139,17 @@ func (j *journal) some(items []journalItem, failure error) ([]journalItem, error
 		}
 		return items[1:], failure
 	}
-	n, records, tokens := 0, j.records[:0], j.tokens[:0]
+	n, records := 0, j.records[:0]
 	for n < len(items) && !items[n].replace {
-		records, tokens = append(records, items[n].records...), append(tokens, items[n].token)
+		records = append(records, items[n].records...)
 		n++
 	}
 	if failure == nil {
 		failure = j.write(records)
 	}
 	clear(records)
-	j.records, j.tokens = records[:0], tokens
-	j.answer(tokens, failure)
+	j.records = records[:0]
+	j.answer(items[n-1].token, failure)
 	return items[n:], failure
 }
 

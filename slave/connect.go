@@ -135,9 +135,10 @@ func (s *Slave) attend(ctx context.Context, leader election.Peer) (answered bool
 	if err := s.loop.Post(ctx, slavecore.Connected{Conn: n}); err != nil {
 		return false, err
 	}
+	var envs []message.Envelope
+	var events []slavecore.Event
 	for {
-		var envs []message.Envelope
-		if envs, err = conn.Receive(); err != nil {
+		if envs, err = conn.Receive(envs); err != nil {
 			break
 		}
 		if l := leaderOf(envs); l != nil {
@@ -145,13 +146,13 @@ func (s *Slave) attend(ctx context.Context, leader election.Peer) (answered bool
 			break
 		}
 		answered = true
-		events := make([]slavecore.Event, len(envs))
-		for i, env := range envs {
-			events[i] = slavecore.FromMaster{Conn: n, Envelope: env}
+		for _, env := range envs {
+			events = append(events, slavecore.FromMaster{Conn: n, Envelope: env})
 		}
 		if err = s.loop.PostAll(ctx, events); err != nil {
 			break
 		}
+		envs, events = transport.Emptied(envs), transport.Emptied(events)
 	}
 	refusal := s.master.unset()
 	if ctx.Err() != nil {

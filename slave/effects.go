@@ -79,31 +79,37 @@ func (s *Slave) post(conn *transport.Conn, env message.Envelope) {
 			return
 		}
 	}
-	s.out = append(s.out, outgoing{conn, []message.Envelope{env}})
+	n := len(s.out)
+	if n == cap(s.out) {
+		s.out = append(s.out, outgoing{})
+	} else {
+		s.out = s.out[:n+1] // with the room that it had before
+	}
+	o := &s.out[n]
+	o.conn, o.envs = conn, append(o.envs, env)
 }
 
 func (s *Slave) flushOut() {
 	for i := range s.out {
 		o := &s.out[i]
-		for len(o.envs) > 0 {
-			if err := o.conn.Send(o.envs...); err == nil || o.conn.Err() != nil {
+		for rest := o.envs; len(rest) > 0; {
+			if err := o.conn.Send(rest...); err == nil || o.conn.Err() != nil {
 				break // a connection that is closed ends where it is read
 			}
-			o.envs = s.skipTooLarge(o)
+			rest = s.skipTooLarge(o.conn, rest)
 		}
 		o.conn = nil
-		clear(o.envs)
+		o.envs = transport.Emptied(o.envs)
 	}
-	clear(s.out)
 	s.out = s.out[:0]
 }
 
 // skipTooLarge goes on behind the one message of a batch that does not fit a frame. It is found by sending them one by one.
-func (s *Slave) skipTooLarge(o *outgoing) []message.Envelope {
-	for i, env := range o.envs {
-		if err := o.conn.Send(env); err != nil {
+func (s *Slave) skipTooLarge(conn *transport.Conn, envs []message.Envelope) []message.Envelope {
+	for i, env := range envs {
+		if err := conn.Send(env); err != nil {
 			s.cfg.Logger.Error("a message is too large to be sent", "kind", env.Message.Kind(), "err", err)
-			return o.envs[i+1:]
+			return envs[i+1:]
 		}
 	}
 	return nil
@@ -151,17 +157,13 @@ func (s *Slave) note(e slavecore.Note) {
 }
 
 // checkpointed answers Checkpoints; the journal calls it.
-func (s *Slave) checkpointed(tokens []uint64, err error) {
+func (s *Slave) checkpointed(token uint64, err error) {
 	s.stats.flushes.Store(s.journal.flushes)
-	events := make([]slavecore.Event, len(tokens))
-	for i, token := range tokens {
-		if err != nil {
-			events[i] = slavecore.CheckpointFailed{Token: token, Error: err.Error()}
-		} else {
-			events[i] = slavecore.Checkpointed{Token: token}
-		}
+	if err != nil {
+		s.loop.Complete(slavecore.CheckpointFailed{Token: token, Error: err.Error()})
+		return
 	}
-	s.loop.Complete(events...)
+	s.loop.Complete(slavecore.Checkpointed{Token: token})
 }
 
 // containerEvent passes on what the runner tells, from any goroutine.

@@ -129,7 +129,7 @@ func (s *Slave) serveExecutor(ctx context.Context, nc net.Conn) {
 	defer silent.Stop()
 	told := false
 	for {
-		envs, err := conn.Receive()
+		envs, err := conn.Receive(nil)
 		if err != nil {
 			break
 		}

@@ -77,7 +77,7 @@ func (m *scriptedMaster) kill() {
 func (m *scriptedMaster) serve(c *transport.Conn) {
 	defer c.Close()
 	for {
-		envs, err := c.Receive()
+		envs, err := c.Receive(nil)
 		if err != nil {
 			return
 		}

@@ -52,7 +52,7 @@ func newSlave(t *testing.T, path string) *scriptedSlave {
 			s.conn <- c
 			s.wg.Go(func() {
 				for {
-					envs, err := c.Receive()
+					envs, err := c.Receive(nil)
 					if err != nil {
 						return
 					}

@@ -150,7 +150,7 @@ func (s *Session) attend(ctx context.Context, queue chan<- message.Message) (wel
 		return false, err
 	}
 	for {
-		envs, err := conn.Receive()
+		envs, err := conn.Receive(nil)
 		if err != nil {
 			return welcomed, err
 		}

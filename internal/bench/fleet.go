@@ -202,7 +202,7 @@ func (s *lightSlave) serve(ctx context.Context, address string) (early bool) {
 		}
 	}
 	for {
-		envs, err := conn.Receive()
+		envs, err := conn.Receive(nil)
 		if err != nil {
 			return false
 		}

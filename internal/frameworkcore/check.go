@@ -20,15 +20,16 @@ func (c *Core) Check() error {
 		return fmt.Errorf("connected, but no subscription is planned")
 	case d.open > c.cfg.MaxOutstanding:
 		return fmt.Errorf("%d deliveries are outstanding (allowed: %d)", d.open, c.cfg.MaxOutstanding)
-	case len(d.queue) > 0 && d.open < c.cfg.MaxOutstanding:
-		return fmt.Errorf("%d deliveries wait although the handler is free", len(d.queue))
+	case d.queue.len() > 0 && d.open < c.cfg.MaxOutstanding:
+		return fmt.Errorf("%d deliveries wait although the handler is free", d.queue.len())
 	case len(d.ring) > c.cfg.Window:
 		return fmt.Errorf("%d updates are remembered as taken over (allowed: %d)", len(d.ring), c.cfg.Window)
 	case len(c.calls) > c.cfg.MaxCalls+1:
 		return fmt.Errorf("%d calls wait (allowed: %d)", len(c.calls), c.cfg.MaxCalls)
 	}
 	uuids, open := 0, 0
-	for _, x := range d.outstanding {
+	for i := range d.outstanding.len() {
+		x := d.outstanding.at(i)
 		if x.message != nil {
 			open++
 		}
@@ -39,8 +40,8 @@ func (c *Core) Check() error {
 	if open != d.open {
 		return fmt.Errorf("%d deliveries are outstanding, but %d are counted", open, d.open)
 	}
-	for _, x := range d.queue {
-		if !x.uuid.IsZero() {
+	for i := range d.queue.len() {
+		if !d.queue.at(i).uuid.IsZero() {
 			uuids++
 		}
 	}

@@ -19,9 +19,9 @@ type delivery struct {
 // deliveries wait for the handler, in order. A bounded number is in the shell's hands at once, so a slow handler slows only itself.
 type deliveries struct {
 	seq         uint64 // of the last one that was handed over
-	queue       []delivery
-	outstanding []delivery // handed over, up to seq; those that are answered have no message any more
-	open        int        // of these, without an answer
+	queue       fifo[delivery]
+	outstanding fifo[delivery] // handed over, up to seq; those that are answered have no message any more
+	open        int            // of these, without an answer
 	updates     map[offer.UUID]stage
 	ring        []offer.UUID // the updates taken over lately, in order
 	next        int
@@ -52,7 +52,7 @@ func (d *deliveries) took(u offer.UUID, size int) {
 }
 
 // full reports whether what can come again is to be turned away.
-func (c *Core) full() bool { return len(c.deliver.queue) >= c.cfg.MaxQueued }
+func (c *Core) full() bool { return c.deliver.queue.len() >= c.cfg.MaxQueued }
 
 // push queues a message for the handler. What is told only once is dropped when the queue is full; a rescission and the news that the
 // master is lost are always kept, since there are never more of them than of what they take back.
@@ -68,38 +68,35 @@ func (c *Core) push(d delivery) {
 	if !d.uuid.IsZero() {
 		c.deliver.updates[d.uuid] = onItsWay
 	}
-	c.deliver.queue = append(c.deliver.queue, d)
+	c.deliver.queue.push(d)
 }
 
 // handOver gives the shell as many deliveries as it may hold.
 func (c *Core) handOver() {
 	d := &c.deliver
-	n := 0
-	for n < len(d.queue) && d.open < c.cfg.MaxOutstanding && !c.ended {
+	for d.queue.len() > 0 && d.open < c.cfg.MaxOutstanding && !c.ended {
 		d.seq++
 		d.open++
-		d.outstanding = append(d.outstanding, d.queue[n])
-		c.emit(Deliver{Seq: d.seq, Message: d.queue[n].message})
-		d.queue[n] = delivery{}
-		n++
+		next := d.queue.pop()
+		d.outstanding.push(next)
+		c.emit(Deliver{Seq: d.seq, Message: next.message})
 	}
-	if n == len(d.queue) {
-		d.queue = d.queue[:0]
-		return
-	}
-	d.queue = d.queue[n:]
 }
 
 // answered takes an outstanding delivery off; one without a message if there is none. Answers come in order, as a rule.
 func (d *deliveries) answered(seq uint64) (out delivery) {
-	at := len(d.outstanding) - 1 - int(d.seq-seq)
-	if seq > d.seq || at < 0 || d.outstanding[at].message == nil {
+	last := uint64(d.outstanding.len())
+	if seq > d.seq || d.seq-seq >= last {
 		return delivery{}
 	}
-	out, d.outstanding[at] = d.outstanding[at], delivery{}
+	at := d.outstanding.at(int(last - 1 - (d.seq - seq)))
+	if at.message == nil {
+		return delivery{}
+	}
+	out, *at = *at, delivery{}
 	d.open--
-	for len(d.outstanding) > 0 && d.outstanding[0].message == nil {
-		d.outstanding = d.outstanding[1:]
+	for d.outstanding.len() > 0 && d.outstanding.at(0).message == nil {
+		d.outstanding.pop()
 	}
 	return out
 }

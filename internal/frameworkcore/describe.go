@@ -25,7 +25,7 @@ func (c *Core) Describe() string {
 	if len(c.suppress.roles) > 0 {
 		fmt.Fprintf(&b, "suppressed %s\n", strings.Join(c.suppress.roles, ","))
 	}
-	fmt.Fprintf(&b, "deliveries outstanding=%d queued=%d  calls waiting=%d  reconciling=%d\n", c.deliver.open, len(c.deliver.queue),
+	fmt.Fprintf(&b, "deliveries outstanding=%d queued=%d  calls waiting=%d  reconciling=%d\n", c.deliver.open, c.deliver.queue.len(),
 		len(c.calls), len(c.reconcile.waiting))
 	var rows [][]string
 	for _, id := range slices.Sorted(maps.Keys(c.offers)) {

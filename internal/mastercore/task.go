@@ -266,14 +266,19 @@ func (r *task) setStatus(st *offer.Status, latest offer.State) {
 		r.flags |= taskExit
 		r.exitCode, r.exitSignal = int16(st.Exit.Code), uint8(st.Exit.Signal)
 	}
-	r.extra = ""
 	container := ""
 	if st.Container != nil {
 		container = st.Container.ID
 	}
-	if st.Message != "" || container != "" {
-		const most = 4096 // of a message; the framework gets all of it, state queries the beginning
-		r.extra = string(append(appendContainer(nil, container), st.Message[:min(len(st.Message), most)]...))
+	if st.Message == "" && container == "" {
+		r.extra = ""
+		return
+	}
+	const most = 4096 // of a message; the framework gets all of it, state queries the beginning
+	var room [64]byte
+	extra := append(appendContainer(room[:0], container), st.Message[:min(len(st.Message), most)]...)
+	if string(extra) != r.extra { // a task's next status often has nothing new here
+		r.extra = string(extra)
 	}
 }
 

@@ -119,13 +119,13 @@ func (l *Loop[E, F]) TryPost(ev E) bool {
 	return ok
 }
 
-// Complete queues answers to effects, in order. It never waits, so that Perform may call it: what it adds is bounded by the effects that
+// Complete queues the answer to an effect. It never waits, so that Perform may call it: what it adds is bounded by the effects that
 // are outstanding. After the loop has ended it does nothing.
-func (l *Loop[E, F]) Complete(evs ...E) {
+func (l *Loop[E, F]) Complete(ev E) {
 	l.mu.Lock()
 	ok := !l.stopped
 	if ok {
-		l.queue = append(l.queue, evs...)
+		l.queue = append(l.queue, ev)
 	}
 	l.mu.Unlock()
 	if ok {

@@ -1,6 +1,8 @@
 package slavecore
 
 import (
+	"slices"
+
 	"github.com/meros-project/meros/internal/message"
 	"github.com/meros-project/meros/offer"
 )
@@ -15,7 +17,7 @@ type writes struct {
 
 // waiting is what is to be done once a checkpoint is on disk.
 type waiting struct {
-	token uint64 // zero once answered
+	token uint64
 	then  []then
 }
 
@@ -67,7 +69,7 @@ func cut[T any](s []T) (out, rest []T) {
 // persistFor is persist for what belongs to a framework: one without checkpointing is not written, and the rest is done at once.
 func (c *Core) persistFor(f *framework, r Record, t then) {
 	if f.info.NoCheckpoint {
-		c.carryOut(t)
+		c.carryOut(&t)
 		return
 	}
 	c.persist(r, t)
@@ -88,43 +90,34 @@ func (c *Core) flush() {
 	c.emit(Checkpoint{Token: w.token, Records: records})
 }
 
-// find returns where a checkpoint waits, or -1. Tokens count up by one.
-func (w *writes) find(token uint64) int {
-	if len(w.waiting) == 0 || token == 0 {
-		return -1
-	}
-	at := int(token - (w.token - uint64(len(w.waiting)) + 1))
-	if at < 0 || at >= len(w.waiting) || w.waiting[at].token != token {
-		return -1
-	}
-	return at
+// knows reports whether a checkpoint is under way.
+func (w *writes) knows(token uint64) bool {
+	return len(w.waiting) > 0 && w.waiting[0].token <= token && token <= w.token
 }
 
 func (c *Core) checkpointed(token uint64) {
-	at := c.writes.find(token)
-	if at < 0 {
+	w := &c.writes
+	if !w.knows(token) {
 		return
 	}
-	w := &c.writes
-	todo := w.waiting[at].then
-	w.waiting[at] = waiting{}
-	for len(w.waiting) > 0 && w.waiting[0].token == 0 {
-		w.waiting = w.waiting[1:]
+	n := 0
+	for ; n < len(w.waiting) && w.waiting[n].token <= token; n++ {
+		for i := range w.waiting[n].then {
+			c.carryOut(&w.waiting[n].then[i])
+		}
 	}
-	for _, t := range todo {
-		c.carryOut(t)
-	}
+	w.waiting = slices.Delete(w.waiting, 0, n)
 }
 
 // checkpointFailed ends this run: what the disk holds is not known any more, and nothing that it should hold may be relied on.
 func (c *Core) checkpointFailed(ev CheckpointFailed) {
-	if c.writes.find(ev.Token) < 0 {
+	if !c.writes.knows(ev.Token) {
 		return
 	}
 	c.halt(offer.Refuse(offer.ReasonDiskFailed, "slave: checkpoint: "+ev.Error))
 }
 
-func (c *Core) carryOut(t then) {
+func (c *Core) carryOut(t *then) {
 	switch t.kind {
 	case thenStart:
 		c.start(t.task)

@@ -21,7 +21,7 @@ type FromMaster struct {
 	Envelope message.Envelope
 }
 
-// Checkpointed answers Checkpoint: the record is on disk.
+// Checkpointed answers Checkpoints: the one with this token and all before it are on disk.
 type Checkpointed struct{ Token uint64 }
 
 // CheckpointFailed answers Checkpoint: the record is not on disk, or perhaps not. It is final for this run of the slave.
@@ -96,7 +96,7 @@ type Send struct {
 type Reconnect struct{ Refusal *offer.Refusal }
 
 // Checkpoint appends records to the journal. Answered by Checkpointed or CheckpointFailed once they are on disk; checkpoints that wait
-// share one flush. Records of later effects come after these in the journal.
+// share one flush and one answer. Records of later effects come after these in the journal.
 type Checkpoint struct {
 	Token   uint64
 	Records []Record

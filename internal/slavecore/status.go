@@ -24,7 +24,7 @@ func (c *Core) update(t *task, st *offer.Status, from *executor) {
 	t.stream.push(st, st.UUID)
 	after := then{kind: thenUpdated, task: t, uuid: st.UUID, exec: from}
 	if t.bare {
-		c.carryOut(after)
+		c.carryOut(&after)
 	} else {
 		c.persistFor(t.fw, &Updated{Framework: t.fw.id, Status: st}, after)
 	}

@@ -169,7 +169,7 @@ func (c *Core) forget(t *task, uuid offer.UUID, last *message.StatusUpdate) {
 		after.container = t.container
 	}
 	if t.bare {
-		c.carryOut(after)
+		c.carryOut(&after)
 	} else {
 		c.persistFor(t.fw, &Acked{Framework: t.fw.id, Task: t.info.ID, UUID: uuid}, after)
 	}

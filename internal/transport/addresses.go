@@ -248,7 +248,7 @@ var watchMessage = message.Envelope{Message: &message.Watch{}}
 // listen takes in what the master says.
 func (a *AddressDetector) listen(conn *Conn, news chan<- bool) {
 	for {
-		envs, err := conn.Receive()
+		envs, err := conn.Receive(nil)
 		if err != nil {
 			return
 		}

@@ -59,7 +59,7 @@ func (f *fakeMaster) start(t *testing.T) {
 
 func (f *fakeMaster) serve(c *Conn) {
 	for {
-		envs, err := c.Receive()
+		envs, err := c.Receive(nil)
 		if err != nil {
 			return
 		}

@@ -52,7 +52,7 @@ func BenchmarkOneWay(b *testing.B) {
 			b.ResetTimer()
 			go func() {
 				for got, total := 0, b.N*group; got < total; {
-					in, err := y.Receive()
+					in, err := y.Receive(nil)
 					if err != nil {
 						done <- err
 						return
@@ -84,7 +84,7 @@ func BenchmarkPingPong(b *testing.B) {
 	go func() {
 		defer y.Close()
 		for {
-			in, err := y.Receive()
+			in, err := y.Receive(nil)
 			if err != nil {
 				return
 			}
@@ -93,7 +93,7 @@ func BenchmarkPingPong(b *testing.B) {
 	}()
 	for b.Loop() {
 		_ = x.Send(ack(1))
-		if _, err := x.Receive(); err != nil {
+		if _, err := x.Receive(nil); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -118,7 +118,7 @@ func BenchmarkIdle(b *testing.B) {
 			require.NoError(b, err)
 			pair := []*Conn{NewConn(x, ConnConfig{}), NewConn(y, ConnConfig{})}
 			require.NoError(b, pair[0].Send(ack(1)))
-			_, err = pair[1].Receive()
+			_, err = pair[1].Receive(nil)
 			require.NoError(b, err)
 			conns = append(conns, pair...)
 		}

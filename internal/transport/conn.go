@@ -297,14 +297,14 @@ func (c *Conn) discard() {
 	}
 }
 
-// Receive returns the messages of the next frame. The caller owns them. After an error the connection is closed: io.EOF when the peer
+// Receive returns the messages of the next frame, appended to dst. The caller owns them. After an error the connection is closed: io.EOF when the peer
 // has ended it in order, a *offer.Refusal when the peer sent what is not allowed (which it is told) or refused us, or what Err returns.
-func (c *Conn) Receive() ([]message.Envelope, error) {
+func (c *Conn) Receive(dst []message.Envelope) ([]message.Envelope, error) {
 	for {
 		if err := c.Err(); err != nil {
 			return nil, err
 		}
-		envs, err := c.receive()
+		envs, err := c.receive(dst)
 		c.mu.Lock()
 		if err != nil {
 			c.fail(err)
@@ -314,10 +314,20 @@ func (c *Conn) Receive() ([]message.Envelope, error) {
 		if err != nil {
 			return nil, err
 		}
-		if len(envs) > 0 {
+		if len(envs) > len(dst) {
 			return envs, nil
 		}
 	}
+}
+
+// Emptied returns s without its elements, to be filled again, such as by the next Receive. A very long one is let go.
+func Emptied[T any](s []T) []T {
+	const kept = 1024 // for as long as the connection lasts
+	if cap(s) > kept {
+		return nil
+	}
+	clear(s)
+	return s[:0]
 }
 
 // A fault is what a peer did wrong, and is told.
@@ -325,7 +335,7 @@ type fault struct{ *offer.Refusal }
 
 func (f fault) Unwrap() error { return f.Refusal }
 
-func (c *Conn) receive() ([]message.Envelope, error) {
+func (c *Conn) receive(dst []message.Envelope) ([]message.Envelope, error) {
 	kind, body, err := c.readFrame()
 	if err != nil {
 		return nil, err
@@ -337,7 +347,7 @@ func (c *Conn) receive() ([]message.Envelope, error) {
 	}
 	switch kind {
 	case frameBatch:
-		envs, err := wire.DecodeBatch(nil, body)
+		envs, err := wire.DecodeBatch(dst, body)
 		return envs, asFault(err)
 	case frameRefusal:
 		r, err := wire.DecodeRefusal(body)

@@ -53,7 +53,7 @@ func reason(t *testing.T, want offer.Reason, err error) {
 func receiveN(t *testing.T, c *Conn, n int) (got []message.Envelope, frames int) {
 	t.Helper()
 	for len(got) < n {
-		envs, err := c.Receive()
+		envs, err := c.Receive(nil)
 		require.NoError(t, err)
 		got = append(got, envs...)
 		frames++
@@ -91,7 +91,7 @@ func testDelivery(t *testing.T, a, b net.Conn) {
 	answer, _ := receiveN(t, x, 1)
 	require.Equal(t, []message.Envelope{ack(1)}, answer)
 	require.NoError(t, x.Close())
-	_, err := y.Receive()
+	_, err := y.Receive(nil)
 	require.Error(t, err)
 	<-y.Done()
 	require.ErrorIs(t, x.Send(ack(1)), net.ErrClosed)
@@ -171,7 +171,7 @@ func TestASlowConsumerIsCut(t *testing.T) {
 				}
 				require.ErrorIs(t, x.Err(), ErrSlowConsumer)
 				reason(t, offer.ReasonSlowConsumer, x.Send(ack(1)))
-				_, err = x.Receive()
+				_, err = x.Receive(nil)
 				require.ErrorIs(t, err, ErrSlowConsumer)
 				_ = b.Close()
 			})
@@ -260,10 +260,10 @@ func TestABadFrameCostsItsConnectionOnly(t *testing.T) {
 					_ = bad.(interface{ CloseWrite() error }).CloseWrite()
 				}()
 				receiveN(t, x, 1)
-				_, err := x.Receive()
+				_, err := x.Receive(nil)
 				reason(t, c.want, err)
 				reason(t, c.want, x.Err())
-				told, err := NewConn(bad, ConnConfig{}).Receive()
+				told, err := NewConn(bad, ConnConfig{}).Receive(nil)
 				require.Empty(t, told)
 				reason(t, c.want, err)
 				require.ErrorContains(t, err, "refused by b:1")
@@ -288,12 +288,12 @@ func TestCloseAfterFlushLosesNothing(t *testing.T) {
 		x.CloseAfterFlush(time.Minute)
 		require.ErrorIs(t, x.Send(ack(1)), net.ErrClosed)
 		receiveN(t, y, 100)
-		_, err := y.Receive()
+		_, err := y.Receive(nil)
 		require.ErrorIs(t, err, io.EOF)
 		<-y.Done()
 		<-x.Done()
 		require.ErrorIs(t, x.Err(), net.ErrClosed)
-		_, err = x.Receive()
+		_, err = x.Receive(nil)
 		require.ErrorIs(t, err, net.ErrClosed)
 	}
 }
@@ -319,7 +319,7 @@ func TestCloseAfterFlushGivesUp(t *testing.T) {
 		x := NewConn(a, ConnConfig{})
 		require.NoError(t, x.Send(message.Envelope{Message: &message.ToExecutor{Data: make([]byte, 200_000)}}))
 		received := make(chan error)
-		go func() { _, err := x.Receive(); received <- err }()
+		go func() { _, err := x.Receive(nil); received <- err }()
 		began := time.Now()
 		x.CloseAfterFlush(3 * time.Second)
 		<-x.Done()
@@ -336,7 +336,7 @@ func TestRefuseTellsThePeerWhy(t *testing.T) {
 		require.NoError(t, x.Send(ack(1)))
 		x.Refuse(offer.Refuse(offer.ReasonForbidden, "not you"))
 		receiveN(t, y, 1)
-		_, err := y.Receive()
+		_, err := y.Receive(nil)
 		reason(t, offer.ReasonForbidden, err)
 		require.ErrorContains(t, err, "not you")
 		require.Equal(t, err, y.Err())
@@ -359,7 +359,7 @@ func TestConnectionsMayBeUsedByMany(t *testing.T) {
 	for range 3 {
 		go func() { _ = x.Close() }()
 	}
-	_, err := y.Receive()
+	_, err := y.Receive(nil)
 	require.Error(t, err)
 	_ = x.Close()
 	_ = y.Close()

@@ -40,7 +40,7 @@ func FuzzStream(f *testing.F) {
 		c := NewConn(tape{in: bytes.NewReader(b)}, ConnConfig{})
 		defer c.Close()
 		for {
-			envs, err := c.Receive()
+			envs, err := c.Receive(nil)
 			var r *offer.Refusal
 			switch {
 			case err == nil && len(envs) > 0:

@@ -46,12 +46,12 @@ func TestWhoSaysNothingOrTooSlowlyIsToldAndClosed(t *testing.T) {
 				defer conn.Close()
 				go c.send(peer)
 				begin := time.Now()
-				_, err = conn.Receive()
+				_, err = conn.Receive(nil)
 				require.ErrorIs(t, err, &offer.Refusal{Reason: offer.ReasonLimitReached})
 				require.ErrorContains(t, err, c.want)
 				require.LessOrEqual(t, time.Since(begin), c.after)
 				other := NewConn(peer, ConnConfig{})
-				_, err = other.Receive()
+				_, err = other.Receive(nil)
 				require.ErrorIs(t, err, &offer.Refusal{Reason: offer.ReasonLimitReached}, "the peer is told")
 				other.Close()
 				time.Sleep(2 * time.Second) // the sender notices
@@ -76,7 +76,7 @@ func TestAfterTheFirstMessageSilenceIsNoFault(t *testing.T) {
 		defer conn.Close()
 		for range 3 {
 			require.NoError(t, peer.Send(message.Envelope{Message: &message.FromExecutor{Data: make([]byte, 1<<20)}}))
-			_, err = conn.Receive()
+			_, err = conn.Receive(nil)
 			require.NoError(t, err)
 			time.Sleep(time.Hour)
 		}

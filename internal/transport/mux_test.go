@@ -145,7 +145,7 @@ func TestTLSTellsWhoThePeerIs(t *testing.T) {
 	require.NoError(t, x.Send(ack(1)))
 	receiveN(t, y, 1)
 	x.CloseAfterFlush(time.Minute)
-	_, err = y.Receive()
+	_, err = y.Receive(nil)
 	require.ErrorIs(t, err, io.EOF)
 	<-x.Done()
 

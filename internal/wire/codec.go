@@ -12,6 +12,7 @@ import (
 	"github.com/vmihailenco/msgpack/v5/msgpcode"
 
 	"github.com/meros-project/meros/offer"
+	"github.com/meros-project/meros/offer/resource"
 )
 
 // A codec writes or reads, depending on enc. Each struct has one function that lists its fields in order and serves for both, so that the
@@ -32,6 +33,9 @@ type codec struct {
 	text     string // a copy of b[textAt : textAt+len(text)], which strings are cut from
 	textAt   int
 	stranger bool // the decoder has copied a value that nobody knows into its buffer
+
+	alike     resource.Resources // what the bytes in alikeFrom were read as
+	alikeFrom []byte
 }
 
 const (
@@ -91,7 +95,7 @@ func read(b []byte, l Limits, f func(*codec)) error {
 		return err
 	}
 	c.in.Reset(nil)
-	c.b, c.err, c.text, c.textAt, c.stranger = nil, nil, "", 0, false
+	c.b, c.err, c.text, c.textAt, c.stranger, c.alike, c.alikeFrom = nil, nil, "", 0, false, nil, nil
 	codecs.Put(c)
 	return err
 }

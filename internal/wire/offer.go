@@ -1,6 +1,9 @@
 package wire
 
 import (
+	"bytes"
+	"io"
+
 	"maps"
 	"slices"
 
@@ -79,7 +82,25 @@ func (c *codec) resource(v *resource.Resource) {
 	c.shut(o)
 }
 
-func (c *codec) resources(v *resource.Resources) { list(c, v, (*codec).resource) }
+// resources reads what is spelled like the last ones, as the tasks of a batch often are, as the same value: resources do not change.
+func (c *codec) resources(v *resource.Resources) {
+	if c.enc || c.left <= 0 {
+		list(c, v, (*codec).resource)
+		return
+	}
+	at := c.at()
+	if n := len(c.alikeFrom); n > 1 && bytes.HasPrefix(c.b[at:], c.alikeFrom) {
+		c.left--
+		_, err := c.in.Seek(int64(n), io.SeekCurrent)
+		c.did(err)
+		*v = c.alike
+		return
+	}
+	list(c, v, (*codec).resource)
+	if c.err == nil {
+		c.alike, c.alikeFrom = *v, c.b[at:c.at()]
+	}
+}
 
 func (c *codec) limit(v *offer.Limit) {
 	o := c.open(2)
