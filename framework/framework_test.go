@@ -158,7 +158,7 @@ func TestATaskIsLaunchedOnAnOfferAndItsStatusIsAcknowledgedWhenTheHandlerHasTake
 		accepts := told[*message.Accept](m)
 		require.Len(t, accepts, 1)
 		require.Equal(t, offer.SlaveID("s-1"), accepts[0].Operations[0].Tasks[0].SlaveID)
-		running := &message.Update{Status: offer.Status{TaskID: "t1", SlaveID: "s-1", State: offer.Running, UUID: offer.UUID{1}}}
+		running := &message.Update{Status: &offer.Status{TaskID: "t1", SlaveID: "s-1", State: offer.Running, UUID: offer.UUID{1}}}
 		m.send(running)
 		synctest.Wait()
 		require.Empty(t, told[*message.Acknowledge](m), "the handler refused it")
@@ -186,7 +186,7 @@ func TestTheLastStatusIsAcknowledgedEvenIfItsHandlerCancelsTheSession(t *testing
 		ended := make(chan error, 1)
 		go func() { ended <- s.Run(ctx) }()
 		<-s.Ready()
-		m.send(&message.Update{Status: offer.Status{TaskID: "t1", SlaveID: "s-1", State: offer.Finished, UUID: offer.UUID{1}}})
+		m.send(&message.Update{Status: &offer.Status{TaskID: "t1", SlaveID: "s-1", State: offer.Finished, UUID: offer.UUID{1}}})
 		require.NoError(t, <-ended)
 		synctest.Wait()
 		require.Len(t, told[*message.Acknowledge](m), 1)

@@ -104,7 +104,7 @@ func (h *handlers) deliver(ctx context.Context, m message.Message) (ok bool, err
 		return fatal(user.Offers(ctx, s, m.Offers))
 	case *message.Update:
 		method = "Status"
-		if err := user.Status(ctx, s, m.Status); err != nil {
+		if err := user.Status(ctx, s, *m.Status); err != nil {
 			s.log.Warn("a status was not taken over", "task", m.Status.TaskID, "state", m.Status.State.String(), "err", err)
 			return false, nil
 		}

@@ -65,7 +65,7 @@ func hostile(t *testing.T, name string, act func(t *testing.T, m *fakeMaster, c 
 			require.Equal(t, offer.FrameworkID("fw-1"), s.ID())
 			before := c.get(&c.offers)
 			m.send(&message.Offers{Offers: []offer.Offer{anOffer("o-good")}})
-			m.send(&message.Update{Status: offer.Status{TaskID: "t-good", SlaveID: "s-1", State: offer.Running, UUID: offer.UUID{77}}})
+			m.send(&message.Update{Status: &offer.Status{TaskID: "t-good", SlaveID: "s-1", State: offer.Running, UUID: offer.UUID{77}}})
 			time.Sleep(time.Second)
 			require.Equal(t, before+1, c.get(&c.offers), "it still gets offers")
 			acks := told[*message.Acknowledge](m)
@@ -107,12 +107,12 @@ func TestASessionSurvivesAMasterThatMisbehaves(t *testing.T) {
 		raw(m, m.envelope(&message.Rescind{Offers: []offer.OfferID{"x", "", offer.OfferID(strings.Repeat("o", 1<<20))}}))
 		raw(m, m.envelope(&message.Offers{}))
 		raw(m, m.envelope(&message.Update{}))
-		raw(m, m.envelope(&message.Update{Status: offer.Status{TaskID: "../..", State: 250}}))
+		raw(m, m.envelope(&message.Update{Status: &offer.Status{TaskID: "../..", State: 250}}))
 		raw(m, m.envelope(&message.Failure{}))
 	})
 	hostile(t, "ten thousand updates and offers", func(t *testing.T, m *fakeMaster, c *counter) {
 		for i := range 10_000 {
-			raw(m, m.envelope(&message.Update{Status: offer.Status{TaskID: "t", SlaveID: "s-1", State: offer.Running, UUID: offer.UUID{1, byte(i), byte(i >> 8)}}}))
+			raw(m, m.envelope(&message.Update{Status: &offer.Status{TaskID: "t", SlaveID: "s-1", State: offer.Running, UUID: offer.UUID{1, byte(i), byte(i >> 8)}}}))
 			raw(m, m.envelope(&message.Offers{Offers: []offer.Offer{anOffer("o-same")}}))
 			if i%100 == 0 {
 				time.Sleep(time.Millisecond)

@@ -1,6 +1,7 @@
 package framework
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/meros-project/meros/offer"
@@ -52,8 +53,9 @@ func validateOperation(path string, op *offer.Operation) error {
 		seen := make(map[offer.TaskID]bool, len(op.Tasks))
 		for i := range op.Tasks {
 			t := &op.Tasks[i]
-			if err := validateTask(fmt.Sprintf("%s.tasks[%d]", path, i), t, op.Executor != nil); err != nil {
-				return err
+			checked := i > 0 && t.Resources.Same(op.Tasks[i-1].Resources)
+			if field, err := validateTask(t, op.Executor != nil, checked); err != nil {
+				return offer.Refuse(offer.ReasonInvalidField, fmt.Sprintf("%s.tasks[%d].%s: %v", path, i, field, err))
 			}
 			if seen[t.ID] {
 				return offer.Refuse(offer.ReasonDuplicateID, fmt.Sprintf("%s.tasks[%d].id %q is named twice", path, i, t.ID))
@@ -73,12 +75,10 @@ func validateOperation(path string, op *offer.Operation) error {
 	return nil
 }
 
-func validateTask(path string, t *offer.Task, grouped bool) error {
-	bad := func(field, why string) error {
-		return offer.Refuse(offer.ReasonInvalidField, path+"."+field+": "+why)
-	}
-	if err := validateID(path+".id", string(t.ID)); err != nil {
-		return err
+// validateTask names the field that is wrong. Checked says that the resources were looked at already.
+func validateTask(t *offer.Task, grouped, checked bool) (field string, err error) {
+	if err := offer.ValidateID("value", string(t.ID)); err != nil {
+		return "id", err
 	}
 	kinds := 0
 	if t.Command != nil {
@@ -91,24 +91,26 @@ func validateTask(path string, t *offer.Task, grouped bool) error {
 		kinds++
 	}
 	if kinds != 1 && !(grouped && kinds == 0) {
-		return bad("command", fmt.Sprintf("%d of command, function and executor are set (allowed: exactly one)", kinds))
+		return "command", fmt.Errorf("%d of command, function and executor are set (allowed: exactly one)", kinds)
 	}
 	if t.Command != nil && t.Command.Value == "" {
-		return bad("command.value", "is empty")
+		return "command.value", errors.New("is empty")
 	}
 	if t.Executor != nil {
-		if err := validateID(path+".executor.id", string(t.Executor.ID)); err != nil {
-			return err
+		if err := offer.ValidateID("value", string(t.Executor.ID)); err != nil {
+			return "executor.id", err
 		}
 	}
 	if t.Resources.Empty() {
-		return bad("resources", "is empty")
+		return "resources", errors.New("is empty")
 	}
-	if err := t.Resources.Validate(resource.Limits{}); err != nil {
-		return bad("resources", err.Error())
+	if !checked {
+		if err := t.Resources.Validate(resource.Limits{}); err != nil {
+			return "resources", err
+		}
 	}
 	if t.MaxCompletion < 0 {
-		return bad("maxCompletion", fmt.Sprintf("%v is negative", t.MaxCompletion))
+		return "maxCompletion", fmt.Errorf("%v is negative", t.MaxCompletion)
 	}
-	return nil
+	return "", nil
 }

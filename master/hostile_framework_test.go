@@ -432,7 +432,7 @@ func TestConnectionsThatMixTheirRoles(t *testing.T) {
 		}
 	})
 	attack(t, "what only a slave says", func(t *testing.T, a *arena) {
-		for _, m := range []message.Message{&message.Pong{}, &message.StatusUpdate{Framework: "f-1", Status: offer.Status{TaskID: "steady", State: offer.Failed}, Latest: offer.Failed},
+		for _, m := range []message.Message{&message.Pong{}, &message.StatusUpdate{Framework: "f-1", Status: &offer.Status{TaskID: "steady", State: offer.Failed}, Latest: offer.Failed},
 			&message.SlaveUnregister{}, &message.SlaveRegister{Nonce: offer.UUID{1}}, &message.SlaveReregister{Slave: offer.Slave{ID: "s-1"}, Last: true}} {
 			p := a.dial()
 			p.subscribe(offer.Framework{Name: "evil"})

@@ -147,7 +147,7 @@ func TestWhatASlaveMayNotSay(t *testing.T) {
 		return p
 	}
 	update := func(id offer.TaskID, on offer.SlaveID, state, latest offer.State) *message.StatusUpdate {
-		return &message.StatusUpdate{Framework: "f-1", Latest: latest, Status: offer.Status{TaskID: id, SlaveID: on, State: state, UUID: offer.UUID{7}}}
+		return &message.StatusUpdate{Framework: "f-1", Latest: latest, Status: &offer.Status{TaskID: id, SlaveID: on, State: state, UUID: offer.UUID{7}}}
 	}
 	for name, m := range map[string]message.Message{
 		"of another slave's task":            update("steady", "", offer.Failed, offer.Failed),
@@ -198,7 +198,7 @@ func TestWhatASlaveMayNotSay(t *testing.T) {
 		o := f.offer("s-2")
 		f.send(accept([]offer.OfferID{o.ID}, offer.Launch(task("x", o.Resources))))
 		launch := next[*message.Launch](p)
-		st := &message.StatusUpdate{Framework: launch.Framework.ID, Latest: offer.Finished, Status: offer.Status{TaskID: "x", State: offer.Finished, UUID: offer.UUID{1}}}
+		st := &message.StatusUpdate{Framework: launch.Framework.ID, Latest: offer.Finished, Status: &offer.Status{TaskID: "x", State: offer.Finished, UUID: offer.UUID{1}}}
 		p.send(st)
 		next[*message.Update](f)
 		st.Latest, st.Status.State, st.Status.UUID = offer.Running, offer.Running, offer.UUID{2}

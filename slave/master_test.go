@@ -163,7 +163,7 @@ func (m *scriptedMaster) state(task offer.TaskID, want offer.State) offer.Status
 	up := take(m.t, "an update of "+string(task)+" with "+want.String(), m.updates)
 	require.Equal(m.t, task, up.Status.TaskID)
 	require.Equal(m.t, want, up.Status.State, "%+v", up.Status)
-	return up.Status
+	return *up.Status
 }
 
 func command(id offer.TaskID, line string) offer.Task {

@@ -225,7 +225,7 @@ func TestAFunctionIsATask(t *testing.T) {
 	seen := map[offer.TaskID]offer.Status{}
 	for range 3 {
 		up := take(t, "an update", m.updates)
-		seen[up.Status.TaskID] = up.Status
+		seen[up.Status.TaskID] = *up.Status
 	}
 	require.Equal(t, offer.Finished, seen["t-1"].State)
 	require.Equal(t, offer.Failed, seen["t-2"].State)

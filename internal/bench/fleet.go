@@ -332,5 +332,5 @@ func (s *lightSlave) report(conn *transport.Conn, t *message.SlaveTask, state of
 	t.Status = offer.Status{TaskID: t.Task.ID, SlaveID: s.id, State: state, Source: offer.SourceSlave, Time: time.Now()}
 	binary.BigEndian.PutUint64(t.Status.UUID[:], uint64(s.n)+1)
 	binary.BigEndian.PutUint64(t.Status.UUID[8:], s.serial)
-	return conn.Send(message.Envelope{Message: &message.StatusUpdate{Framework: t.Framework, Status: t.Status, Latest: state}}) == nil
+	return conn.Send(message.Envelope{Message: &message.StatusUpdate{Framework: t.Framework, Status: &t.Status, Latest: state}}) == nil
 }

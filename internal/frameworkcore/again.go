@@ -29,7 +29,7 @@ func (c *Core) keepForLater(st *offer.Status) {
 	if len(c.again.list) >= c.cfg.MaxQueued {
 		return
 	}
-	c.again.list = append(c.again.list, &message.Update{Status: *st})
+	c.again.list = append(c.again.list, &message.Update{Status: st})
 	if c.again.at.IsZero() {
 		c.again.at = later
 	}

@@ -109,7 +109,7 @@ func (c *Core) handled(ev Handled) {
 	}
 	switch m := d.message.(type) {
 	case *message.Update:
-		c.updateHandled(&m.Status, ev.Ok)
+		c.updateHandled(m.Status, ev.Ok)
 	case *message.OperationUpdate:
 		if ev.Ok && !d.uuid.IsZero() {
 			c.deliver.took(d.uuid, c.cfg.Window)

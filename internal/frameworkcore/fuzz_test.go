@@ -89,7 +89,7 @@ func (x *chaos) update() *message.Update {
 	} else {
 		st.Reason = offer.ReasonReconciliation
 	}
-	return &message.Update{Status: st}
+	return &message.Update{Status: &st}
 }
 
 func (x *chaos) rare() {
@@ -172,7 +172,7 @@ func BenchmarkUpdate(b *testing.B) {
 	for b.Loop() {
 		n++
 		u := offer.UUID{1, byte(n), byte(n >> 8), byte(n >> 16), byte(n >> 24)}
-		master(&message.Update{Status: offer.Status{TaskID: "t", State: offer.Running, UUID: u}})
+		master(&message.Update{Status: &offer.Status{TaskID: "t", State: offer.Running, UUID: u}})
 		step(Handled{Seq: out[0].(Deliver).Seq, Ok: true})
 		if len(out) != 1 {
 			b.Fatal("not acknowledged")

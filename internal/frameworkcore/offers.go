@@ -98,7 +98,7 @@ func (c *Core) drop(m *message.Accept, reason offer.Reason, text string) {
 	for i := range m.Operations {
 		op := &m.Operations[i]
 		for j := range op.Tasks {
-			c.push(delivery{message: &message.Update{Status: offer.Status{TaskID: op.Tasks[j].ID, State: offer.Dropped.ForFramework(c.framework.Capabilities),
+			c.push(delivery{message: &message.Update{Status: &offer.Status{TaskID: op.Tasks[j].ID, State: offer.Dropped.ForFramework(c.framework.Capabilities),
 				Source: offer.SourceMaster, Reason: reason, Message: text, Time: c.now}}, keep: true})
 		}
 		if op.ID != "" {

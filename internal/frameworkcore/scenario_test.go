@@ -168,7 +168,7 @@ func say(m message.Message) string {
 	case *message.Rescind:
 		return fmt.Sprintf("rescind %v", m.Offers)
 	case *message.Update:
-		return "update " + status(m.Status)
+		return "update " + status(*m.Status)
 	case *message.OperationUpdate:
 		return fmt.Sprintf("operation %s %v %v", m.Status.ID, m.Status.State, m.Status.Reason)
 	case *message.Error:
@@ -327,7 +327,7 @@ func (w *world) runMaster(cmd string, a args) bool {
 		} else {
 			st.Reason = offer.ReasonReconciliation
 		}
-		w.master(&message.Update{Status: st})
+		w.master(&message.Update{Status: &st})
 	case "operation":
 		w.master(&message.OperationUpdate{Framework: "f-1", Status: offer.OperationStatus{ID: "op1", SlaveID: "s1", State: offer.OperationFinished,
 			UUID: offer.UUID{byte(a.num("u", 0))}}})

@@ -22,7 +22,7 @@ func (c *Core) sortedTasks() []offer.TaskID { return slices.Sorted(maps.Keys(c.t
 
 // updated delivers a status unless the handler has it already.
 func (c *Core) updated(m *message.Update) {
-	st := &m.Status
+	st := m.Status
 	c.answered(st.TaskID)
 	d := &c.deliver
 	if !st.UUID.IsZero() {
@@ -58,13 +58,13 @@ func (c *Core) updated(m *message.Update) {
 // leader knows only that the slave does not have the task, and says gone. The session knows that no slave has ever told of it; a slave that
 // had taken it would do so until it is acknowledged: so it was never started. A framework that is not partition-aware is told lost anyway.
 func (c *Core) droppedIfUnheard(t *known, m *message.Update) *message.Update {
-	st := m.Status
+	st := *m.Status
 	if t.heard || !st.UUID.IsZero() || st.Reason != offer.ReasonReconciliation || st.State != offer.Gone {
 		return m
 	}
 	st.State = offer.Dropped
 	st.Message = "the launch did not reach the slave"
-	return &message.Update{Status: st}
+	return &message.Update{Status: &st}
 }
 
 // pushUpdate queues an update. When there is no room, one that its slave repeats is left to that, and one that is told once, such as the
@@ -72,7 +72,7 @@ func (c *Core) droppedIfUnheard(t *known, m *message.Update) *message.Update {
 func (c *Core) pushUpdate(m *message.Update) {
 	if m.Status.UUID.IsZero() && c.full() {
 		c.note("update put off", m.Status.TaskID, offer.ReasonSlowConsumer, "the handler is too slow")
-		c.keepForLater(&m.Status)
+		c.keepForLater(m.Status)
 		return
 	}
 	c.push(delivery{message: m, uuid: m.Status.UUID})

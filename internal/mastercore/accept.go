@@ -126,7 +126,8 @@ type running struct {
 	role    string
 	offered resource.Resources
 	left    resource.Resources
-	changed bool // something was reserved, created or undone
+	changed bool               // something was reserved, created or undone
+	checked resource.Resources // of a task, and valid
 
 	launch *message.Launch // under construction
 	bytes  int

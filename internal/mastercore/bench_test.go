@@ -140,7 +140,7 @@ func BenchmarkLaunch(b *testing.B) {
 		for _, st := range []offer.State{offer.Running, offer.Finished} {
 			for i := range tasks {
 				id := offer.UUID{byte(st), byte(n), byte(n >> 8), byte(n >> 16), byte(i), 1}
-				f.step(Received{Conn: conn, Message: &message.StatusUpdate{Framework: "f-1", Latest: st, Status: offer.Status{TaskID: tasks[i].ID, State: st, UUID: id}}})
+				f.step(Received{Conn: conn, Message: &message.StatusUpdate{Framework: "f-1", Latest: st, Status: &offer.Status{TaskID: tasks[i].ID, State: st, UUID: id}}})
 				f.step(Received{Conn: 1, Message: &message.Acknowledge{Slave: o.SlaveID, Task: tasks[i].ID, UUID: id}})
 			}
 		}

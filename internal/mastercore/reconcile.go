@@ -98,7 +98,7 @@ func (c *Core) tellReconciled(f *framework, t *task) {
 	if t.state == offer.Unreachable {
 		st.UnreachableTime = s.unreachableTime()
 	}
-	c.toFramework(f, &message.Update{Status: st})
+	c.toFramework(f, &message.Update{Status: &st})
 }
 
 // answerReconcile follows the table of Mesos' explicit reconciliation. It is silent as long as the answer may still come back with a
@@ -127,5 +127,5 @@ func (c *Core) answerReconcile(n uint32, f *framework, ref message.TaskRef) {
 		st.State = offer.GoneByOperator
 	}
 	st.State = st.State.ForFramework(f.info.Capabilities)
-	c.toFramework(f, &message.Update{Status: st})
+	c.toFramework(f, &message.Update{Status: &st})
 }

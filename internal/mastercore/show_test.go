@@ -209,7 +209,7 @@ func show(m message.Message) string {
 	case *message.Rescind:
 		return "rescind " + showMany(m.Offers)
 	case *message.Update:
-		return "update " + showStatus(&m.Status)
+		return "update " + showStatus(m.Status)
 	case *message.OperationUpdate:
 		return fmt.Sprintf("operation %s %s %s %s %s", m.Status.ID, strings.ToLower(strings.TrimPrefix(m.Status.State.String(), "OPERATION_")),
 			showUUID(m.Status.UUID), reason(m.Status.Reason), m.Status.Message)

@@ -27,7 +27,7 @@ func (c *Core) findOn(framework uint32, id offer.TaskID, slaveNumber uint32) uin
 // statusUpdate takes over what a slave says of a task and passes it on. Resources are free as soon as the slave knows that the task has
 // ended, whatever the framework has acknowledged.
 func (c *Core) statusUpdate(n uint32, s *slave, m *message.StatusUpdate) {
-	st := &m.Status
+	st := m.Status
 	if !slaveMaySay(st.State) || !slaveMaySay(m.Latest) || st.SlaveID != "" && st.SlaveID != s.info.ID {
 		c.note(Note{Event: "status ignored", Slave: s.info.ID, Task: st.TaskID, Reason: offer.ReasonInvalidField})
 		return
@@ -56,9 +56,12 @@ func (c *Core) statusUpdate(n uint32, s *slave, m *message.StatusUpdate) {
 	if slot != 0 && c.tasks.records.get(slot).has(taskShadow) {
 		c.shadowStatus(slot, s, m)
 	} else if f.conn != 0 {
-		told := *st
-		told.SlaveID = s.info.ID
-		told.State = st.State.ForFramework(f.info.Capabilities)
+		told := st
+		if state := st.State.ForFramework(f.info.Capabilities); state != st.State || st.SlaveID != s.info.ID {
+			other := *st
+			other.SlaveID, other.State = s.info.ID, state
+			told = &other
+		}
 		c.toFramework(f, &message.Update{Status: told})
 	}
 	// Not acknowledged when the framework is away: the slave sends it again, and is asked to when the framework is back.
@@ -170,7 +173,7 @@ func (c *Core) tellTask(slot uint32, s *slave) {
 		st.UnreachableTime = s.since
 	}
 	st.State = st.State.ForFramework(f.info.Capabilities)
-	c.toFramework(f, &message.Update{Status: st})
+	c.toFramework(f, &message.Update{Status: &st})
 }
 
 // tellReturned says that a task that was unreachable is there again. One that has ended meanwhile is told by its slave.
@@ -180,7 +183,7 @@ func (c *Core) tellReturned(slot uint32, s *slave) {
 	if t.latest.Terminal() || f.conn == 0 || t.has(taskShadow) {
 		return
 	}
-	c.toFramework(f, &message.Update{Status: offer.Status{TaskID: t.id(), SlaveID: s.info.ID, State: t.state.ForFramework(f.info.Capabilities),
+	c.toFramework(f, &message.Update{Status: &offer.Status{TaskID: t.id(), SlaveID: s.info.ID, State: t.state.ForFramework(f.info.Capabilities),
 		Source: offer.SourceMaster, Reason: offer.ReasonSlaveReregistered, Time: c.now}})
 }
 
@@ -189,7 +192,7 @@ func (c *Core) tellRefused(f *framework, t *offer.Task, state offer.State, reaso
 	if f.conn == 0 {
 		return
 	}
-	c.toFramework(f, &message.Update{Status: offer.Status{TaskID: t.ID, SlaveID: t.SlaveID, State: state.ForFramework(f.info.Capabilities),
+	c.toFramework(f, &message.Update{Status: &offer.Status{TaskID: t.ID, SlaveID: t.SlaveID, State: state.ForFramework(f.info.Capabilities),
 		Source: offer.SourceMaster, Reason: reason, Message: text, Time: c.now}})
 }
 

@@ -76,11 +76,14 @@ func (c *Core) validateTask(r *running, t *offer.Task, size int, group *offer.Op
 	case t.MaxCompletion < 0:
 		return invalid("max completion %v: must not be negative", t.MaxCompletion)
 	}
-	if err := t.Resources.Validate(resource.Limits{}); err != nil {
-		return invalid("%v", err)
-	}
-	if err := mixesRevocable(t.Resources); err != "" {
-		return invalid("%s", err)
+	if !t.Resources.Same(r.checked) {
+		if err := t.Resources.Validate(resource.Limits{}); err != nil {
+			return invalid("%v", err)
+		}
+		if err := mixesRevocable(t.Resources); err != "" {
+			return invalid("%s", err)
+		}
+		r.checked = t.Resources
 	}
 	if err := limits(t); err != "" {
 		return invalid("%s", err)

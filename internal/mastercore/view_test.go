@@ -39,7 +39,7 @@ func TestAViewNeverChanges(t *testing.T) {
 			id := offer.TaskID(fmt.Sprintf("task-%06d", i*20+j))
 			uuid := offer.UUID{2, byte(i), byte(j)}
 			f.step(Received{Conn: ConnID(i + 10), Message: &message.StatusUpdate{Framework: "f-1", Latest: offer.Finished,
-				Status: offer.Status{TaskID: id, State: offer.Finished, UUID: uuid}}})
+				Status: &offer.Status{TaskID: id, State: offer.Finished, UUID: uuid}}})
 			f.step(Received{Conn: 1, Message: &message.Acknowledge{Slave: offer.SlaveID(fmt.Sprintf("s-%d", i+1)), Task: id, UUID: uuid}})
 		}
 		f.step(Disconnected{Conn: ConnID(i + 10)})

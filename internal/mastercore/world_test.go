@@ -264,7 +264,7 @@ func (w *world) message(verb string, f []string) message.Message {
 		if named["latest"] != "" {
 			latest = state(w.t, named["latest"])
 		}
-		return &message.StatusUpdate{Framework: offer.FrameworkID(arg(0)), Status: st, Latest: latest}
+		return &message.StatusUpdate{Framework: offer.FrameworkID(arg(0)), Status: &st, Latest: latest}
 	case "outcome": // framework operation state uuid
 		return &message.OperationUpdate{Framework: offer.FrameworkID(arg(0)),
 			Status: offer.OperationStatus{ID: offer.OperationID(arg(1)), State: operationState(w.t, arg(2)), UUID: uuid(w.t, arg(3))}}

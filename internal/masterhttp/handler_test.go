@@ -61,7 +61,7 @@ func aView(t *testing.T) *mastercore.View {
 		offer.Launch(offer.Task{ID: "t1", Name: "one", SlaveID: offers[0].SlaveID, Resources: resource.Must("cpus:1.5;mem:100"),
 			Command: &offer.Command{Value: "true", Shell: true}, Labels: []resource.Label{{Key: "k", Value: "v"}}})}}})
 	step(mastercore.Received{Conn: 1, Message: &message.StatusUpdate{Framework: offers[0].FrameworkID, Latest: offer.Running,
-		Status: offer.Status{TaskID: "t1", SlaveID: offers[0].SlaveID, State: offer.Running, UUID: offer.UUID{3}}}})
+		Status: &offer.Status{TaskID: "t1", SlaveID: offers[0].SlaveID, State: offer.Running, UUID: offer.UUID{3}}}})
 	return core.View()
 }
 

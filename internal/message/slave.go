@@ -45,7 +45,7 @@ type Pong struct{}
 // acknowledged its way to the end.
 type StatusUpdate struct {
 	Framework offer.FrameworkID
-	Status    offer.Status
+	Status    *offer.Status
 	Latest    offer.State
 }
 

@@ -219,7 +219,7 @@ func (f *framework) take(m message.Message) bool {
 	}
 	ok := f.user.handle(f, m)
 	if m, is := m.(*message.Update); is && ok {
-		f.w.history.delivered(f, m.Status)
+		f.w.history.delivered(f, *m.Status)
 	}
 	return ok
 }

@@ -81,7 +81,7 @@ func (p *program) handle(f *framework, m message.Message) bool {
 		if !w.calm && w.chance(0.05) {
 			return false
 		}
-		p.status(f, m.Status)
+		p.status(f, *m.Status)
 	case *message.Error:
 		w.note(f.id, "told error %s %s", m.Reason, m.Message)
 	}

@@ -28,12 +28,14 @@ func (c *Core) launch(m *message.Launch) {
 	if m.Group {
 		c.launchGroup(f, m)
 	} else {
+		var valid resource.Resources
 		for i := range m.Tasks {
 			t := &m.Tasks[i]
-			if state, reason, text := c.checkTask(f, t, t.Executor, false); reason != offer.ReasonNone {
+			if state, reason, text := c.checkTask(f, t, t.Executor, false, t.Resources.Same(valid)); reason != offer.ReasonNone {
 				c.refuseTask(m, t.ID, state, reason, text)
 				continue
 			}
+			valid = t.Resources
 			c.accept(f, m.Role, t, t.Executor, 0)
 		}
 	}
@@ -57,7 +59,7 @@ func (c *Core) launchGroup(f *framework, m *message.Launch) {
 	ids := make(map[offer.TaskID]bool, len(m.Tasks))
 	for i := range m.Tasks {
 		bad := &m.Tasks[i]
-		state, reason, text := c.checkTask(f, bad, m.Executor, true)
+		state, reason, text := c.checkTask(f, bad, m.Executor, true, false)
 		if reason == offer.ReasonNone && ids[bad.ID] {
 			state, reason, text = offer.Error, offer.ReasonDuplicateID, "the id is in the group twice"
 		}
@@ -89,15 +91,18 @@ func (c *Core) refuseTask(m *message.Launch, id offer.TaskID, state offer.State,
 	c.answer(m.Framework, m.Role, id, state, reason, text)
 }
 
-func (c *Core) checkTask(f *framework, t *offer.Task, ex *offer.Executor, group bool) (offer.State, offer.Reason, string) {
+// checkTask says what is wrong with a task. Checked says that its resources were looked at already.
+func (c *Core) checkTask(f *framework, t *offer.Task, ex *offer.Executor, group, checked bool) (offer.State, offer.Reason, string) {
 	if f.tasks.get(t.ID) != nil {
 		return offer.Error, offer.ReasonDuplicateID, "the id is in use"
 	}
 	if err := offer.ValidateID("task id", string(t.ID)); err != nil {
 		return offer.Error, offer.ReasonTaskInvalid, err.Error()
 	}
-	if err := t.Resources.Validate(resource.Limits{}); err != nil {
-		return offer.Error, offer.ReasonTaskInvalid, err.Error()
+	if !checked {
+		if err := t.Resources.Validate(resource.Limits{}); err != nil {
+			return offer.Error, offer.ReasonTaskInvalid, err.Error()
+		}
 	}
 	kinds := 0
 	for _, has := range [...]bool{t.Command != nil, t.Function != "", !group && ex != nil} {

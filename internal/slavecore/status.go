@@ -64,7 +64,7 @@ func (c *Core) lastWord(t *task) {
 	underWay := len(t.stream.entries) == 1 && t.stream.epoch == c.registration.epoch
 	var last *message.StatusUpdate
 	if !underWay {
-		last = &message.StatusUpdate{Framework: t.fw.id, Status: *e.value, Latest: e.value.State}
+		last = &message.StatusUpdate{Framework: t.fw.id, Status: e.value, Latest: e.value.State}
 	}
 	c.forget(t, e.uuid, last)
 }
@@ -78,7 +78,7 @@ func (c *Core) pump(t *task) {
 
 func (c *Core) sendHead(t *task) {
 	wait := t.stream.sent(c.registration.epoch, c.cfg.RetryMin, c.cfg.RetryMax)
-	c.send(&message.StatusUpdate{Framework: t.fw.id, Status: *t.stream.head().value, Latest: t.latest()})
+	c.send(&message.StatusUpdate{Framework: t.fw.id, Status: t.stream.head().value, Latest: t.latest()})
 	c.timers.arm(&t.retry, c.now.Add(wait))
 }
 

@@ -276,7 +276,7 @@ func (w *world) say(m message.Message) string {
 		}
 		return fmt.Sprintf("reregister %s part=%d last=%v draining=%v [%s]", m.Slave.ID, m.Part, m.Last, m.Draining != nil, strings.Join(parts, ", "))
 	case *message.StatusUpdate:
-		return fmt.Sprintf("update %s/%s %s latest=%v", m.Framework, w.status(m.Status), w.name('u', m.Status.UUID.String()), m.Latest)
+		return fmt.Sprintf("update %s/%s %s latest=%v", m.Framework, w.status(*m.Status), w.name('u', m.Status.UUID.String()), m.Latest)
 	case *message.OperationUpdate:
 		return fmt.Sprintf("operation %s %v %v %s", m.Status.ID, m.Status.State, m.Status.Reason, m.Status.Message)
 	case *message.ExecutorExited:

@@ -22,7 +22,7 @@ func benchMessages() map[string]message.Message {
 		Time: time.Unix(1_700_000_000, 5), UUID: offer.UUID{1, 2, 3}}
 	return map[string]message.Message{
 		"small":      &message.Acknowledge{Slave: task.SlaveID, Task: task.ID, UUID: offer.UUID{1, 2, 3}},
-		"status":     &message.StatusUpdate{Framework: "0f2c-f-1", Status: status, Latest: offer.Running},
+		"status":     &message.StatusUpdate{Framework: "0f2c-f-1", Status: &status, Latest: offer.Running},
 		"launch":     &message.Launch{Framework: offer.Framework{ID: "0f2c-f-1", Name: "web"}, Role: "web", Tasks: []offer.Task{task}},
 		"slave-task": &message.SlaveReregister{Tasks: []message.SlaveTask{{Framework: "0f2c-f-1", Role: "web", Task: task, Latest: offer.Running, Status: status}}},
 	}

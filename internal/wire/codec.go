@@ -137,8 +137,8 @@ func (c *codec) take(n int) bool {
 
 // null tells whether a nil comes next.
 func (c *codec) null() bool {
-	code, err := c.r.PeekCode()
-	return err == nil && code == msgpcode.Nil
+	at := c.at()
+	return at < len(c.b) && c.b[at] == codeNil
 }
 
 // open begins a struct of n fields, which shut ends with what open returned.
@@ -415,8 +415,8 @@ func optional[T any](c *codec, v **T, f func(*codec, *T)) {
 	}
 }
 
-// present is what f lists, behind a pointer that is never nil.
-func present[T any](c *codec, v **T, f func(*codec, *T)) {
+// always is what f lists, behind a pointer that is never nil.
+func always[T any](c *codec, v **T, f func(*codec, *T)) {
 	if !c.enc && !c.take(int(unsafe.Sizeof(**v))) {
 		return
 	}

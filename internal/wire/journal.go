@@ -32,9 +32,9 @@ var journal = [256]kind[slavecore.Record]{
 	}),
 	slavecore.RecordReign: line(1, func(c *codec, v *slavecore.Reign) { number(c, &v.Reign) }),
 	slavecore.RecordLaunched: line(7, func(c *codec, v *slavecore.Launched) {
-		present(c, &v.Framework, (*codec).framework)
+		always(c, &v.Framework, (*codec).framework)
 		text(c, &v.Role)
-		present(c, &v.Task, (*codec).task)
+		always(c, &v.Task, (*codec).task)
 		text(c, &v.Container)
 		number(c, &v.Group)
 		text(c, &v.Executor)
@@ -42,7 +42,7 @@ var journal = [256]kind[slavecore.Record]{
 	}),
 	slavecore.RecordUpdated: line(2, func(c *codec, v *slavecore.Updated) {
 		text(c, &v.Framework)
-		present(c, &v.Status, (*codec).status)
+		always(c, &v.Status, (*codec).status)
 	}),
 	slavecore.RecordAcked: line(3, func(c *codec, v *slavecore.Acked) {
 		text(c, &v.Framework)

@@ -149,7 +149,7 @@ func slaveMessages(t *[256]kind[message.Message]) {
 	t[message.KindPong] = msg(none[message.Pong])
 	t[message.KindStatusUpdate] = msg(fields(3, func(c *codec, v *message.StatusUpdate) {
 		text(c, &v.Framework)
-		c.status(&v.Status)
+		always(c, &v.Status, (*codec).status)
 		number(c, &v.Latest)
 	}))
 	t[message.KindOperationUpdate] = msg(fields(2, func(c *codec, v *message.OperationUpdate) {
@@ -282,7 +282,7 @@ func masterToFramework(t *[256]kind[message.Message]) {
 	}))
 	t[message.KindOffers] = msg(fields(1, func(c *codec, v *message.Offers) { list(c, &v.Offers, (*codec).offer) }))
 	t[message.KindRescind] = msg(fields(1, func(c *codec, v *message.Rescind) { list(c, &v.Offers, text) }))
-	t[message.KindUpdate] = msg(fields(1, func(c *codec, v *message.Update) { c.status(&v.Status) }))
+	t[message.KindUpdate] = msg(fields(1, func(c *codec, v *message.Update) { always(c, &v.Status, (*codec).status) }))
 	t[message.KindFailure] = msg(fields(3, func(c *codec, v *message.Failure) {
 		text(c, &v.Slave)
 		text(c, &v.Executor)

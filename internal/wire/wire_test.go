@@ -277,7 +277,7 @@ func TestTimes(t *testing.T) {
 		time.Unix(math.MaxInt32*100, 0):    maxTime.UTC(),
 		time.Unix(math.MinInt32*100, 1000): minTime.UTC(),
 	} {
-		b, err := AppendMessage(nil, &message.Update{Status: offer.Status{Time: in}})
+		b, err := AppendMessage(nil, &message.Update{Status: &offer.Status{Time: in}})
 		require.NoError(t, err)
 		m, err := DecodeMessage(b)
 		require.NoError(t, err)

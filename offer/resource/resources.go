@@ -169,6 +169,12 @@ func (r Resources) ContainsAny(o Resources) bool {
 	return false
 }
 
+// Same reports whether r and o are one and the same value in memory, so that what was found out about the one holds for the other. It is
+// cheap; two that are merely equal need not be the same.
+func (r Resources) Same(o Resources) bool {
+	return len(r) == len(o) && (len(r) == 0 || &r[0] == &o[0])
+}
+
 // Equal reports whether r and o hold the same. Where a volume is mounted does not count.
 func (r Resources) Equal(o Resources) bool {
 	if len(r) != len(o) {
