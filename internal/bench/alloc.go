@@ -99,20 +99,13 @@ func comparisons() []benchmark {
 	return out
 }
 
-// fastRuns and plainRuns are how often the workload of a comparison is run with either allocator.
-const fastRuns, plainRuns = 5, 3
-
 func (c comparison) run(ctx context.Context, r *report, s *sizeFlags) error {
 	worst := math.Inf(1)
 	for _, name := range c.workloads {
 		w := workload.Find(name)
 		size := w.Full // the trees differ
 		size.Slaves, size.Frameworks, size.Rounds = s.Slaves, s.Frameworks, s.Rounds
-		fast, err := measure(ctx, r, side{"fast", hierarchical, fastRuns, 0}, w, size)
-		if err != nil {
-			return err
-		}
-		slow, err := measure(ctx, r, side{"plain", plain, plainRuns, s.cut}, w, size)
+		fast, slow, err := duel(ctx, r, s.cut, w, size)
 		if err != nil {
 			return err
 		}

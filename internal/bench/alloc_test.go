@@ -71,16 +71,16 @@ func TestAPlainAllocatorThatTakesTooLongIsGivenUp(t *testing.T) {
 	var out strings.Builder
 	r := &report{name: "x", out: &out, progress: io.Discard}
 	w := workload.Find("DeclineOffers")
-	fast, err := measure(t.Context(), r, side{"fast", hierarchical, 1, 0}, w, w.Tiny)
+	fast, err := measure(t.Context(), r, fastSide(), 1, w, w.Tiny)
 	require.NoError(t, err)
 	release := make(chan struct{})
 	defer close(release)
-	m, err := measure(t.Context(), r, side{"plain", func(cfg allocator.Config) allocator.Allocator { return slow{hierarchical(cfg), release} }, 3,
-		50 * time.Millisecond}, w, w.Tiny)
+	m, err := measure(t.Context(), r, side{name: "plain", cut: 50 * time.Millisecond,
+		make: func(cfg allocator.Config) allocator.Allocator { return slow{hierarchical(cfg), release} }}, 3, w, w.Tiny)
 	require.NoError(t, err)
 	require.Equal(t, "first run", m.cut)
 	require.Len(t, m.times("add slaves"), 1)
-	require.Contains(t, out.String(), `plain: "first run" is not done after `)
+	require.Contains(t, out.String(), `and not done: given up`)
 	ratio, err := compare(r, fast, m, "first run")
 	require.NoError(t, err)
 	require.Greater(t, ratio, 1.0)

@@ -17,13 +17,15 @@ import (
 func hierarchical(cfg allocator.Config) allocator.Allocator { return allocator.New(cfg) }
 func plain(cfg allocator.Config) allocator.Allocator        { return refalloc.New(cfg) }
 
-// A side is one of the allocators that are compared, and how it is measured.
+// A side is one of the allocators that are compared.
 type side struct {
 	name string
 	make workload.Maker
-	runs int
 	cut  time.Duration // how long a phase may take; zero: as long as it likes
 }
+
+func fastSide() side                   { return side{name: "fast", make: hierarchical} }
+func plainSide(cut time.Duration) side { return side{name: "plain", make: plain, cut: cut} }
 
 // measured is what a side has shown.
 type measured struct {
@@ -37,37 +39,54 @@ type measured struct {
 const enough = time.Minute
 
 // measure runs a workload several times and prints its phases.
-func measure(ctx context.Context, r *report, s side, w workload.Workload, size workload.Size) (measured, error) {
+func measure(ctx context.Context, r *report, s side, runs int, w workload.Workload, size workload.Size) (measured, error) {
 	m := measured{side: s}
 	start := time.Now()
-	for i := range s.runs {
-		if err := ctx.Err(); err != nil {
-			return m, err
-		}
-		if i > 0 && time.Since(start) > enough {
-			r.say("%s, %s: %d of %d runs have taken %s, that will do", w.Name, s.name, i, s.runs, time.Since(start).Round(time.Second))
-			break
-		}
+	for i := 0; i < runs && m.cut == "" && (i == 0 || time.Since(start) < enough); i++ {
 		if err := m.once(ctx, w, size); err != nil {
-			return m, fmt.Errorf("%s: %w", s.name, err)
-		}
-		if m.cut != "" {
-			r.print("%s, %s, %s: %q is not done after %s and is given up: what follows from it is a bound", w.Name, size, s.name, m.cut,
-				m.after.Round(time.Millisecond))
-			break
+			return m, err
 		}
 	}
 	m.print(r, w, size)
 	return m, nil
 }
 
+// fastRuns and plainRuns are how often a workload is run with either allocator.
+const fastRuns, plainRuns = 5, 3
+
+// duel runs a workload with both allocators in turn, so that what else the machine does is shared between them, and prints the phases.
+func duel(ctx context.Context, r *report, cut time.Duration, w workload.Workload, size workload.Size) (fast, slow measured, err error) {
+	fast.side, slow.side = fastSide(), plainSide(cut)
+	start := time.Now()
+	for i := range fastRuns {
+		if err := fast.once(ctx, w, size); err != nil {
+			return fast, slow, err
+		}
+		if i < plainRuns && (i == 0 || time.Since(start) < enough) {
+			if err := slow.once(ctx, w, size); err != nil {
+				return fast, slow, err
+			}
+		}
+		if slow.cut != "" { // it still runs, and would disturb what comes after it
+			break
+		}
+	}
+	fast.print(r, w, size)
+	slow.print(r, w, size)
+	return fast, slow, nil
+}
+
 // once runs a workload. With a cut it does so on a goroutine of its own, which it leaves behind when a phase takes too long: nothing can stop
 // an allocator in the middle of a run.
 func (m *measured) once(ctx context.Context, w workload.Workload, size workload.Size) error {
-	if m.side.cut == 0 {
-		res, err := w.Run(workload.Options{Make: m.make, Before: func(string) { runtime.GC() }}, size)
-		m.results = append(m.results, res)
+	if err := ctx.Err(); err != nil {
 		return err
+	}
+	collect := collector()
+	if m.side.cut == 0 {
+		res, err := w.Run(workload.Options{Make: m.make, Before: func(string) { collect() }}, size)
+		m.results = append(m.results, res)
+		return m.wrong(err)
 	}
 	var mu sync.Mutex
 	var phase string
@@ -81,7 +100,7 @@ func (m *measured) once(ctx context.Context, w workload.Workload, size workload.
 	go func() {
 		res, err := w.Run(workload.Options{Make: m.make,
 			Before: func(p string) {
-				runtime.GC()
+				collect()
 				mu.Lock()
 				defer mu.Unlock()
 				phase, since = p, time.Now()
@@ -100,7 +119,7 @@ func (m *measured) once(ctx context.Context, w workload.Workload, size workload.
 		select {
 		case o := <-done:
 			m.results = append(m.results, o.res)
-			return o.err
+			return m.wrong(o.err)
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-tick.C:
@@ -115,6 +134,24 @@ func (m *measured) once(ctx context.Context, w workload.Workload, size workload.
 			}
 		}
 	}
+}
+
+// collector returns what collects the garbage of the books before a phase is timed, but not all the time where phases are short.
+func collector() func() {
+	var last time.Time
+	return func() {
+		if time.Since(last) > 50*time.Millisecond {
+			runtime.GC()
+			last = time.Now()
+		}
+	}
+}
+
+func (m *measured) wrong(err error) error {
+	if err != nil {
+		return fmt.Errorf("%s allocator: %w", m.name, err)
+	}
+	return nil
 }
 
 // times are those of a phase over all runs; of all phases of each run for "".
@@ -174,6 +211,9 @@ func (m *measured) print(r *report, w workload.Workload, size workload.Size) {
 			text += fmt.Sprintf("  %d offers, %.3f us each", n, float64(m.perOffer(name))/1000)
 		}
 		r.print("%s", text)
+	}
+	if m.cut != "" {
+		r.print("  %-28s %10.3f ms, and not done: given up", m.cut, milliseconds(m.after))
 	}
 }
 

@@ -15,15 +15,11 @@ func declineBenchmark() benchmark {
 		func(ctx context.Context, r *report, s *sizeFlags) error { return decline(ctx, r, w, s) })
 }
 
-// decline measures before and after the plain allocator, which gets three rounds at most.
+// decline gives the plain allocator three rounds at most, several times, and the other one as many and then all of them.
 func decline(ctx context.Context, r *report, w workload.Workload, s *sizeFlags) error {
 	few := s.Size
 	few.Rounds = min(few.Rounds, 3)
-	fast, err := measure(ctx, r, side{"fast", hierarchical, 1, 0}, w, few)
-	if err != nil {
-		return err
-	}
-	slow, err := measure(ctx, r, side{"plain", plain, 1, s.cut}, w, few)
+	fast, slow, err := duel(ctx, r, s.cut, w, few)
 	if err != nil {
 		return err
 	}
@@ -31,7 +27,7 @@ func decline(ctx context.Context, r *report, w workload.Workload, s *sizeFlags) 
 		return err
 	}
 	if slow.cut == "" {
-		more, err := measure(ctx, r, side{"fast", hierarchical, 1, 0}, w, s.Size)
+		more, err := measure(ctx, r, fastSide(), 1, w, s.Size)
 		if err != nil {
 			return err
 		}
@@ -58,11 +54,11 @@ func quotaBenchmark() benchmark {
 	w := workload.Find("LargeAndSmallQuota/drf")
 	return allocBenchmark("alloc/quota", w.Name+": "+w.What, []goal{{key: "ratio", limit: 500}}, w.Full,
 		func(ctx context.Context, r *report, s *sizeFlags) error {
-			fast, err := measure(ctx, r, side{"fast", hierarchical, fastRuns, 0}, w, s.Size)
+			fast, err := measure(ctx, r, fastSide(), fastRuns, w, s.Size)
 			if err != nil {
 				return err
 			}
-			slow, err := measure(ctx, r, side{"plain", plain, 1, s.cut}, w, s.Size)
+			slow, err := measure(ctx, r, plainSide(s.cut), 1, w, s.Size)
 			if err != nil {
 				return err
 			}
@@ -91,7 +87,7 @@ func noopBenchmark() benchmark {
 				w    workload.Workload
 				size workload.Size
 			}{{filtered, small}, {filtered, s.Size}, {limited, roles}} {
-				m, err := measure(ctx, r, side{"fast", hierarchical, 1, 0}, x.w, x.size)
+				m, err := measure(ctx, r, fastSide(), 1, x.w, x.size)
 				if err != nil {
 					return err
 				}
@@ -114,7 +110,7 @@ func mixedBenchmark() benchmark {
 	return allocBenchmark("alloc/mixed", w.Name+": "+w.What, []goal{{key: "launched", limit: 19_500}, {key: "seconds", most: true, limit: 2}}, w.Full,
 		func(ctx context.Context, r *report, s *sizeFlags) error {
 			for i, name := range names {
-				m, err := measure(ctx, r, side{"fast", hierarchical, fastRuns, 0}, workload.Find(name), s.Size)
+				m, err := measure(ctx, r, fastSide(), fastRuns, workload.Find(name), s.Size)
 				if err != nil {
 					return err
 				}
@@ -137,7 +133,7 @@ func reviveBenchmark() benchmark {
 		[]goal{{key: "ms", most: true, limit: 100}}, w.Full, func(ctx context.Context, r *report, s *sizeFlags) error {
 			worst := time.Duration(0)
 			for _, name := range names {
-				m, err := measure(ctx, r, side{"fast", hierarchical, fastRuns, 0}, workload.Find(name), s.Size)
+				m, err := measure(ctx, r, fastSide(), fastRuns, workload.Find(name), s.Size)
 				if err != nil {
 					return err
 				}
@@ -146,7 +142,7 @@ func reviveBenchmark() benchmark {
 			everybody := workload.Find("AllocatorBacklog/Everybody")
 			size := everybody.Full
 			size.Slaves, size.Frameworks = s.Slaves, min(size.Frameworks, s.Frameworks)
-			m, err := measure(ctx, r, side{"fast", hierarchical, 1, 0}, everybody, size)
+			m, err := measure(ctx, r, fastSide(), 1, everybody, size)
 			if err != nil {
 				return err
 			}
@@ -168,7 +164,7 @@ func curveBenchmark() benchmark {
 				if n > s.Slaves && len(slaves) > 1 {
 					break
 				}
-				m, err := measure(ctx, r, side{"fast", hierarchical, 1, 0}, w, workload.Size{Slaves: n, Frameworks: n / 10, Rounds: s.Rounds})
+				m, err := measure(ctx, r, fastSide(), 1, w, workload.Size{Slaves: n, Frameworks: n / 10, Rounds: s.Rounds})
 				if err != nil {
 					return err
 				}
