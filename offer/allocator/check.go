@@ -133,6 +133,7 @@ func (a *Hierarchical) checkRoles(held, consumed []vec) error {
 	below := make([]vec, len(a.roles))
 	direct := make([]vec, len(a.roles))
 	enabled := make([]int, len(a.roles))
+	open := make([]int, len(a.roles))
 	for _, c := range a.clientsByName() {
 		direct[c.role.handle].addVec(held[c.handle], 1)
 		if c.enabled != (c.framework.active && c.subscribed && !c.suppressed) {
@@ -144,6 +145,17 @@ func (a *Hierarchical) checkRoles(held, consumed []vec) error {
 		}
 	}
 	for _, r := range a.rolesByName() {
+		if r.counted != (r.clients.n > 0 && !r.starved) {
+			return fmt.Errorf("role %s: counts as open is %t", r.name, r.counted)
+		}
+		for n := r; n != a.root; n = n.parent {
+			open[n.handle] += flag(r.counted)
+		}
+	}
+	for _, r := range a.rolesByName() {
+		if r.open != open[r.handle] {
+			return fmt.Errorf("role %s: %d roles are open, must be %d", r.name, r.open, open[r.handle])
+		}
 		for _, v := range []struct {
 			what      string
 			got, want vec

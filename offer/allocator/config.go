@@ -166,8 +166,13 @@ type Hierarchical struct {
 	dirtyCount int
 	woken      []int32 // clients; likewise
 	wokenCount int
-	withFree   bitset // slaves that have something to offer
+	stirred    []int32 // clients, to be tried with the slaves in again; may hold some twice, or some that are not stirred any more
+	again      []int32 // slaves; likewise
+	withFree   bitset  // slaves that have something to offer
 	freeCount  int
+	changes    changes
+	wakes      int64  // of roles
+	tried      moment // up to when all enabled clients that are neither woken nor stirred were tried
 
 	clock clock
 	runs  uint64 // that made an allotment

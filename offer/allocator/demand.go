@@ -15,9 +15,7 @@ func (a *Hierarchical) requested(ev Requested) {
 		return
 	}
 	a.setNeeds(c, ev.Needs)
-	if c.enabled {
-		a.wakeClient(c)
-	}
+	a.wakeClient(c)
 }
 
 // setNeeds replaces the needs of a client, and what follows from them.
@@ -103,7 +101,7 @@ func (a *Hierarchical) resolve() {
 		}
 		c.needs = a.compileSets(c.wants)
 		if c.ownMin != nil {
-			c.min = a.compileSets(c.ownMin)
+			a.setMin(c, a.compileSets(c.ownMin))
 		}
 	}
 }

@@ -30,9 +30,11 @@ type client struct {
 	role       *role
 	subscribed bool
 	suppressed bool
-	enabled    bool // is in its role's order
-	woken      bool // to be tried with every slave
-	awake      bool // is being tried with every slave, in this run
+	enabled    bool   // is in its role's order
+	woken      bool   // to be tried with every slave
+	stirred    bool   // to be tried with the slaves in Hierarchical.again at the next run
+	awake      bool   // is being tried with the slaves of this run
+	tried      moment // while it is not enabled: until when it was; with changes as never, or if it must be tried with all slaves
 	min        []minSet
 	ownMin     []resource.Quantities // what min was made of, if not of the default
 	needs      []minSet
@@ -76,7 +78,7 @@ func (a *Hierarchical) client(f *framework, role string) *client {
 	if c := f.client(role); c != nil {
 		return c
 	}
-	c := &client{framework: f, role: a.role(role), filters: none, min: a.min}
+	c := &client{framework: f, role: a.role(role), filters: none, min: a.min, tried: moment{changes: never}}
 	c.role.members++
 	if n := len(a.freeClient); n > 0 {
 		c.handle = a.freeClient[n-1]
@@ -103,6 +105,8 @@ func (a *Hierarchical) forgetClient(c *client) {
 			a.woken = a.woken[:0]
 		}
 	}
+	c.stirred = false
+	a.setMin(c, a.min)
 	f := c.framework
 	f.clients = slices.DeleteFunc(f.clients, func(o *client) bool { return o == c })
 	if len(f.clients) == 0 && !f.known {
@@ -159,11 +163,10 @@ func (a *Hierarchical) describeFramework(f *framework, from offer.Framework, sup
 		a.judgeScarce(c)
 		if widened || others || !sameMin(min, c.min) {
 			a.forgetVerdicts(c)
-			if c.enabled {
-				a.wakeClient(c)
-			}
+			a.wakeClient(c)
 		}
-		c.min, c.ownMin = min, slices.Clone(own)
+		c.ownMin = slices.Clone(own)
+		a.setMin(c, min)
 		a.settle(c)
 	}
 	for _, c := range slices.Clone(f.clients) {
@@ -177,6 +180,14 @@ func sameMin(x, y []minSet) bool {
 	return slices.EqualFunc(x, y, func(s, t minSet) bool { return slices.Equal(s, t) })
 }
 
+// setMin replaces the smallest offer worth making to a client.
+func (a *Hierarchical) setMin(c *client, min []minSet) {
+	c.role.ownMin += flag(!sameMin(min, a.min)) - flag(!sameMin(c.min, a.min))
+	c.min = min
+	c.role.starved = false
+	a.countOpen(c.role)
+}
+
 // settle enables or disables a client as its state says.
 func (a *Hierarchical) settle(c *client) {
 	a.enable(c, c.framework.active && c.subscribed && !c.suppressed)
@@ -188,6 +199,7 @@ func (a *Hierarchical) unsubscribe(c *client) {
 	a.constrain(c, nil)
 	a.settle(c)
 	a.clearClient(c)
+	c.tried.changes = never
 	a.forgetClient(c)
 }
 
@@ -205,6 +217,7 @@ func (a *Hierarchical) activateFramework(ev FrameworkActive) {
 		a.settle(c)
 		if !f.active {
 			a.clearClient(c)
+			c.tried.changes = never
 		}
 	}
 }
@@ -254,12 +267,13 @@ func (a *Hierarchical) revive(ev Revived) {
 	a.eachClient(ev.Framework, ev.Roles, func(c *client) {
 		c.suppressed = false
 		a.settle(c)
-		if c.filters != none {
-			a.clearClient(c)
-			if c.enabled {
-				a.wakeClient(c)
+		if c.filters != none && c.enabled && !c.woken {
+			for id := c.filters; id != none; id = a.filters.slab.at(id).next {
+				a.stir(a.slaves[a.filters.slab.at(id).slave])
 			}
+			a.stirClient(c)
 		}
+		a.clearClient(c)
 	})
 }
 

@@ -70,7 +70,7 @@ func (a *Hierarchical) Deadline() time.Time {
 
 // pending reports whether a run would look at anything.
 func (a *Hierarchical) pending() bool {
-	return a.dirtyCount > 0 || a.wokenCount > 0 && a.freeCount > 0
+	return a.dirtyCount > 0 || len(a.again) > 0 || a.wokenCount > 0 && a.freeCount > 0
 }
 
 // clock turns times into nanoseconds since the first time it has read, so that comparing them is cheap.
@@ -95,25 +95,4 @@ func (c *clock) time(at int64) time.Time {
 		return t.Add(1) // zero means never
 	}
 	return t
-}
-
-// markDirty has a slave tried with every client at the next run.
-func (a *Hierarchical) markDirty(s *slave) {
-	if !s.dirty && s.active && s.offerable() {
-		s.dirty = true
-		a.dirtyCount++
-		a.dirty = append(a.dirty, s.handle)
-	}
-}
-
-// noteFree keeps withFree right after a slave's free resources or its activity have changed.
-func (a *Hierarchical) noteFree(s *slave) {
-	switch in, was := s.active && s.offerable(), a.withFree.has(s.handle); {
-	case in && !was:
-		a.withFree.add(s.handle)
-		a.freeCount++
-	case !in && was:
-		a.withFree.remove(s.handle)
-		a.freeCount--
-	}
 }

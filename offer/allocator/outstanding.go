@@ -78,8 +78,6 @@ func (a *Hierarchical) lessOutstanding(f *framework, n int) {
 	}
 	f.bound = false
 	for _, c := range f.clients {
-		if c.enabled {
-			a.wakeClient(c)
-		}
+		a.wakeClient(c)
 	}
 }

@@ -136,6 +136,54 @@ func (a *Hierarchical) block(r *role, k int, short bool) {
 	a.shortAt[k] = min(a.shortAt[k], a.surplus(k))
 }
 
+// starve notes that a role has no room for the smallest offer, if that is so of any resources that are neither reserved nor revocable and
+// of all its clients. It is then left out until it is woken.
+func (a *Hierarchical) starve(r *role) {
+	if r.starved || r.ownMin > 0 || len(a.min) == 0 {
+		return
+	}
+	relief := &a.run.relief
+	relief.clear()
+	if a.promises > 0 {
+		a.relief(r, relief)
+	}
+	for _, set := range a.min {
+		lacks := false
+		for _, m := range set {
+			room, short := int64(math.MaxInt64), false
+			if a.promises > 0 {
+				room, short = relief.at(m.kind)+a.surplus(m.kind), true
+			}
+			for n := r; n != a.root; n = n.parent {
+				if m.kind < len(n.limit) && n.limit[m.kind] != noLimit {
+					room = min(room, n.limit[m.kind]-n.consumed.at(m.kind))
+				}
+			}
+			if lacks = room < m.min; lacks {
+				a.block(r, m.kind, short)
+				break
+			}
+		}
+		if !lacks {
+			return
+		}
+	}
+	r.starved = true
+	a.countOpen(r)
+}
+
+// countOpen keeps open right, of a role and those above it.
+func (a *Hierarchical) countOpen(r *role) {
+	in := r.clients.n > 0 && !r.starved
+	if in == r.counted {
+		return
+	}
+	r.counted = in
+	for n := r; n != nil; n = n.parent {
+		n.open += 2*flag(in) - 1
+	}
+}
+
 // wakeShort wakes the roles that were cut for want of headroom, if there is more of it now.
 func (a *Hierarchical) wakeShort() {
 	if len(a.short) == 0 {

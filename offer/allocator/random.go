@@ -17,12 +17,13 @@ type draw struct {
 func (a *Hierarchical) visitDrawn(r *role, guaranteed bool) bool {
 	x := &a.run
 	base := len(x.draws)
+	plain := a.lot(x.open).traits == 0
 	for h := range r.below.all() {
 		x.work++
 		weight, name := int64(defaultWeight), r.name+"/."
 		if h != virtualLeaf {
 			n := a.roles[h]
-			if !x.full && n.awake == 0 || guaranteed && r == a.root && !n.needs {
+			if !x.full && n.awake == 0 || guaranteed && r == a.root && !n.needs || plain && n.open == 0 {
 				continue
 			}
 			weight, name = n.weight, n.name

@@ -31,8 +31,13 @@ type role struct {
 	required     vec // what must be kept free for it and below: max(0, guarantee-consumed, childRequired)
 	childRequire vec // sum of the children's
 	needs        bool
-	blocked      bool // a limit or the headroom has cut what its subtree would have been offered
-	isShort      bool // in Hierarchical.short
+	blocked      bool  // a limit or the headroom has cut what its subtree would have been offered
+	isShort      bool  // in Hierarchical.short
+	starved      bool  // no room for the smallest offer of what is plain; until it is woken
+	ownMin       int   // clients with a minimum of their own
+	open         int   // roles with enabled clients that are not starved, itself and below
+	counted      bool  // it counts in open itself
+	wokenAt      int64 // moment.wakes after it was last woken
 
 	clients   order // enabled ones
 	below     order // enabled children, and virtualLeaf if clients is not empty
@@ -92,6 +97,7 @@ func (a *Hierarchical) enable(c *client, on bool) {
 	}
 	c.enabled = on
 	r := c.role
+	r.starved = false
 	if !on {
 		remove(&r.clients, a.epoch, c.handle, clientsOf{a})
 		if r.clients.n == 0 {
@@ -115,8 +121,14 @@ func (a *Hierarchical) enable(c *client, on bool) {
 			}
 		}
 	}
+	a.countOpen(r)
 	if on {
-		a.wakeClient(c)
+		a.catchUp(c)
+	} else {
+		c.tried = a.tried
+		if c.woken || c.stirred {
+			c.tried.changes = never
+		}
 	}
 }
 
@@ -183,7 +195,10 @@ func flag(b bool) int {
 
 // wake wakes every client in r and below.
 func (a *Hierarchical) wake(r *role) {
-	r.blocked = false
+	r.blocked, r.starved = false, false
+	a.wakes++
+	r.wokenAt = a.wakes
+	a.countOpen(r)
 	for h := range r.clients.all() {
 		a.wakeClient(a.clients[h])
 	}
@@ -191,15 +206,6 @@ func (a *Hierarchical) wake(r *role) {
 		if h != virtualLeaf {
 			a.wake(a.roles[h])
 		}
-	}
-}
-
-// wakeClient has a client tried with every slave at the next run.
-func (a *Hierarchical) wakeClient(c *client) {
-	if !c.woken {
-		c.woken = true
-		a.wokenCount++
-		a.woken = append(a.woken, c.handle)
 	}
 }
 

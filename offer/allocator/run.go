@@ -79,14 +79,14 @@ func (a *Hierarchical) Run(now time.Time, out []Allotment) []Allotment {
 	a.sweep()
 	a.expire(at)
 	a.wakeShort()
-	if a.dirtyCount == 0 && a.wokenCount == 0 {
+	if a.dirtyCount == 0 && a.wokenCount == 0 && len(a.again) == 0 {
 		return out
 	}
 	x := &a.run
 	x.serial++
 	a.resolve()
 	a.gather()
-	x.out, x.work, x.roused, x.all = out, 0, 0, len(x.awake) > 0
+	x.out, x.work, x.roused = out, 0, 0
 	for i := 0; i < len(x.todo); i++ {
 		t := x.todo[i]
 		s := a.slaves[t.handle]
@@ -170,7 +170,7 @@ func compareTickets(s, t ticket) int {
 	return cmp.Or(cmp.Compare(s.key, t.key), cmp.Compare(s.seq, t.seq))
 }
 
-// gather makes todo and awake from dirty, woken and withFree, which it empties, and puts todo in order.
+// gather makes todo and awake from what is dirty, woken and stirred, which it empties, and puts todo in order.
 func (a *Hierarchical) gather() {
 	x := &a.run
 	x.todo, x.awake, x.demand = x.todo[:0], x.awake[:0], a.demanded()
@@ -181,7 +181,26 @@ func (a *Hierarchical) gather() {
 		}
 	}
 	a.woken, a.wokenCount = a.woken[:0], 0
-	if len(x.awake) > 0 {
+	x.all = len(x.awake) > 0
+	for _, h := range a.stirred {
+		if c := a.clients[h]; c != nil && c.stirred {
+			c.stirred = false
+			a.rise(h)
+		}
+	}
+	a.stirred = a.stirred[:0]
+	for _, h := range a.again {
+		s := a.slaves[h]
+		if s == nil || !s.again {
+			continue
+		}
+		s.again = false
+		if !x.all && !s.dirty && s.active && s.offerable() {
+			x.todo = append(x.todo, a.ticket(s, false))
+		}
+	}
+	a.again = a.again[:0]
+	if x.all {
 		for h := range a.withFree.all() {
 			if s := a.slaves[h]; !s.dirty {
 				x.todo = append(x.todo, a.ticket(s, false))
@@ -199,6 +218,7 @@ func (a *Hierarchical) gather() {
 		}
 	}
 	a.dirty, a.dirtyCount = a.dirty[:0], 0
+	a.tried = moment{a.changes.end(), a.wakes}
 	slices.SortFunc(x.todo, compareTickets)
 }
 
@@ -306,7 +326,11 @@ func (a *Hierarchical) before(x, y *client) bool {
 // visit looks for a taker in r and below, in order.
 func (a *Hierarchical) visit(r *role, guaranteed bool) bool {
 	x := &a.run
+	if r.open == 0 && a.lot(x.open).traits == 0 {
+		return false
+	}
 	fresh(&r.below, a.epoch, childrenOf{a, r})
+	plain := a.lot(x.open).traits == 0
 	for h := range r.below.all() {
 		if h == virtualLeaf {
 			if a.visitClients(r, guaranteed) {
@@ -316,7 +340,7 @@ func (a *Hierarchical) visit(r *role, guaranteed bool) bool {
 		}
 		n := a.roles[h]
 		x.work++
-		if !x.full && n.awake == 0 || guaranteed && r == a.root && !n.needs {
+		if !x.full && n.awake == 0 || guaranteed && r == a.root && !n.needs || plain && n.open == 0 {
 			continue
 		}
 		if a.visit(n, guaranteed) {
@@ -328,6 +352,9 @@ func (a *Hierarchical) visit(r *role, guaranteed bool) bool {
 
 func (a *Hierarchical) visitClients(r *role, guaranteed bool) bool {
 	x := &a.run
+	if r.starved && a.lot(x.open).traits == 0 {
+		return false
+	}
 	fresh(&r.clients, a.epoch, clientsOf{a})
 	s := x.slave
 	filtered := bitset(nil)
@@ -358,12 +385,12 @@ func (a *Hierarchical) takes(c *client, guaranteed bool) bool {
 	s := x.slave
 	x.work++
 	f := c.framework
-	if a.filtered(s, c.handle) || a.lot(s.total).scarce&^c.asked != 0 || s.remote && f.caps&offer.RegionAware == 0 ||
+	all := a.lot(x.open).traits
+	if all == 0 && c.role.starved || a.filtered(s, c.handle) || a.lot(s.total).scarce&^c.asked != 0 || s.remote && f.caps&offer.RegionAware == 0 ||
 		c.constraint != nil && !a.passes(c, s) || a.bound(c) || a.inParts() && slices.Contains(x.given, c.handle) != x.again {
 		return false
 	}
 	p := &x.proposal
-	all := a.lot(x.open).traits
 	strip := all & strippable &^ f.keeps
 	if s.shown.has(c.handle) {
 		strip |= all & hasShared
@@ -372,6 +399,9 @@ func (a *Hierarchical) takes(c *client, guaranteed bool) bool {
 		a.propose(c.role, strip, guaranteed)
 	}
 	if p.empty || !allocatable(c.min, p.qty) || !allocatable(c.needs, p.qty) {
+		if p.cut && all == 0 && !guaranteed {
+			a.starve(c.role)
+		}
 		return false
 	}
 	x.offer = p.view

@@ -21,6 +21,7 @@ type slave struct {
 	over   bool // more is held than there is
 	remote bool
 	mixed  bool // a limit has cut one of several entries of a kind: with less free, clients could be offered something else
+	again  bool // in Hierarchical.again
 	wide   bool // has verdicts
 
 	// Filters, sorted by client. A verdict says that a client refuses all it could be offered while free is seen; judged counts the filters
@@ -31,6 +32,7 @@ type slave struct {
 	held     list // of holding
 	total    lot
 
+	changed     int64  // of Hierarchical.changes, where it was last
 	seq         uint64 // order of arrival
 	id          offer.SlaveID
 	on          bool   // is active, whatever the whitelist says
