@@ -58,10 +58,10 @@ func (c *Core) updated(m *message.Update) {
 // leader knows only that the slave does not have the task, and says gone. The session knows that no slave has ever told of it; a slave that
 // had taken it would do so until it is acknowledged: so it was never started. A framework that is not partition-aware is told lost anyway.
 func (c *Core) droppedIfUnheard(t *known, m *message.Update) *message.Update {
-	st := *m.Status
-	if t.heard || !st.UUID.IsZero() || st.Reason != offer.ReasonReconciliation || st.State != offer.Gone {
+	if t.heard || !m.Status.UUID.IsZero() || m.Status.Reason != offer.ReasonReconciliation || m.Status.State != offer.Gone {
 		return m
 	}
+	st := *m.Status
 	st.State = offer.Dropped
 	st.Message = "the launch did not reach the slave"
 	return &message.Update{Status: &st}

@@ -49,15 +49,30 @@ const (
 )
 
 // A buffer is what the encoder writes to: it appends.
-type buffer struct{ b []byte }
+type buffer struct {
+	b []byte // all of its room
+	n int    // how much of it is written
+}
+
+func (w *buffer) grow(n int) {
+	b := append(w.b[:w.n], make([]byte, n)...)
+	w.b = b[:cap(b)]
+}
 
 func (w *buffer) Write(p []byte) (int, error) {
-	w.b = append(w.b, p...)
+	if len(p) > len(w.b)-w.n {
+		w.grow(len(p))
+	}
+	w.n += copy(w.b[w.n:], p)
 	return len(p), nil
 }
 
 func (w *buffer) WriteByte(x byte) error {
-	w.b = append(w.b, x)
+	if w.n == len(w.b) {
+		w.grow(1)
+	}
+	w.b[w.n] = x
+	w.n++
 	return nil
 }
 
@@ -70,10 +85,10 @@ var codecs = sync.Pool{New: func() any {
 // write appends what f lists to dst.
 func write(dst []byte, f func(*codec)) ([]byte, error) {
 	c := codecs.Get().(*codec)
-	c.enc, c.out.b = true, dst
+	c.enc, c.out = true, buffer{dst[:cap(dst)], len(dst)}
 	f(c)
-	out, err := c.out.b, c.err
-	c.enc, c.out.b, c.err = false, nil, nil
+	out, err := c.out.b[:c.out.n], c.err
+	c.enc, c.out, c.err = false, buffer{}, nil
 	codecs.Put(c)
 	if err != nil {
 		return dst, err
