@@ -154,7 +154,7 @@ func reviveBenchmark() benchmark {
 
 func curveBenchmark() benchmark {
 	w := workload.Find("ChangedSlaves")
-	full := workload.Size{Slaves: 100_000, Rounds: 5}
+	full := workload.Size{Slaves: 100_000, Rounds: 7}
 	return allocBenchmark("alloc/curve", "how full runs, and runs with a hundred changed slaves, grow from 1,000 slaves up, with ten to a framework",
 		[]goal{{key: "exponent", most: true, limit: 1.15}, {key: "delta_ratio", most: true, limit: 2}}, full,
 		func(ctx context.Context, r *report, s *sizeFlags) error {

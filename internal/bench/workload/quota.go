@@ -115,10 +115,17 @@ func (d *driver) nonQuotaVsQuota(s Size, by allocator.Policy) error {
 			return err
 		}
 		// By chance a role may get more than another, but no more than its limit, and a framework in any case.
+		uneven := false
 		for i := range roles {
-			if err := d.book.has(role(i), amountsIn(quantities(largeQuota))); err != nil && (with || by == allocator.DominantShares) {
-				return fmt.Errorf("%s: %w", name, err)
+			if err := d.book.has(role(i), amountsIn(quantities(largeQuota))); err != nil {
+				if with || by == allocator.DominantShares {
+					return fmt.Errorf("%s: %w", name, err)
+				}
+				uneven = true
 			}
+		}
+		if by == allocator.Random && !with && roles >= 10 && !uneven {
+			return fmt.Errorf("%s: each of %d roles holds two slaves, which chance does not bring about", name, roles)
 		}
 		for _, f := range d.book.frameworks {
 			if one := amountsIn(quantities(quotaSlave)); f.held != one && by == allocator.DominantShares {

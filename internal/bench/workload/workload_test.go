@@ -91,7 +91,7 @@ func TestABrokenAllocatorFailsEveryWorkload(t *testing.T) {
 			run[0].Resources = run[0].Resources.Add(run[0].Resources.NonShared())
 			return run
 		}},
-		{"allots the first again, later", []string{"NonQuotaVsQuota/drf", "NonQuotaVsQuota/random"}, // two clusters with a run each
+		{"allots the first again, later", []string{"NonQuotaVsQuota/drf", "NonQuotaVsQuota/random"}, // two clusters, with a run each
 			func(b *broken, run []allocator.Allotment) []allocator.Allotment {
 				if b.runs > 1 {
 					run = append(run, b.first)
@@ -166,6 +166,10 @@ func TestWhatAnAllocatorMissesIsFound(t *testing.T) {
 		{"reservations", "UpdateAllocation", "was not offered", without(func(ev allocator.Event) bool { c, ok := ev.(allocator.Converted); return ok && c.To.Reserved() != nil })},
 		{"revives", "AllocatorBacklog/Filtered", "was not offered", without(func(ev allocator.Event) bool { _, ok := ev.(allocator.Revived); return ok })},
 		{"what is in use", "FullSort", "which has less", without(func(ev allocator.Event) bool { _, ok := ev.(allocator.Used); return ok })},
+		{"chance", "NonQuotaVsQuota/random", "which chance does not bring about", func(cfg allocator.Config) allocator.Allocator {
+			cfg.Policy = allocator.DominantShares
+			return hierarchical(cfg)
+		}},
 		{"nothing, but refuses", "Metrics", "allocator.RoleSet is refused: no", func(cfg allocator.Config) allocator.Allocator { return sullen{hierarchical(cfg)} }},
 		{"minimum", "AllocatorBacklog/Untakable", "less than the minimum",
 			func(cfg allocator.Config) allocator.Allocator { return generous{hierarchical(cfg)} }},
