@@ -116,14 +116,14 @@ func (a *Allocator) offerTo(c *client, v *visit) resource.Resources {
 				(len(e.Reservations) < 2 || caps.Has(offer.ReservationRefinement))
 		})
 	}
+	if a.inParts() {
+		res = a.portion(c, s, res)
+	}
 	if v.guaranteed || a.required.some() || c.role.limited() {
 		res = a.bounded(c.role, res, v.guaranteed)
 	}
 	if have := scalars(res); !have.enough(c.min) || !have.enough(c.needs) {
 		return nil
-	}
-	if a.inParts() {
-		res = a.portion(c, s, res)
 	}
 	if s.refused(c.key(), res) {
 		return nil

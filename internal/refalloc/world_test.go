@@ -26,6 +26,7 @@ type world struct {
 	held       []allocator.Allotment
 	unanswered []allocator.Allotment
 	log        []string
+	size       int // how many frameworks there may be
 	runs       int // that allotted something
 }
 
@@ -58,9 +59,15 @@ func newWorld(t require.TestingT, pick func(int) int) *world {
 	}
 	w.note("config %+v", cfg)
 	w.real, w.plain = allocator.New(cfg), refalloc.New(cfg)
-	for range pick(4) {
+	w.size = 6
+	if w.rarely() { // more than can be compared one by one
+		w.size = 40
+	}
+	for range pick(w.size) {
 		w.addFramework()
-		w.addSlave()
+		if w.pick(2) == 0 {
+			w.addSlave()
+		}
 	}
 	return w
 }
@@ -123,7 +130,7 @@ func (w *world) step() {
 		weight int
 		do     func()
 	}{
-		{25, w.run}, {30, w.recover}, {10, w.pass}, {8, w.addSlave}, {4, w.updateSlave}, {3, w.switchSlave}, {2, w.removeSlave},
+		{25, w.run}, {30, w.recover}, {4, w.recoverAll}, {10, w.pass}, {8, w.addSlave}, {4, w.updateSlave}, {3, w.switchSlave}, {2, w.removeSlave},
 		{10, w.addFramework}, {4, w.updateFramework}, {3, w.switchFramework}, {2, w.removeFramework}, {4, w.use},
 		{8, w.convert}, {8, w.setRole}, {8, w.suppressOrRevive}, {3, w.request},
 		{6, w.maintain}, {12, w.answer}, {2, w.list},
@@ -141,10 +148,12 @@ func (w *world) step() {
 	}
 }
 
-func (w *world) role() string                   { return roles[w.pick(len(roles))] }
-func (w *world) slaveID() offer.SlaveID         { return offer.SlaveID(fmt.Sprint("s", w.pick(6))) }
-func (w *world) frameworkID() offer.FrameworkID { return offer.FrameworkID(fmt.Sprint("f", w.pick(6))) }
-func (w *world) pass()                          { w.now = w.now.Add(time.Duration(w.pick(5)) * time.Second) }
+func (w *world) role() string           { return roles[w.pick(len(roles))] }
+func (w *world) slaveID() offer.SlaveID { return offer.SlaveID(fmt.Sprint("s", w.pick(8))) }
+func (w *world) frameworkID() offer.FrameworkID {
+	return offer.FrameworkID(fmt.Sprint("f", w.pick(w.size)))
+}
+func (w *world) pass() { w.now = w.now.Add(time.Duration(w.pick(5)) * time.Second) }
 
 // amounts returns up to n of some scalars.
 func (w *world) amounts(n int) resource.Quantities {
@@ -416,6 +425,19 @@ func (w *world) recover() {
 			back.Resources = back.Resources.Add(resource.Must("cpus:1"))
 		}
 		w.apply(allocator.Recovered{Allotment: back, Refuse: time.Duration(w.pick(4)) * 2 * time.Second})
+	}
+}
+
+// recoverAll gives back all that is held, mostly for good.
+func (w *world) recoverAll() {
+	held := w.held
+	w.held = nil
+	for _, al := range held {
+		if w.rarely() {
+			w.held = append(w.held, al)
+			continue
+		}
+		w.apply(allocator.Recovered{Allotment: al, Refuse: time.Duration(w.pick(3)) * 2 * time.Second})
 	}
 }
 

@@ -33,12 +33,13 @@
 //
 // # Shares of a slave
 //
-// With Config.OfferShare one allotment takes of what its client would be offered: reserved and revocable entries and volumes whole; of any
-// other scalar at most ceil(total*share/1000), where total is what the slave has of it unreserved, GPUs rounded up to whole ones; of any
-// other ranges or set the lowest ceil(n*share/1000) values, where n counts all that the slave has of it unreserved. If that contains no
-// set of the client's minimum, it is raised to the first set that the undivided offer contains: scalar by scalar in the order of the set,
-// entry by entry, GPUs to whole ones. Then the same for its needs. Filters are compared with the result. Who has a share of the slave
-// already, from this run, comes after all others, in the same order among themselves; what it gets then joins its allotment.
+// With Config.OfferShare one allotment takes of what its client could be offered but for limits and headroom: reserved and revocable entries
+// and volumes whole; of any other scalar at most ceil(total*share/1000), where total is what the slave has of it unreserved, GPUs rounded
+// up to whole ones; of any other ranges or set the lowest ceil(n*share/1000) values, where n counts all that the slave has of it unreserved.
+// If that contains no set of the client's minimum, it is raised to the first set that the whole contains: scalar by scalar in the order of
+// the set, entry by entry, GPUs to whole ones. Then the same for its needs. Limits, headroom, the minimum and filters come after that. Who
+// has a share of the slave already, from this run, comes after all others, in the same order among themselves; what it gets then joins its
+// allotment.
 //
 // # Quotas that are refused
 //

@@ -141,7 +141,7 @@ func (a *Hierarchical) used(al Allotment) {
 	l := a.intern(al.Resources)
 	a.hold(s, a.client(a.framework(al.Framework), al.Role), l)
 	a.take(s, l)
-	if s.mixed || a.inParts() { // what is left is cut otherwise
+	if s.mixed { // what is left is cut otherwise
 		a.markDirty(s)
 	}
 }

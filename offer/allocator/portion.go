@@ -15,27 +15,43 @@ func (a *Hierarchical) part(n uint64) uint64 {
 	return n/1000*share + (n%1000*share+999)/1000
 }
 
-// portion returns what of the offer found for c goes into one allotment.
+// takesPart is takes when allotments are shares of a slave.
+func (a *Hierarchical) takesPart(c *client, strip traits, guaranteed bool) bool {
+	x := &a.run
+	s, p := x.slave, &x.proposal
+	s.mixed = true // the next parts are others, such as other ports, and filters may let them through
+	x.sight = a.viewOf(c.role, strip)
+	if all := a.lot(x.sight).all; !allocatable(c.min, all) || !allocatable(c.needs, all) {
+		return false
+	}
+	a.propose(a.portion(c), c.role, strip, guaranteed)
+	p.ok = false // it is for this client only
+	if p.empty || !allocatable(c.min, p.qty) || !allocatable(c.needs, p.qty) {
+		return false
+	}
+	if x.offer = p.view; p.cut {
+		x.offer = a.trimmed(p.view)
+	}
+	return x.offer != 0 && !(s.judged != s.filters.n && a.refuses(s, c, x.offer))
+}
+
+// portion returns what of all that c sees goes into one allotment.
 func (a *Hierarchical) portion(c *client) lot {
 	x := &a.run
-	p := &x.proposal
-	all, total := a.value(x.offer), a.value(x.slave.total)
+	all, total := a.value(x.sight), a.value(x.slave.total)
 	out, qty := x.scratch[:0], &x.partQty
-	x.whole = x.whole[:0]
 	for i := range all {
 		e := all[i]
-		x.whole = append(x.whole, e.Scalar)
-		if e.Revocable || len(e.Reservations) > 0 || e.Volume != nil || e.Shared {
-			out = append(out, e)
-		} else {
-			out = append(out, a.piece(total, e))
+		if !e.Revocable && len(e.Reservations) == 0 {
+			e = a.piece(total, e)
 		}
+		out = append(out, e)
 	}
 	x.scratch = out
 	qty.clear()
 	a.addScalars(qty, out, 1)
-	a.raise(out, qty, c.min, p.qty)
-	a.raise(out, qty, c.needs, p.qty)
+	a.raise(out, qty, c.min)
+	a.raise(out, qty, c.needs)
 	return a.internScratch(out)
 }
 
@@ -65,12 +81,13 @@ func wholeGPUs(name string, x resource.Scalar) resource.Scalar {
 	return x
 }
 
-// raise adds to out, of which qty are the scalars, until it has the first of sets that there is enough for, unless it has any of them.
-func (a *Hierarchical) raise(out resource.Resources, qty *vec, sets []minSet, enough vec) {
+// raise adds to out, of which qty are the scalars, until it has the first of sets that is in all that the present client sees, unless it has any of them.
+func (a *Hierarchical) raise(out resource.Resources, qty *vec, sets []minSet) {
 	if allocatable(sets, *qty) {
 		return
 	}
-	i := slices.IndexFunc(sets, func(s minSet) bool { return allocatable([]minSet{s}, enough) })
+	in := a.lot(a.run.sight)
+	i := slices.IndexFunc(sets, func(s minSet) bool { return allocatable([]minSet{s}, in.all) })
 	if i < 0 {
 		return
 	}
@@ -81,7 +98,7 @@ func (a *Hierarchical) raise(out resource.Resources, qty *vec, sets []minSet, en
 			if lack <= 0 || e.Type != resource.ScalarType || a.kinds.of(e.Name) != m.kind {
 				continue
 			}
-			more := min(wholeGPUs(e.Name, resource.Scalar(lack)), a.run.whole[j]-e.Scalar)
+			more := min(wholeGPUs(e.Name, resource.Scalar(lack)), in.res[j].Scalar-e.Scalar)
 			e.Scalar += more
 			qty.add(m.kind, int64(more))
 		}

@@ -32,6 +32,7 @@ type run struct {
 	viewMask uint8
 	viewRole *role
 	proposal proposal
+	sight    lot // what of it the present client may see
 	open     lot // free, and the shared volumes if they may still be offered
 
 	// The client found by pick and what it gets.
@@ -48,7 +49,6 @@ type run struct {
 	demand  []minSet // what somebody needs
 	draws   []draw
 	partQty vec
-	whole   []resource.Scalar // of the entries of portion
 }
 
 // ticket is a slave to be looked at.
@@ -66,7 +66,7 @@ type proposal struct {
 	role       *role
 	strip      traits
 	guaranteed bool
-	view       lot // what of the slave's free resources they may see
+	view       lot // what of the slave's free resources may go into one offer
 	cut        bool
 	qty        vec
 	empty      bool
@@ -395,8 +395,12 @@ func (a *Hierarchical) takes(c *client, guaranteed bool) bool {
 	if s.shown.has(c.handle) {
 		strip |= all & hasShared
 	}
+	if a.inParts() {
+		return a.takesPart(c, strip, guaranteed)
+	}
 	if !p.ok || p.role != c.role || p.strip != strip || p.guaranteed != guaranteed {
-		a.propose(c.role, strip, guaranteed)
+		x.sight = a.viewOf(c.role, strip)
+		a.propose(x.sight, c.role, strip, guaranteed)
 	}
 	if p.empty || !allocatable(c.min, p.qty) || !allocatable(c.needs, p.qty) {
 		if p.cut && all == 0 && !guaranteed {
@@ -411,16 +415,12 @@ func (a *Hierarchical) takes(c *client, guaranteed bool) bool {
 		}
 		x.offer = p.trimmed
 	}
-	if a.inParts() {
-		x.offer = a.portion(c)
-	}
 	return x.offer != 0 && !(s.judged != s.filters.n && a.refuses(s, c, x.offer))
 }
 
-// propose works out what the frameworks of a role would be offered that have the same capabilities.
-func (a *Hierarchical) propose(r *role, strip traits, guaranteed bool) {
+// propose works out what of v the frameworks of a role would be offered that have the same capabilities.
+func (a *Hierarchical) propose(v lot, r *role, strip traits, guaranteed bool) {
 	p := &a.run.proposal
-	v := a.viewOf(r, strip)
 	p.ok, p.role, p.strip, p.guaranteed = true, r, strip, guaranteed
 	p.view, p.cut, p.trimmed, p.qty = v, false, 0, a.lot(v).all
 	p.empty = v == 0
@@ -523,7 +523,7 @@ func (a *Hierarchical) refuses(s *slave, c *client, what lot) bool {
 	from, to := a.pairs(s, c.handle)
 	for _, p := range a.words.words(s.filters)[from:to] {
 		refused := a.filters.slab.at(pair(p).id()).refused
-		if len(x.given) == 0 && a.contains(refused, x.proposal.view) {
+		if len(x.given) == 0 && a.contains(refused, x.sight) {
 			a.judge(s, c.handle)
 			return true
 		}
@@ -557,5 +557,4 @@ func (a *Hierarchical) allot(c *client, l lot) {
 	}
 	a.hold(s, c, l)
 	a.take(s, l)
-	x.full = x.full || a.inParts() // the next parts are others, such as other ports, and filters may let them through
 }

@@ -20,7 +20,7 @@ type slave struct {
 	dirty  bool
 	over   bool // more is held than there is
 	remote bool
-	mixed  bool // a limit has cut one of several entries of a kind: with less free, clients could be offered something else
+	mixed  bool // with less free, clients could be offered something else: a limit has cut one of several entries of a kind, or offers are shares
 	again  bool // in Hierarchical.again
 	wide   bool // has verdicts
 
