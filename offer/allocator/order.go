@@ -15,15 +15,18 @@ const (
 
 // share returns floor(2^40 * max over kinds of held/total), the dominant share. It saturates.
 func (a *Hierarchical) share(held vec) uint64 {
-	top := uint64(0)
+	top, of := uint64(0), uint64(1) // the largest fraction so far
 	for k, x := range held {
 		total := uint64(max(a.total.at(k), 0))
 		if x <= 0 || total == 0 || a.kinds.excluded[k] {
 			continue
 		}
-		top = max(top, mulDiv(uint64(x), 1<<shareBits, total))
+		hi, lo := bits.Mul64(uint64(x), of)
+		if h, l := bits.Mul64(top, total); hi > h || hi == h && lo > l {
+			top, of = uint64(x), total
+		}
 	}
-	return top
+	return mulDiv(top, 1<<shareBits, of)
 }
 
 // weighted divides a share by a weight in thousandths.
@@ -72,6 +75,7 @@ type order struct {
 	blocks [][]entry
 	spare  [][]entry // empty ones
 	n      int
+	hint   struct{ block, at int } // where the entry that moves next is likely to be
 	epoch  uint64
 	stale  bool
 }
@@ -101,7 +105,7 @@ func (o *order) all() iter.Seq[int32] {
 
 // fresh brings the ranks up to date.
 func fresh[R ranked](o *order, epoch uint64, of R) {
-	if o.current(epoch) {
+	if o.current(epoch) || o.n <= 1 { // there is nobody to compare with
 		return
 	}
 	o.epoch, o.stale = epoch, false
@@ -273,7 +277,7 @@ func moved[R ranked](o *order, epoch uint64, handle int32, of R) {
 		return
 	}
 	if o.n <= 1 {
-		o.stale = true // there is nobody to compare with yet
+		o.stale = true // see fresh
 		return
 	}
 	was := standing(handle, of)
@@ -282,7 +286,10 @@ func moved[R ranked](o *order, epoch uint64, handle int32, of R) {
 		return
 	}
 	*of.stored(handle) = next.rank
-	block, at := position(o, &was, of)
+	block, at := o.hint.block, o.hint.at
+	if block >= len(o.blocks) || at >= len(o.blocks[block]) || o.blocks[block][at].handle != handle {
+		block, at = position(o, &was, of)
+	}
 	b := o.blocks[block]
 	if block+1 < len(o.blocks) && compareEntries(&next, &o.blocks[block+1][0], of) > 0 || block > 0 && compareEntries(&next, &b[0], of) < 0 {
 		o.removeAt(block, at)

@@ -2,6 +2,7 @@ package allocator
 
 import (
 	"cmp"
+	"math/bits"
 	"slices"
 	"time"
 
@@ -9,12 +10,17 @@ import (
 	"github.com/meros-project/meros/offer/resource"
 )
 
+// warmAhead is how many slaves are read at once.
+const warmAhead = 16
+
 // fewAwake is up to how many woken clients are compared with each other instead of walking the tree.
 const fewAwake = 16
 
 // run is the state of one Run, and scratch of it.
 type run struct {
 	todo   []ticket
+	sorted []ticket // scratch of sortTickets
+	starts []int32
 	awake  []int32
 	all    bool // todo has every slave that has something free
 	roused int  // of Hierarchical.woken, how many were woken in this run and are awake
@@ -46,6 +52,7 @@ type run struct {
 	scratch resource.Resources
 
 	serial  uint64   // tells runs apart
+	warmed  uint64   // nothing; see warm
 	demand  []minSet // what somebody needs
 	draws   []draw
 	partQty vec
@@ -90,6 +97,9 @@ func (a *Hierarchical) Run(now time.Time, out []Allotment) []Allotment {
 	for i := 0; i < len(x.todo); i++ {
 		t := x.todo[i]
 		s := a.slaves[t.handle]
+		if i%warmAhead == 0 {
+			a.warm(x.todo[i:min(i+warmAhead, len(x.todo))])
+		}
 		if x.work >= a.cfg.MaxWork {
 			for _, rest := range x.todo[i:] {
 				a.markDirty(a.slaves[rest.handle])
@@ -119,6 +129,14 @@ func (a *Hierarchical) Run(now time.Time, out []Allotment) []Allotment {
 	}
 	out, x.out, x.slave, x.client, x.offer = x.out, nil, nil, nil, 0
 	return out
+}
+
+// warm reads of some slaves what serve will need. Slaves come in no order, so that each would be waited for; this waits for all of them at once.
+func (a *Hierarchical) warm(todo []ticket) {
+	for i := range todo {
+		s := a.slaves[todo[i].handle]
+		a.run.warmed += s.seq + uint64(s.free)
+	}
 }
 
 // rise has a client tried in this run.
@@ -164,10 +182,13 @@ func (a *Hierarchical) ticket(s *slave, full bool) ticket {
 }
 
 func compareTickets(s, t ticket) int {
-	if s.unfit != t.unfit {
+	switch {
+	case s.unfit != t.unfit:
 		return flag(s.unfit) - flag(t.unfit)
+	case s.key != t.key:
+		return cmp.Compare(s.key, t.key)
 	}
-	return cmp.Or(cmp.Compare(s.key, t.key), cmp.Compare(s.seq, t.seq))
+	return cmp.Compare(s.seq, t.seq)
 }
 
 // gather makes todo and awake from what is dirty, woken and stirred, which it empties, and puts todo in order.
@@ -219,7 +240,40 @@ func (a *Hierarchical) gather() {
 	}
 	a.dirty, a.dirtyCount = a.dirty[:0], 0
 	a.tried = moment{a.changes.end(), a.wakes}
-	slices.SortFunc(x.todo, compareTickets)
+	x.sortTickets()
+}
+
+// sortTickets puts todo in order. Keys are spread evenly, so that putting each where it is expected leaves little to sort.
+func (x *run) sortTickets() {
+	n := len(x.todo)
+	if n <= 64 {
+		slices.SortFunc(x.todo, compareTickets)
+		return
+	}
+	size := bits.Len(uint(n)) // 1<<size buckets for those that fit, and as many for those that do not
+	place := func(t *ticket) uint64 { return uint64(flag(t.unfit))<<size | t.key>>(64-size) }
+	x.starts = append(x.starts[:0], make([]int32, 2<<size+1)...)
+	for i := range x.todo {
+		x.starts[place(&x.todo[i])+1]++
+	}
+	for i := 1; i < len(x.starts); i++ {
+		x.starts[i] += x.starts[i-1]
+	}
+	x.sorted = slices.Grow(x.sorted[:0], n)[:n]
+	for i := range x.todo {
+		at := &x.starts[place(&x.todo[i])]
+		x.sorted[*at] = x.todo[i]
+		*at++
+	}
+	x.todo, x.sorted = x.sorted, x.todo
+	for i := 1; i < n; i++ {
+		t := x.todo[i]
+		j := i
+		for ; j > 0 && compareTickets(t, x.todo[j-1]) < 0; j-- {
+			x.todo[j] = x.todo[j-1]
+		}
+		x.todo[j] = t
+	}
 }
 
 // serve allots what a slave has free until nobody takes any of it.
@@ -361,7 +415,7 @@ func (a *Hierarchical) visitClients(r *role, guaranteed bool) bool {
 	if s.wide && s.judged > 0 {
 		filtered = a.words.words(s.verdicts)
 	}
-	for _, b := range r.clients.blocks {
+	for n, b := range r.clients.blocks {
 		for i := range b {
 			h := b[i].handle
 			if filtered.has(h) {
@@ -371,6 +425,7 @@ func (a *Hierarchical) visitClients(r *role, guaranteed bool) bool {
 			if (x.full || c.awake) && a.takes(c, guaranteed) {
 				x.client = c
 				x.work += i / 16
+				r.clients.hint.block, r.clients.hint.at = n, i
 				return true
 			}
 		}

@@ -10,40 +10,42 @@ import (
 )
 
 // slave is what is known of one slave. Its shared volumes are never used up: they are in total but not in free. Slaves lie side by side, in
-// chunks, and what a run needs of one comes first.
+// chunks, and what a run needs of each comes first, in two lines of the cache.
 type slave struct {
 	handle int32
-	free   lot  // total without shared volumes and without what is held
-	seen   lot  // see judged
-	shared lot  // the shared volumes of total
+	class  int32 // for constraints; none when it was not asked for
+	free   lot   // total without shared volumes and without what is held
+	seen   lot   // see judged
+	shared lot   // the shared volumes of total
+	total  lot
+	held   list // of holding
+
+	// Filters, sorted by client. A verdict says that a client refuses all it could be offered while free is seen; judged counts the filters
+	// of such clients. Verdicts are marks in filters, or if there are many of these a bitset of clients.
+	filters list // of pair
+	judged  uint32
+	wide    bool // has verdicts
+
 	active bool // takes part in offers
+	on     bool // is active, whatever the whitelist says
 	dirty  bool
 	over   bool // more is held than there is
 	remote bool
 	mixed  bool // with less free, clients could be offered something else: a limit has cut one of several entries of a kind, or offers are shares
 	again  bool // in Hierarchical.again
-	wide   bool // has verdicts
 
-	// Filters, sorted by client. A verdict says that a client refuses all it could be offered while free is seen; judged counts the filters
-	// of such clients. Verdicts are marks in filters, or if there are many of these a bitset of clients.
-	judged   uint32
-	filters  list // of pair
-	verdicts list
-	held     list // of holding
-	total    lot
-
-	changed     int64  // of Hierarchical.changes, where it was last
 	seq         uint64 // order of arrival
 	id          offer.SlaveID
-	on          bool   // is active, whatever the whitelist says
-	shown       bitset // clients that were offered the shared volumes since the slave has last changed; each holds something here
-	hostname    string
-	attributes  []offer.Attribute
-	domain      offer.Domain
-	class       int32 // for constraints; none when it was not asked for
-	unanswered  []unanswered
-	served      uint64       // the serial number of the last run that has served it
 	maintenance *maintenance // nil when nothing is planned
+	shown       bitset       // clients that were offered the shared volumes since the slave has last changed; each holds something here
+	served      uint64       // the serial number of the last run that has served it
+
+	verdicts   list
+	changed    int64 // of Hierarchical.changes, where it was last
+	unanswered []unanswered
+	hostname   string
+	attributes []offer.Attribute
+	domain     offer.Domain
 }
 
 // slaveChunk is how many slaves lie side by side.
