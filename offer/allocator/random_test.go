@@ -23,6 +23,7 @@ func TestRandomEvents(t *testing.T) {
 		for range rapid.IntRange(1, 80).Draw(t, "events") {
 			m.step()
 		}
+		m.settle()
 	})
 }
 
@@ -45,6 +46,7 @@ func FuzzStep(f *testing.F) {
 		for len(data) > 0 {
 			m.step()
 		}
+		m.settle()
 	})
 }
 
@@ -67,16 +69,27 @@ type model struct {
 	refusals []refusal
 	limits   map[string]resource.Quantities
 	events   []string
+	terms    terms
 }
 
 var modelRoles = []string{"*", "a", "a/b", "a/c", "b"}
 
 func newModel(t require.TestingT, pick func(int) int) *model {
-	cfg := Config{Seed: uint64(pick(4)), Region: "here", MaxWork: []int{0, 3, 20}[pick(3)]}
+	cfg := Config{Seed: uint64(pick(4)), Region: "here", MaxWork: []int{0, 3, 20}[pick(3)], Policy: Policy(pick(4) / 3)}
+	if pick(3) == 0 {
+		cfg.OfferShare = []resource.Scalar{1, 250, 500, 1000}[pick(4)]
+	}
+	if pick(3) == 0 {
+		cfg.MaxOutstanding = 1 + pick(3)
+	}
+	if pick(3) == 0 {
+		cfg.Scarce = []string{"tape"}
+	}
 	a := New(cfg)
 	a.lots.every = 1 + 20*pick(20) // values are forgotten all the time; the twin hardly ever does
 	return &model{t: t, pick: pick, a: a, twin: New(cfg), now: time.Unix(5000, 0), slaves: map[offer.SlaveID]*offer.Slave{},
-		inactive: map[any]bool{}, subs: map[offer.FrameworkID]*offer.Framework{}, quiet: map[string]bool{}, limits: map[string]resource.Quantities{}}
+		inactive: map[any]bool{}, subs: map[offer.FrameworkID]*offer.Framework{}, quiet: map[string]bool{}, limits: map[string]resource.Quantities{},
+		terms: newTerms(cfg)}
 }
 
 func (m *model) apply(ev Event) {
@@ -104,9 +117,11 @@ func (m *model) resources() resource.Resources {
 	r := resource.Must(fmt.Sprintf("cpus:%d;mem:%d;ports:[1-%d]", 1+m.pick(8), 32+m.pick(100), 1+m.pick(20)))
 	for range m.pick(3) {
 		e := resource.NewScalar(resource.CPUs, resource.Units(int64(1+m.pick(4))))
-		switch m.pick(5) {
+		switch m.pick(6) {
 		case 0:
 			e.Revocable = true
+		case 5:
+			e.Name = "tape"
 		case 1:
 			e.Name = resource.GPUs
 		case 2:
@@ -144,6 +159,10 @@ func (m *model) describe(id offer.FrameworkID) (offer.Framework, []string) {
 			suppressed = append(suppressed, role)
 		}
 	}
+	if m.pick(3) == 0 {
+		f.Constraints = map[string][]offer.ConstraintGroup{f.Roles[0]: m.constraints()}
+	}
+	m.terms.forgetNeeds(id, f.Roles)
 	m.refusals = slices.DeleteFunc(m.refusals, func(r refusal) bool { return r.al.Framework == id && !slices.Contains(f.Roles, r.al.Role) })
 	m.subs[id] = &f
 	return f, suppressed
@@ -151,13 +170,16 @@ func (m *model) describe(id offer.FrameworkID) (offer.Framework, []string) {
 
 // step makes one random event, or a run.
 func (m *model) step() {
-	switch m.pick(18) {
+	switch m.pick(24) {
 	case 0, 1:
 		m.addSlave()
 	case 2:
 		if s := m.slaves[m.slaveID()]; s != nil {
 			n := *s
-			n.Resources = m.resources()
+			if n.Resources = m.resources(); m.pick(3) == 0 {
+				m.describeSlave(&n)
+				m.refusals = slices.DeleteFunc(m.refusals, func(r refusal) bool { return r.al.Slave == s.ID }) // if anything has changed
+			}
 			m.slaves[s.ID] = &n
 			m.apply(SlaveUpdated{n})
 		}
@@ -176,6 +198,7 @@ func (m *model) step() {
 		if m.subs[id] == nil {
 			f, suppressed := m.describe(id)
 			m.inactive[id] = m.pick(8) == 0
+			m.terms.arrived(id)
 			m.apply(FrameworkAdded{f, suppressed, m.inactive[id]})
 		}
 	case 7:
@@ -188,6 +211,7 @@ func (m *model) step() {
 			m.inactive[id] = m.pick(2) == 0
 			if m.inactive[id] {
 				m.clear(id, "")
+				m.terms.forgetAsked(id)
 			}
 			m.apply(FrameworkActive{id, !m.inactive[id]})
 		}
@@ -195,6 +219,7 @@ func (m *model) step() {
 		if id := m.frameworkID(); m.pick(3) == 0 && m.subs[id] != nil {
 			m.clear(id, "")
 			delete(m.subs, id)
+			m.terms.left(id)
 			m.apply(FrameworkRemoved{id})
 		}
 	case 10:
@@ -213,6 +238,16 @@ func (m *model) step() {
 		m.now = m.now.Add(time.Duration(m.pick(5)) * time.Second)
 	case 15, 16:
 		m.recover()
+	case 17:
+		m.answer()
+	case 18:
+		m.request()
+	case 19:
+		m.whitelist()
+	case 20:
+		m.maintain()
+	case 21:
+		m.inverse()
 	default:
 		m.run()
 	}
@@ -221,14 +256,17 @@ func (m *model) step() {
 func (m *model) addSlave() {
 	id := m.slaveID()
 	m.dropSlave(id)
-	s := &offer.Slave{ID: id, Resources: m.resources(), Domain: offer.Domain{Region: []string{"", "here", "away"}[m.pick(3)]}}
+	s := &offer.Slave{ID: id, Resources: m.resources()}
+	m.describeSlave(s)
 	m.slaves[id] = s
+	m.terms.slaves = append(m.terms.slaves, id)
 	m.inactive[id] = m.pick(5) == 0
 	m.apply(SlaveAdded{Slave: *s, Inactive: m.inactive[id]})
 }
 
 func (m *model) dropSlave(id offer.SlaveID) {
 	delete(m.slaves, id)
+	m.terms.slaveLeft(id)
 	m.out = slices.DeleteFunc(m.out, func(al Allotment) bool { return al.Slave == id })
 	m.refusals = slices.DeleteFunc(m.refusals, func(r refusal) bool { return r.al.Slave == id })
 }
@@ -344,10 +382,11 @@ func (m *model) recover() {
 func (m *model) run() {
 	for range 100 {
 		m.runOnce(false)
-		if at := m.a.Deadline(); at.IsZero() || at.After(m.now) {
+		if m.inverse(); !m.a.pending() {
 			break
 		}
 	}
+	m.inverse()
 	at := m.a.Deadline()
 	require.True(m.t, at.IsZero() || at.After(m.now), "pending after 100 runs: %s", m.a.Describe())
 	m.a.run.work = 0
@@ -378,6 +417,7 @@ func (m *model) runOnce(forced bool) {
 			require.Fail(m.t, "nobody looked at the slave again", "%s\n%v\n%s", show(al), m.events, log)
 		}
 		m.allowed(al)
+		m.terms.unanswered = append(m.terms.unanswered, Answered{al.Framework, al.Role, al.Slave})
 		m.out = append(m.out, al)
 	}
 	for _, role := range modelRoles {
@@ -386,6 +426,7 @@ func (m *model) runOnce(forced bool) {
 			require.LessOrEqual(m.t, after.Get(limit.Name), max(limit.Amount, before[role].Get(limit.Name)), "%s of role %s", limit.Name, role)
 		}
 	}
+	m.boundKept()
 	for k, d := range m.deficit() {
 		require.LessOrEqual(m.t, d, deficit[k], "headroom of kind %d was given away: %v\n%s", k, got, log)
 	}
@@ -434,7 +475,7 @@ func (m *model) allowed(al Allotment) {
 		require.True(m.t, len(e.Reservations) < 2 || f.Capabilities.Has(offer.ReservationRefinement), show(al))
 		require.True(m.t, e.Name != resource.GPUs || e.Scalar%1000 == 0, show(al))
 	}
-	require.True(m.t, s.Resources.Scalar(resource.GPUs) == 0 || f.Capabilities.Has(offer.GPUResources), show(al))
+	m.wanted(al, f, s)
 	require.True(m.t, s.Domain.Region != "away" || f.Capabilities.Has(offer.RegionAware), show(al))
 	q := al.Resources.Quantities()
 	if own, ok := f.MinAllocatable[al.Role]; ok {
