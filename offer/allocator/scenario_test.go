@@ -192,7 +192,9 @@ func (w *world) do(t testing.TB, words []string) string {
 		ev := RoleSet{Role: get(0), Guarantee: quantities(t, opt["guarantee"]), Limit: quantities(t, opt["limit"]), Force: opt["checked"] == ""}
 		if text := opt["weight"]; text != "" {
 			var err error
-			ev.Weight, err = resource.ParseScalar(text)
+			if ev.Weight, err = resource.ParseScalar(strings.TrimPrefix(text, "-")); text[0] == '-' {
+				ev.Weight = -ev.Weight
+			}
 			require.NoError(t, err)
 		}
 		return w.apply(ev)
