@@ -133,15 +133,15 @@ func (a *Allocator) tally() {
 			}
 		})
 		for _, h := range s.held {
-			h.of.tell(h.res, 1)
+			h.of.charge(h.res, 1)
 		}
 	}
 	a.require()
 	a.rankAll()
 }
 
-// tell counts resources of one slave as held by a client, sign times.
-func (c *client) tell(res resource.Resources, sign int64) {
+// charge counts resources of one slave as held by a client, sign times.
+func (c *client) charge(res resource.Resources, sign int64) {
 	c.held.add(res, sign)
 	c.role.direct.add(res, sign)
 	for r := c.role; r != nil; r = r.parent {

@@ -175,9 +175,9 @@ func (a *Allocator) allot(v *visit, c *client, res resource.Resources, out []all
 			r.count++
 		}
 	}
-	c.tell(s.heldBy(c), -1)
+	c.charge(s.heldBy(c), -1)
 	s.hold(c, res)
-	c.tell(s.heldBy(c), 1)
+	c.charge(s.heldBy(c), 1)
 	a.available.addPlain(s.free, -1)
 	s.free = minus(s.free, res.NonShared())
 	a.available.addPlain(s.free, 1)

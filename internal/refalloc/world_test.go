@@ -39,8 +39,11 @@ func newWorld(t require.TestingT, pick func(int) int) *world {
 	w := &world{t: t, pick: pick, now: time.Unix(5000, 0), slaves: map[offer.SlaveID]*offer.Slave{},
 		frameworks: map[offer.FrameworkID]*offer.Framework{}}
 	cfg := allocator.Config{MaxWork: 1 << 60, Seed: uint64(pick(4)), Region: []string{"here", ""}[pick(2)], GPUsToAll: w.rarely()}
-	if w.rarely() {
+	switch w.pick(4) {
+	case 2:
 		cfg.MinAllocatable = w.minimum()
+	case 3:
+		cfg.MinAllocatable = []resource.Quantities{} // anything
 	}
 	if w.rarely() {
 		cfg.ExcludeFromFairness = []string{cpus}
@@ -130,7 +133,7 @@ func (w *world) step() {
 		weight int
 		do     func()
 	}{
-		{25, w.run}, {30, w.recover}, {4, w.recoverAll}, {10, w.pass}, {8, w.addSlave}, {4, w.updateSlave}, {3, w.switchSlave}, {2, w.removeSlave},
+		{25, w.run}, {30, w.recover}, {4, w.recoverAll}, {3, w.refuse}, {10, w.pass}, {8, w.addSlave}, {4, w.updateSlave}, {3, w.switchSlave}, {2, w.removeSlave},
 		{10, w.addFramework}, {4, w.updateFramework}, {3, w.switchFramework}, {2, w.removeFramework}, {4, w.use},
 		{8, w.convert}, {8, w.setRole}, {8, w.suppressOrRevive}, {3, w.request},
 		{6, w.maintain}, {12, w.answer}, {2, w.list},
@@ -270,8 +273,8 @@ func (w *world) part(of resource.Resources) resource.Resources {
 		if w.pick(2) == 0 && e.Volume == nil {
 			switch e.Type {
 			case resource.ScalarType:
-				if e.Scalar >= 1000 && e.Name != resource.GPUs {
-					e.Scalar /= 2
+				if e.Name != resource.GPUs {
+					e.Scalar = max(1, e.Scalar*resource.Scalar(1+w.pick(7))/8)
 				}
 			case resource.RangesType:
 				e.Ranges = e.Ranges.Take((e.Ranges.Count() + 1) / 2)
@@ -438,6 +441,23 @@ func (w *world) recoverAll() {
 			continue
 		}
 		w.apply(allocator.Recovered{Allotment: al, Refuse: time.Duration(w.pick(3)) * 2 * time.Second})
+	}
+}
+
+// refuse has a framework refuse many different parts of a slave, which it need not hold.
+func (w *world) refuse() {
+	s := w.slaves[w.slaveID()]
+	if s == nil {
+		return
+	}
+	al := allocator.Allotment{Framework: w.frameworkID(), Role: w.role(), Slave: s.ID}
+	if f := w.frameworks[al.Framework]; f != nil {
+		al.Role = f.Roles[w.pick(len(f.Roles))]
+	}
+	for range 1 + w.pick(12) {
+		if al.Resources = w.part(s.Resources); len(al.Resources) > 0 {
+			w.apply(allocator.Recovered{Allotment: al, Refuse: time.Duration(1+w.pick(9)) * time.Second})
+		}
 	}
 }
 

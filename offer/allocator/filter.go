@@ -165,6 +165,7 @@ func (a *Hierarchical) addFilter(s *slave, c *client, res lot, expiry int64) {
 			}
 		}
 		a.dropFilter(first)
+		a.markDirty(s)
 		to--
 	}
 	if a.filtered(s, c.handle) {
