@@ -9,7 +9,7 @@ import (
 )
 
 // Describe prints the state as aligned tables, sorted by name: the roles with their shares and quotas, the frameworks in their roles, the
-// slaves, and the filters. Shares are percentages of the cluster, before weights.
+// slaves, planned maintenance and who was asked because of it, and the filters. Shares are percentages of the cluster, before weights.
 func (a *Hierarchical) Describe() string {
 	var b strings.Builder
 	table(&b, "role\tweight\tshare\tcount\tconsumed\tguarantee\tlimit", func(row func(string, ...any)) {
@@ -38,6 +38,21 @@ func (a *Hierarchical) Describe() string {
 			row("%s\t%s\t%s\t%s", s.id, state, dash(a.value(s.total).String()), dash(a.value(s.free).String()))
 		}
 	})
+	if len(a.maintained.slaves) > 0 {
+		table(&b, "away\tin\tfor\tframework\tanswer", func(row func(string, ...any)) {
+			now := a.clock.time(a.clock.last)
+			for _, s := range a.maintained.slaves {
+				plan := s.maintenance.plan
+				if len(s.maintenance.asked) == 0 {
+					row("%s\t%s\t%s\t-\t-", s.id, plan.Start.Sub(now), plan.Duration)
+				}
+				for i := range s.maintenance.asked {
+					q := &s.maintenance.asked[i]
+					row("%s\t%s\t%s\t%s\t%s", s.id, plan.Start.Sub(now), plan.Duration, q.framework.id, q.answer())
+				}
+			}
+		})
+	}
 	if a.filters.live > 0 {
 		table(&b, "filter on\tframework\trole\tfor\trefused", func(row func(string, ...any)) {
 			for _, s := range a.slavesByID() {
@@ -53,6 +68,16 @@ func (a *Hierarchical) Describe() string {
 		})
 	}
 	return b.String()
+}
+
+func (q *asked) answer() string {
+	switch {
+	case q.outstanding:
+		return "none yet"
+	case q.accepted:
+		return "accepted"
+	}
+	return "declined"
 }
 
 // table writes aligned columns without spaces at the ends of lines.
