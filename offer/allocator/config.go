@@ -122,6 +122,7 @@ type Hierarchical struct {
 	min   []minSet
 
 	slaves     []*slave // by handle; nil where free
+	slaveSeqs  []uint64 // slave.seq by handle
 	freeSlave  []*slave // unused ones
 	chunk      []slave  // the last ones made, from handle chunkAt on
 	chunkAt    int
@@ -163,6 +164,7 @@ type Hierarchical struct {
 
 	// What the next run has to look at.
 	dirty      []int32 // slaves; may hold some twice, or some that are not dirty any more
+	isDirty    bitset
 	dirtyCount int
 	woken      []int32 // clients; likewise
 	wokenCount int

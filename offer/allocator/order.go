@@ -64,9 +64,9 @@ type entry struct {
 
 // Sizes of the blocks of an order: one that is full is split, one that is small is joined to its neighbour if both fit well.
 const (
-	maxBlock   = 128
-	joinBlocks = 96
-	smallBlock = 24
+	maxBlock   = 64
+	joinBlocks = 48
+	smallBlock = 12
 )
 
 // order is a sorted list of clients or of roles, in blocks, so that a move costs little however long it is. No block is empty. When its epoch

@@ -166,7 +166,7 @@ func (a *Hierarchical) extend(i int) {
 	x := &a.run
 	n := len(x.todo)
 	for h := range a.withFree.all() {
-		t := a.ticket(a.slaves[h], false)
+		t := a.ticket(h, false)
 		if a.slaves[h].served == x.serial || compareTickets(t, x.todo[i]) <= 0 {
 			continue
 		}
@@ -177,8 +177,9 @@ func (a *Hierarchical) extend(i int) {
 	slices.SortFunc(x.todo[i+1:], compareTickets)
 }
 
-func (a *Hierarchical) ticket(s *slave, full bool) ticket {
-	return ticket{mix64(a.cfg.Seed, a.runs, s.seq), s.seq, s.handle, full, a.unfit(s)}
+func (a *Hierarchical) ticket(h int32, full bool) ticket {
+	seq := a.slaveSeqs[h]
+	return ticket{mix64(a.cfg.Seed, a.runs, seq), seq, h, full, len(a.run.demand) > 0 && a.unfit(a.slaves[h])}
 }
 
 func compareTickets(s, t ticket) int {
@@ -216,26 +217,25 @@ func (a *Hierarchical) gather() {
 			continue
 		}
 		s.again = false
-		if !x.all && !s.dirty && s.active && s.offerable() {
-			x.todo = append(x.todo, a.ticket(s, false))
+		if !x.all && !a.isDirty.has(h) && a.withFree.has(h) {
+			x.todo = append(x.todo, a.ticket(h, false))
 		}
 	}
 	a.again = a.again[:0]
 	if x.all {
 		for h := range a.withFree.all() {
-			if s := a.slaves[h]; !s.dirty {
-				x.todo = append(x.todo, a.ticket(s, false))
+			if !a.isDirty.has(h) {
+				x.todo = append(x.todo, a.ticket(h, false))
 			}
 		}
 	}
-	for _, h := range a.dirty {
-		s := a.slaves[h]
-		if s == nil || !s.dirty {
+	for _, h := range a.dirty { // without a look at the slaves themselves, which are all over the memory
+		if !a.isDirty.has(h) {
 			continue
 		}
-		s.dirty = false
-		if s.active && s.offerable() {
-			x.todo = append(x.todo, a.ticket(s, true))
+		a.isDirty.remove(h)
+		if a.withFree.has(h) {
+			x.todo = append(x.todo, a.ticket(h, true))
 		}
 	}
 	a.dirty, a.dirtyCount = a.dirty[:0], 0
@@ -385,20 +385,23 @@ func (a *Hierarchical) visit(r *role, guaranteed bool) bool {
 	}
 	fresh(&r.below, a.epoch, childrenOf{a, r})
 	plain := a.lot(x.open).traits == 0
-	for h := range r.below.all() {
-		if h == virtualLeaf {
-			if a.visitClients(r, guaranteed) {
+	for _, b := range r.below.blocks {
+		for i := range b {
+			h := b[i].handle
+			if h == virtualLeaf {
+				if a.visitClients(r, guaranteed) {
+					return true
+				}
+				continue
+			}
+			n := a.roles[h]
+			x.work++
+			if !x.full && n.awake == 0 || guaranteed && r == a.root && !n.needs || plain && n.open == 0 {
+				continue
+			}
+			if a.visit(n, guaranteed) {
 				return true
 			}
-			continue
-		}
-		n := a.roles[h]
-		x.work++
-		if !x.full && n.awake == 0 || guaranteed && r == a.root && !n.needs || plain && n.open == 0 {
-			continue
-		}
-		if a.visit(n, guaranteed) {
-			return true
 		}
 	}
 	return false

@@ -28,7 +28,6 @@ type slave struct {
 
 	active bool // takes part in offers
 	on     bool // is active, whatever the whitelist says
-	dirty  bool
 	over   bool // more is held than there is
 	remote bool
 	mixed  bool // with less free, clients could be offered something else: a limit has cut one of several entries of a kind, or offers are shares
@@ -67,6 +66,7 @@ func (a *Hierarchical) newSlave() *slave {
 	s := &a.chunk[h-a.chunkAt]
 	s.handle = int32(h)
 	a.slaves = append(a.slaves, s)
+	a.slaveSeqs = append(a.slaveSeqs, 0)
 	return s
 }
 
@@ -118,6 +118,7 @@ func (a *Hierarchical) addSlave(ev SlaveAdded) {
 	a.slaveSeq++
 	s.seq, s.id, s.on, s.class = a.slaveSeq, ev.Slave.ID, !ev.Inactive, none
 	a.slaveIndex[s.id] = s
+	a.slaveSeqs[s.handle] = s.seq
 	a.describeSlave(s, ev.Slave)
 	s.active = s.on && a.listed(s)
 	a.setTotal(s, a.intern(ev.Slave.Resources))
@@ -211,8 +212,8 @@ func (a *Hierarchical) removeSlave(s *slave) {
 		a.unhold(s, a.clients[h.client()], h.lot())
 	}
 	a.setTotal(s, 0)
-	if s.dirty {
-		s.dirty = false
+	if a.isDirty.has(s.handle) {
+		a.isDirty.remove(s.handle)
 		if a.dirtyCount--; a.dirtyCount == 0 {
 			a.dirty = a.dirty[:0]
 		}

@@ -2,8 +2,8 @@ package allocator
 
 // markDirty has a slave tried with every client at the next run.
 func (a *Hierarchical) markDirty(s *slave) {
-	if !s.dirty && s.active && s.offerable() {
-		s.dirty = true
+	if s.active && s.offerable() && !a.isDirty.has(s.handle) {
+		a.isDirty.add(s.handle)
 		a.dirtyCount++
 		a.dirty = append(a.dirty, s.handle)
 		a.changes.add(s, len(a.slaves))
@@ -37,7 +37,7 @@ func (a *Hierarchical) wakeClient(c *client) {
 
 // stir has a slave tried at the next run, with the clients that are woken or stirred.
 func (a *Hierarchical) stir(s *slave) {
-	if !s.again && !s.dirty && s.active && s.offerable() {
+	if !s.again && !a.isDirty.has(s.handle) && s.active && s.offerable() {
 		s.again = true
 		a.again = append(a.again, s.handle)
 	}
