@@ -76,3 +76,30 @@ func perOffer(b *testing.B, spent time.Duration, offers int) {
 		b.ReportMetric(float64(spent.Nanoseconds())/float64(offers), "ns/offer")
 	}
 }
+
+// BenchmarkDeclineToTheEnd declines every offer until every framework refuses every slave.
+func BenchmarkDeclineToTheEnd(b *testing.B) {
+	for _, size := range []struct{ slaves, frameworks int }{{1000, 200}, {10_000, 1000}} {
+		b.Run(fmt.Sprintf("%dx%d", size.slaves, size.frameworks), func(b *testing.B) {
+			var runs, declines time.Duration
+			offers := 0
+			for b.Loop() {
+				f := newFleet(size.slaves, size.frameworks, "cpus:16;mem:2014;disk:1024", "*")
+				for {
+					start := time.Now()
+					f.run()
+					runs += time.Since(start)
+					if len(f.out) == 0 {
+						break
+					}
+					offers += len(f.out)
+					start = time.Now()
+					f.recover(offer.MaxRefuse)
+					declines += time.Since(start)
+				}
+			}
+			perOffer(b, runs, offers)
+			b.ReportMetric(float64(declines.Nanoseconds())/float64(offers), "ns/decline")
+		})
+	}
+}

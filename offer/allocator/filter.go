@@ -80,6 +80,11 @@ func (a *Hierarchical) judge(s *slave, client int32) {
 		return
 	}
 	from, to := a.pairs(s, client)
+	a.judgePairs(s, client, from, to)
+}
+
+// judgePairs is judge, given where the filters of the client are.
+func (a *Hierarchical) judgePairs(s *slave, client int32, from, to int) {
 	s.judged += uint32(to - from)
 	if s.wide {
 		a.mark(s, client)
@@ -143,14 +148,15 @@ func (a *Hierarchical) unjudgeClient(s *slave, client int32) {
 	}
 }
 
-func (a *Hierarchical) addFilter(s *slave, c *client, res lot, expiry int64) {
+// addFilter adds a filter unless one says more already, and returns where the filters of the client are.
+func (a *Hierarchical) addFilter(s *slave, c *client, res lot, expiry int64) (from, to int) {
 	x := &a.filters
-	from, to := a.pairs(s, c.handle)
+	from, to = a.pairs(s, c.handle)
 	for i := to - 1; i >= from; i-- {
 		id := pair(a.words.words(s.filters)[i]).id()
 		f := x.slab.at(id)
 		if f.expiry >= expiry && a.contains(f.refused, res) {
-			return // says less than one that is there
+			return from, to // says less than one that is there
 		}
 		if f.expiry <= expiry && a.contains(res, f.refused) {
 			a.dropFilter(id)
@@ -194,6 +200,7 @@ func (a *Hierarchical) addFilter(s *slave, c *client, res lot, expiry int64) {
 	}
 	x.live++
 	x.push(deadline{expiry, id, f.gen})
+	return from, to + 1
 }
 
 func (a *Hierarchical) dropFilter(id int32) {

@@ -154,8 +154,9 @@ func (a *Hierarchical) recovered(at int64, ev Recovered) {
 	}
 	l := a.lotOf(s, c, ev.Resources)
 	refuse := ev.Refuse > 0 && c.subscribed && c.framework.active && l != 0
+	from, to := 0, 0
 	if refuse {
-		a.addFilter(s, c, l, at+int64(min(ev.Refuse, offer.MaxRefuse)))
+		from, to = a.addFilter(s, c, l, at+int64(min(ev.Refuse, offer.MaxRefuse)))
 	}
 	back := a.unhold(s, c, l)
 	if back != 0 {
@@ -164,7 +165,9 @@ func (a *Hierarchical) recovered(at int64, ev Recovered) {
 	if refuse && l == s.free && s.shared == 0 {
 		// Everything that is free is refused. Say so, and the next run need not find out.
 		a.see(s)
-		a.judge(s, c.handle)
+		if !a.filtered(s, c.handle) {
+			a.judgePairs(s, c.handle, from, to)
+		}
 	}
 }
 
