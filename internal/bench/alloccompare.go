@@ -76,6 +76,14 @@ func duel(ctx context.Context, r *report, cut time.Duration, w workload.Workload
 	return fast, slow, nil
 }
 
+// after is duel for what the plain allocator is not expected to finish soon: it comes last, and once.
+func after(ctx context.Context, r *report, cut time.Duration, w workload.Workload, size workload.Size) (fast, slow measured, err error) {
+	if fast, err = measure(ctx, r, fastSide(), fastRuns, w, size); err == nil {
+		slow, err = measure(ctx, r, plainSide(cut), 1, w, size)
+	}
+	return fast, slow, err
+}
+
 // once runs a workload. With a cut it does so on a goroutine of its own, which it leaves behind when a phase takes too long: nothing can stop
 // an allocator in the middle of a run.
 func (m *measured) once(ctx context.Context, w workload.Workload, size workload.Size) error {

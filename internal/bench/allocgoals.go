@@ -54,11 +54,7 @@ func quotaBenchmark() benchmark {
 	w := workload.Find("LargeAndSmallQuota/drf")
 	return allocBenchmark("alloc/quota", w.Name+": "+w.What, []goal{{key: "ratio", limit: 500}}, w.Full,
 		func(ctx context.Context, r *report, s *sizeFlags) error {
-			fast, err := measure(ctx, r, fastSide(), fastRuns, w, s.Size)
-			if err != nil {
-				return err
-			}
-			slow, err := measure(ctx, r, plainSide(s.cut), 1, w, s.Size)
+			fast, slow, err := after(ctx, r, s.cut, w, s.Size)
 			if err != nil {
 				return err
 			}
