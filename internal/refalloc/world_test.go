@@ -134,7 +134,7 @@ func (w *world) step() {
 		do     func()
 	}{
 		{25, w.run}, {30, w.recover}, {4, w.recoverAll}, {3, w.refuse}, {10, w.pass}, {8, w.addSlave}, {4, w.updateSlave}, {3, w.switchSlave}, {2, w.removeSlave},
-		{10, w.addFramework}, {4, w.updateFramework}, {3, w.switchFramework}, {2, w.removeFramework}, {4, w.use},
+		{10, w.addFramework}, {8, w.updateFramework}, {3, w.switchFramework}, {2, w.removeFramework}, {4, w.use},
 		{8, w.convert}, {8, w.setRole}, {8, w.suppressOrRevive}, {3, w.request},
 		{6, w.maintain}, {12, w.answer}, {2, w.list},
 	}
@@ -212,11 +212,24 @@ func (w *world) addFramework() {
 	w.apply(allocator.FrameworkAdded{Framework: f, Suppressed: suppressed, Inactive: w.rarely()})
 }
 
+// updateFramework changes a framework, or only which of its roles are suppressed.
 func (w *world) updateFramework() {
-	if id := w.frameworkID(); w.frameworks[id] != nil {
-		f, suppressed := w.framework(id)
-		w.apply(allocator.FrameworkUpdated{Framework: f, Suppressed: suppressed})
+	old := w.frameworks[w.frameworkID()]
+	if old == nil {
+		return
 	}
+	f, suppressed := w.framework(old.ID)
+	if w.pick(3) > 0 {
+		f = *old
+		w.frameworks[f.ID] = old
+		suppressed = nil
+		for _, role := range f.Roles {
+			if w.pick(2) == 0 {
+				suppressed = append(suppressed, role)
+			}
+		}
+	}
+	w.apply(allocator.FrameworkUpdated{Framework: f, Suppressed: suppressed})
 }
 
 func (w *world) switchFramework() {

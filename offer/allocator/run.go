@@ -295,7 +295,10 @@ func (a *Hierarchical) serve(s *slave, full bool) {
 		}
 		a.allot(x.client, x.offer)
 		a.rouse()
-		x.full = x.full || s.mixed
+		if s.mixed {
+			x.full = true
+			a.changes.add(s, len(a.slaves)) // for who comes back
+		}
 		if s.free == 0 && (!x.shared || s.shared == 0) {
 			return
 		}
