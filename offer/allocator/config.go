@@ -140,6 +140,8 @@ type Hierarchical struct {
 	freeRole   []int32
 	roleIndex  map[string]*role
 	roleSerial int32
+	roleVecs   vecs
+	clientVecs vecs
 
 	total vec    // of the cluster, all scalars
 	epoch uint64 // counts changes of total

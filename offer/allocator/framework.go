@@ -88,6 +88,7 @@ func (a *Hierarchical) client(f *framework, role string) *client {
 		c.handle = int32(len(a.clients))
 		a.clients = append(a.clients, c)
 	}
+	c.held = a.clientVecs.of(c.handle, 1)[0]
 	f.clients = append(f.clients, c)
 	slices.SortFunc(f.clients, func(x, y *client) int { return strings.Compare(x.role.name, y.role.name) })
 	return c

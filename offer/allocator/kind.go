@@ -95,6 +95,29 @@ func (v vec) zero() bool {
 
 func (v *vec) clear() { *v = (*v)[:0] }
 
+// vecs is the memory of the vectors of clients or roles, by handle, as long as they have no more than four kinds.
+type vecs [][]int64
+
+const (
+	vecKinds = 4
+	vecChunk = 32 // handles
+)
+
+// of returns n empty vectors for a handle, which has no others.
+func (v *vecs) of(handle int32, n int) []vec {
+	for int(handle)/vecChunk >= len(*v) {
+		*v = append(*v, make([]int64, vecChunk*n*vecKinds))
+	}
+	memory := (*v)[handle/vecChunk]
+	at := int(handle) % vecChunk * n * vecKinds
+	out := make([]vec, n)
+	for i := range out {
+		out[i] = memory[at : at : at+vecKinds]
+		at += vecKinds
+	}
+	return out
+}
+
 // amount is one kind's share of a minSet.
 type amount struct {
 	kind int

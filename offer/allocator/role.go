@@ -71,6 +71,8 @@ func (a *Hierarchical) role(name string) *role {
 		r.handle = int32(len(a.roles))
 		a.roles = append(a.roles, r)
 	}
+	v := a.roleVecs.of(r.handle, 6)
+	r.held, r.direct, r.consumed, r.required, r.childRequire, r.taken = v[0], v[1], v[2], v[3], v[4], v[5]
 	a.roleIndex[name] = r
 	return r
 }
