@@ -99,6 +99,7 @@ func New(now time.Time, cfg Config) *Core {
 		c.loadFramework(r)
 	}
 	c.timers.set(timerPrune, 0, c.tick+moment(cfg.PruneInterval))
+	c.cfg.Registry = nil // read
 	return c
 }
 

@@ -11,19 +11,24 @@ import (
 
 // slaveChange is an operator's change of one slave that waits for the registry.
 type slaveChange struct {
-	n     uint32
-	to    answerTo
-	apply func(c *Core, n uint32, s *slave)
+	n    uint32
+	to   answerTo
+	then change
+}
+
+// change is what a slaveChange does once it is committed. It is data and no function, so that a core can be kept while it waits.
+type change interface {
+	apply(c *Core, n uint32, s *slave)
 }
 
 // changeSlave writes an operator's change of a slave to the registry and carries it out when it is there.
-func (c *Core) changeSlave(n uint32, s *slave, to answerTo, op registry.Op, apply func(*Core, uint32, *slave)) {
+func (c *Core) changeSlave(n uint32, s *slave, to answerTo, op registry.Op, then change) {
 	if s.busy {
 		c.answer(to, offer.Refuse(offer.ReasonLimitReached, "another change of slave "+string(s.info.ID)+" is under way"))
 		return
 	}
 	s.busy = true
-	c.propose(&slaveChange{n, to, apply}, op)
+	c.propose(&slaveChange{n, to, then}, op)
 }
 
 func (ch *slaveChange) committed(c *Core, results []registry.Result) {
@@ -32,7 +37,7 @@ func (ch *slaveChange) committed(c *Core, results []registry.Result) {
 	if bad := results[0].Err; bad != nil {
 		c.answer(ch.to, bad)
 	} else {
-		ch.apply(c, ch.n, s)
+		ch.then.apply(c, ch.n, s)
 		c.answer(ch.to, nil)
 	}
 	s = c.slaves.mut(ch.n)
@@ -57,32 +62,44 @@ func (c *Core) setInactive(s *slave, inactive bool) {
 }
 
 func (c *Core) drainSlave(n uint32, s *slave, to answerTo, drain offer.Drain) {
-	c.changeSlave(n, s, to, &registry.DrainSlave{ID: s.info.ID, Drain: drain}, func(c *Core, n uint32, s *slave) {
-		s.drain, s.drained = &drain, false
-		c.setInactive(s, true)
-		c.note(Note{Event: "slave draining", Slave: s.info.ID})
-		if s.connected() {
-			c.send(s.conn, &message.Drain{Config: &drain})
-		}
-		c.checkDrained(n, s)
-	})
+	c.changeSlave(n, s, to, &registry.DrainSlave{ID: s.info.ID, Drain: drain}, &drains{drain})
+}
+
+type drains struct{ drain offer.Drain }
+
+func (d *drains) apply(c *Core, n uint32, s *slave) {
+	s.drain, s.drained = &d.drain, false
+	c.setInactive(s, true)
+	c.note(Note{Event: "slave draining", Slave: s.info.ID})
+	if s.connected() {
+		c.send(s.conn, &message.Drain{Config: &d.drain})
+	}
+	c.checkDrained(n, s)
 }
 
 func (c *Core) activateSlave(n uint32, s *slave, to answerTo, active bool) {
-	c.changeSlave(n, s, to, &registry.ActivateSlave{ID: s.info.ID, Active: active}, func(c *Core, _ uint32, s *slave) {
-		c.setInactive(s, !active)
-		if active && s.drain != nil {
-			s.drain, s.drained = nil, false
-			if s.connected() {
-				c.send(s.conn, &message.Drain{})
-			}
+	c.changeSlave(n, s, to, &registry.ActivateSlave{ID: s.info.ID, Active: active}, &activates{active})
+}
+
+type activates struct{ active bool }
+
+func (a *activates) apply(c *Core, _ uint32, s *slave) {
+	c.setInactive(s, !a.active)
+	if a.active && s.drain != nil {
+		s.drain, s.drained = nil, false
+		if s.connected() {
+			c.send(s.conn, &message.Drain{})
 		}
-	})
+	}
 }
 
 func (c *Core) markGone(n uint32, s *slave, to answerTo) {
-	c.changeSlave(n, s, to, &registry.MarkGone{ID: s.info.ID, At: c.now}, func(c *Core, n uint32, s *slave) { c.slaveIsGone(n, s) })
+	c.changeSlave(n, s, to, &registry.MarkGone{ID: s.info.ID, At: c.now}, &goes{})
 }
+
+type goes struct{}
+
+func (*goes) apply(c *Core, n uint32, s *slave) { c.slaveIsGone(n, s) }
 
 // slaveIsGone ends everything on a slave that an operator vouches for, or that has drained for good.
 func (c *Core) slaveIsGone(n uint32, s *slave) {
@@ -112,16 +129,20 @@ func (c *Core) checkDrained(n uint32, s *slave) {
 		return
 	}
 	s.busy = true
-	c.propose(&slaveChange{n, answerTo{}, func(c *Core, _ uint32, s *slave) {
-		s.drained = true
-		c.note(Note{Event: "slave drained", Slave: s.info.ID})
-	}}, &registry.SlaveDrained{ID: s.info.ID})
+	c.propose(&slaveChange{n, answerTo{}, &hasDrained{}}, &registry.SlaveDrained{ID: s.info.ID})
+}
+
+type hasDrained struct{}
+
+func (*hasDrained) apply(c *Core, _ uint32, s *slave) {
+	s.drained = true
+	c.note(Note{Event: "slave drained", Slave: s.info.ID})
 }
 
 type drainedGone struct{ n uint32 }
 
 func (d *drainedGone) committed(c *Core, results []registry.Result) {
-	change := slaveChange{d.n, answerTo{}, func(c *Core, n uint32, s *slave) { c.slaveIsGone(n, s) }}
+	change := slaveChange{d.n, answerTo{}, &goes{}}
 	change.committed(c, results[1:])
 }
 

@@ -165,6 +165,9 @@ func (r *reign) step(ev mastercore.Event) {
 	r.busy = true
 	for len(r.queue) > 0 && !r.ended {
 		ev, r.queue = r.queue[0], r.queue[1:]
+		if swap := r.m.w.cfg.Swap; swap != nil {
+			r.core = swap(r.core)
+		}
 		for _, e := range r.core.Step(r.m.w.now, ev, nil) {
 			r.perform(e)
 		}

@@ -30,6 +30,8 @@ type Config struct {
 	// LyingDisk makes crashed slaves lose a fifth of what was flushed, to show that the checkers notice. Defaults to false.
 	LyingDisk bool
 	Keep      int // lines of the trace to keep for the report; defaults to 0
+	// Swap, if not nil, gives what takes the place of a leader's core before each of its events: the same core, or one that was restored.
+	Swap func(*mastercore.Core) *mastercore.Core
 }
 
 func (c Config) withDefaults() Config {
