@@ -1,8 +1,10 @@
 package refalloc_test
 
 import (
+	"math/rand/v2"
 	"testing"
 
+	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 )
 
@@ -29,6 +31,21 @@ func TestOracle(t *testing.T) {
 		runs += w.runs
 	})
 	t.Logf("%d events and runs; %d runs allotted something", steps, runs)
+}
+
+// TestOracleWithManyFrameworks is TestOracle with so many that orders are kept in several parts, and that most runs are about few of them.
+func TestOracleWithManyFrameworks(t *testing.T) {
+	for seed := range uint64(4) {
+		numbers := rand.New(rand.NewPCG(seed, 0))
+		w := newWorld(t, numbers.IntN)
+		w.size = 500
+		w.populate(w.size)
+		for range 120 {
+			w.step()
+		}
+		require.NoError(t, w.real.Check())
+		require.Greater(t, w.runs, 5)
+	}
 }
 
 // FuzzOracle is TestOracle with the choices taken from the input.

@@ -27,6 +27,7 @@ type world struct {
 	unanswered []allocator.Allotment
 	log        []string
 	size       int // how many frameworks there may be
+	events     int
 	runs       int // that allotted something
 }
 
@@ -66,13 +67,17 @@ func newWorld(t require.TestingT, pick func(int) int) *world {
 	if w.rarely() { // more than can be compared one by one
 		w.size = 40
 	}
-	for range pick(w.size) {
+	w.populate(pick(w.size))
+	return w
+}
+
+func (w *world) populate(frameworks int) {
+	for range frameworks {
 		w.addFramework()
 		if w.pick(2) == 0 {
 			w.addSlave()
 		}
 	}
-	return w
 }
 
 func (w *world) note(format string, args ...any) { w.log = append(w.log, fmt.Sprintf(format, args...)) }
@@ -91,6 +96,14 @@ func (w *world) apply(ev allocator.Event) {
 	if got != nil {
 		w.note("refused: %v", got)
 	}
+	w.check()
+}
+
+// check has the real one look at its books, not after every event if there is a lot in them.
+func (w *world) check() {
+	if w.events++; w.events%max(1, w.size/10) > 0 {
+		return
+	}
 	if err := w.real.Check(); err != nil {
 		require.Fail(w.t, "the books are wrong", "%v\n%s", err, w.story())
 	}
@@ -98,21 +111,29 @@ func (w *world) apply(ev allocator.Event) {
 
 // run has both decide, and compares.
 func (w *world) run() {
+	due := w.due()
 	want, got := w.plain.Run(w.now, nil), w.real.Run(w.now, nil)
+	if len(want) > 0 && !due {
+		require.Fail(w.t, "the deadline was wrong", "there was something to allot: %v\n%s", show(want), w.story())
+	}
 	for i := range max(len(want), len(got)) {
 		if i >= len(want) || i >= len(got) || !sameAllotment(want[i], got[i]) {
 			require.Fail(w.t, "allotments differ", "number %d of this run\nplain: %v\nreal:  %v\n%s", i, show(want), show(got), w.story())
 		}
 	}
-	if err := w.real.Check(); err != nil {
-		require.Fail(w.t, "the books are wrong", "%v\n%s", err, w.story())
-	}
+	w.check()
 	w.note("run: %v", show(got))
 	w.held = append(w.held, got...)
 	w.unanswered = append(w.unanswered, got...)
 	if len(got) > 0 {
 		w.runs++
 	}
+}
+
+// due reports whether the real one says that there is something to do now.
+func (w *world) due() bool {
+	at := w.real.Deadline()
+	return !at.IsZero() && !at.After(w.now)
 }
 
 func sameAllotment(x, y allocator.Allotment) bool {
@@ -151,8 +172,10 @@ func (w *world) step() {
 	}
 }
 
-func (w *world) role() string           { return roles[w.pick(len(roles))] }
-func (w *world) slaveID() offer.SlaveID { return offer.SlaveID(fmt.Sprint("s", w.pick(8))) }
+func (w *world) role() string { return roles[w.pick(len(roles))] }
+func (w *world) slaveID() offer.SlaveID {
+	return offer.SlaveID(fmt.Sprint("s", w.pick(max(8, w.size/4))))
+}
 func (w *world) frameworkID() offer.FrameworkID {
 	return offer.FrameworkID(fmt.Sprint("f", w.pick(w.size)))
 }
@@ -404,7 +427,11 @@ func (w *world) maintain() {
 		w.apply(allocator.InverseAnswered{Framework: w.frameworkID(), Slave: w.slaveID(), Accepted: w.pick(2) == 0,
 			Refuse: time.Duration(w.pick(3)) * 2 * time.Second})
 	default:
+		due := w.due()
 		want, got := w.plain.Inverse(w.now, nil), w.real.Inverse(w.now, nil)
+		if len(want) > 0 && !due {
+			require.Fail(w.t, "the deadline was wrong", "there was something to ask for: %v\n%s", want, w.story())
+		}
 		if !slices.Equal(want, got) {
 			require.Fail(w.t, "inverse offers differ", "plain: %v\nreal:  %v\n%s", want, got, w.story())
 		}
