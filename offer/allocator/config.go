@@ -142,6 +142,7 @@ type Hierarchical struct {
 	roleSerial int32
 	roleVecs   vecs
 	clientVecs vecs
+	ownMins    int // clients with a minimum of their own
 
 	total vec    // of the cluster, all scalars
 	epoch uint64 // counts changes of total

@@ -183,7 +183,9 @@ func sameMin(x, y []minSet) bool {
 
 // setMin replaces the smallest offer worth making to a client.
 func (a *Hierarchical) setMin(c *client, min []minSet) {
-	c.role.ownMin += flag(!sameMin(min, a.min)) - flag(!sameMin(c.min, a.min))
+	more := flag(!sameMin(min, a.min)) - flag(!sameMin(c.min, a.min))
+	c.role.ownMin += more
+	a.ownMins += more
 	c.min = min
 	c.role.starved = false
 	a.countOpen(c.role)

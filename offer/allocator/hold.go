@@ -86,6 +86,10 @@ func (a *Hierarchical) newlyCounted(old, l lot) lot {
 	if a.lot(l).traits&hasShared == 0 {
 		return l
 	}
+	m, known := a.lots.recall(opNew, l, old)
+	if known {
+		return m.result
+	}
 	res := a.value(l)
 	out := make(resource.Resources, 0, len(res))
 	for i := range res {
@@ -93,7 +97,8 @@ func (a *Hierarchical) newlyCounted(old, l lot) lot {
 			out = append(out, res[i])
 		}
 	}
-	return a.intern(out)
+	*m = remembered{l, old, a.intern(out), opNew}
+	return m.result
 }
 
 // account adds resources to what a client and the roles above it hold and consume, sign times, and moves them in their orders.

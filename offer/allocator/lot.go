@@ -49,6 +49,9 @@ const (
 	opAdd
 	opSub
 	opContains
+	opShared // y is 0
+	opRest   // y is 0
+	opNew
 	opView // and the traits to strip; y is the serial number of the role, or 0
 )
 
@@ -270,14 +273,22 @@ func (a *Hierarchical) sharedOf(l lot) lot {
 	if a.lot(l).traits&hasShared == 0 {
 		return 0
 	}
-	return a.intern(only(a.value(l), true))
+	m, known := a.lots.recall(opShared, l, 0)
+	if !known {
+		*m = remembered{l, 0, a.intern(only(a.value(l), true)), opShared}
+	}
+	return m.result
 }
 
 func (a *Hierarchical) restOf(l lot) lot {
 	if a.lot(l).traits&hasShared == 0 {
 		return l
 	}
-	return a.intern(only(a.value(l), false))
+	m, known := a.lots.recall(opRest, l, 0)
+	if !known {
+		*m = remembered{l, 0, a.intern(only(a.value(l), false)), opRest}
+	}
+	return m.result
 }
 
 // sweep forgets the values that nothing uses, if enough new ones have come since it last did.

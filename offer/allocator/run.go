@@ -308,6 +308,9 @@ func (a *Hierarchical) serve(s *slave, full bool) {
 // pick finds the next client that takes something of the slave. When allotments are shares of a slave, those that have one already come last.
 func (a *Hierarchical) pick() bool {
 	x := &a.run
+	if a.ownMins == 0 && !allocatable(a.min, a.lot(x.open).all) {
+		return false // too little for anybody
+	}
 	x.again = false
 	if a.pickOnce() {
 		return true
@@ -413,6 +416,9 @@ func (a *Hierarchical) visit(r *role, guaranteed bool) bool {
 func (a *Hierarchical) visitClients(r *role, guaranteed bool) bool {
 	x := &a.run
 	if r.starved && a.lot(x.open).traits == 0 {
+		return false
+	}
+	if r.ownMin == 0 && !allocatable(a.min, a.lot(a.viewOf(r, 0)).all) {
 		return false
 	}
 	fresh(&r.clients, a.epoch, clientsOf{a})
