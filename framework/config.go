@@ -45,6 +45,8 @@ type Config struct {
 	Capabilities offer.Capabilities
 	// MinAllocatable is, role by role, the smallest offer worth making. Defaults to the cluster's.
 	MinAllocatable map[string][]resource.Quantities
+	// Constraints are, role by role, which slaves are worth offering: those that pass any one of the groups. Default to all slaves.
+	Constraints map[string][]offer.ConstraintGroup
 
 	// Masters are host:port addresses; each answers who leads, so that a part of them is enough. Required if Detector is nil.
 	Masters []string
@@ -107,6 +109,9 @@ func (c Config) Validate() error {
 			return bad("MinAllocatable", fmt.Sprintf("%.40q", r), "must name one of Roles")
 		}
 	}
+	if err := offer.ValidateConstraints(c.Constraints, c.roles()); err != nil {
+		return bad("Constraints", fmt.Sprintf("of %d roles", len(c.Constraints)), err.Error())
+	}
 	if c.Detector == nil && len(c.Masters) == 0 {
 		return bad("Masters", "[]", "must have at least one host:port, or Detector be set")
 	}
@@ -132,7 +137,7 @@ func (c Config) roles() []string {
 func (c Config) framework() offer.Framework {
 	f := offer.Framework{ID: c.ID, Name: c.Name, User: c.User, Roles: c.roles(), Principal: c.Principal, Hostname: c.Hostname,
 		WebURL: c.WebURL, Labels: c.Labels, FailoverTimeout: c.FailoverTimeout, NoCheckpoint: c.NoCheckpoint,
-		Capabilities: c.Capabilities, MinAllocatable: c.MinAllocatable}
+		Capabilities: c.Capabilities, MinAllocatable: c.MinAllocatable, Constraints: c.Constraints}
 	switch {
 	case f.FailoverTimeout == 0:
 		f.FailoverTimeout = DefaultFailoverTimeout

@@ -329,6 +329,9 @@ func TestValidateNamesTheField(t *testing.T) {
 		"Masters":    func(c *framework.Config) { c.Masters = nil },
 		"Masters[0]": func(c *framework.Config) { c.Masters = []string{"nohost"} },
 		"MaxPending": func(c *framework.Config) { c.MaxPending = -1 },
+		"Constraints": func(c *framework.Config) {
+			c.Constraints = map[string][]offer.ConstraintGroup{"other": {{{Of: offer.OfHostname, Op: offer.Exists}}}}
+		},
 	} {
 		c := good
 		change(&c)

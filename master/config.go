@@ -1,6 +1,7 @@
 package master
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/meros-project/meros/election"
+	"github.com/meros-project/meros/internal/mastercore"
 	"github.com/meros-project/meros/internal/transport"
 	"github.com/meros-project/meros/offer"
 	"github.com/meros-project/meros/offer/allocator"
@@ -55,6 +57,9 @@ type Config struct {
 	HeartbeatInterval time.Duration
 	// MinAllocatable is the smallest offer worth making: one that contains any one of the sets. Defaults to 0.01 cpus, or 32 MiB.
 	MinAllocatable []resource.Quantities
+	// Allocation is how resources are shared out: the order of frameworks, scarce kinds, shares of slaves, regions. Its Seed and
+	// MinAllocatable default to those of the master, its MaxOutstanding to 20,000.
+	Allocation allocator.Config
 
 	// MaxConns bounds the node connections. Defaults to 131,072.
 	MaxConns int
@@ -139,11 +144,22 @@ func (c Config) Validate() error {
 			return bad(f.name, f.value, "must not be negative")
 		}
 	}
-	shares := allocator.Config{MinAllocatable: c.MinAllocatable}
+	shares := c.allocation(0)
 	if err := shares.Validate(); err != nil {
-		return offer.Refuse(offer.ReasonInvalidField, "master: Config.MinAllocatable: "+err.Error())
+		return offer.Refuse(offer.ReasonInvalidField, "master: Config.Allocation: "+err.Error())
 	}
 	return nil
+}
+
+// allocation is the whole configuration of the allocator.
+func (c Config) allocation(seed uint64) allocator.Config {
+	out := c.Allocation
+	out.Seed = cmp.Or(out.Seed, seed)
+	out.MaxOutstanding = cmp.Or(out.MaxOutstanding, mastercore.DefaultMaxOffers)
+	if out.MinAllocatable == nil {
+		out.MinAllocatable = c.MinAllocatable
+	}
+	return out
 }
 
 // maxClusterName leaves room for the rest of a cluster id.

@@ -21,7 +21,7 @@ func (m *Master) newCore(now time.Time, reign uint64, view *registry.View) *mast
 	return mastercore.New(now, mastercore.Config{
 		MasterID:          m.advertise,
 		Reign:             reign,
-		Allocator:         allocator.New(allocator.Config{Seed: seed, MinAllocatable: m.cfg.MinAllocatable, MaxOutstanding: mastercore.DefaultMaxOffers}),
+		Allocator:         allocator.New(m.cfg.allocation(seed)),
 		Registry:          view,
 		Seed:              seed,
 		OfferTimeout:      m.cfg.OfferTimeout,

@@ -429,6 +429,10 @@ func TestValidateNamesTheField(t *testing.T) {
 		"ClusterName":  func(c *master.Config) { c.ClusterName = "a/b" },
 		"PingInterval": func(c *master.Config) { c.PingInterval = -1 },
 		"MaxConns":     func(c *master.Config) { c.MaxConns = -1 },
+		"Allocation":   func(c *master.Config) { c.Allocation.OfferShare = 1001 },
+		"Allocation: m": func(c *master.Config) {
+			c.MinAllocatable = []resource.Quantities{{{Name: "cpus", Amount: -1}}}
+		},
 	} {
 		c := good
 		change(&c)

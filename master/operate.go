@@ -42,10 +42,17 @@ func (m *Master) SetWeight(ctx context.Context, role string, weight resource.Sca
 }
 
 // SetQuota sets what a role is guaranteed and what it may have at most, instead of what was set before. Kinds that limit does not name have no
-// limit.
+// limit. A quota that cannot be kept is refused, see ForceQuota; offers that stand against it are rescinded.
 func (m *Master) SetQuota(ctx context.Context, role string, guarantee, limit resource.Quantities) error {
 	return m.operate(ctx, "set quota of role "+role,
 		message.Operate{Verb: message.VerbSetQuota, Role: role, Guarantee: guarantee, Limit: limit})
+}
+
+// ForceQuota is SetQuota for a quota that it refuses: one that the cluster is too small for, that does not agree with those of the roles above
+// or below, or whose limit the role is beyond already. Nothing is taken back from tasks.
+func (m *Master) ForceQuota(ctx context.Context, role string, guarantee, limit resource.Quantities) error {
+	return m.operate(ctx, "set quota of role "+role,
+		message.Operate{Verb: message.VerbSetQuota, Role: role, Guarantee: guarantee, Limit: limit, Force: true})
 }
 
 // operate carries out a call on the core that leads here. Nil means that it is done and, where the registry is concerned, committed. When ctx

@@ -78,6 +78,30 @@ func ExampleParseAttributes() {
 	// attribute "rack": want NAME:VALUE
 }
 
+// A framework that says which slaves it wants is not bothered with the others: here those in rack r7 or r8, or any with a fast disk.
+func ExampleConstraint() {
+	groups := []offer.ConstraintGroup{
+		{{Attribute: "rack", Op: offer.Matches, Value: "r[78]"}},
+		{{Attribute: "disk", Op: offer.Equals, Value: "nvme"}},
+	}
+	rules, err := offer.CompileConstraints(groups)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, text := range []string{"rack:r7;disk:hdd", "rack:r9;disk:nvme", "rack:r77"} {
+		attributes, _ := offer.ParseAttributes(text)
+		fmt.Println(rules.Pass(&offer.Slave{Attributes: attributes}), text)
+	}
+	_, err = offer.CompileConstraints([]offer.ConstraintGroup{{{Attribute: "rack", Op: offer.Matches, Value: "("}}})
+	fmt.Println(err)
+	// Output:
+	// true rack:r7;disk:hdd
+	// true rack:r9;disk:nvme
+	// false rack:r77
+	// group 0: constraint value "(": error parsing regexp: missing closing ): `(`
+}
+
 // The zero filter is the default one.
 func ExampleFilter() {
 	fmt.Println(offer.Filter{}.Duration(), offer.Filter{Refuse: time.Hour}.Duration(), offer.Filter{Refuse: offer.NoFilter}.Duration())

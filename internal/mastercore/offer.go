@@ -163,8 +163,8 @@ func (c *Core) rescindSlave(s *slave) {
 	}
 }
 
-// rescindRole rescinds what is offered to a role or one below it.
-func (c *Core) rescindRole(role string) {
+// rescindRole rescinds what is offered to a role or one below it, and reports whether anything was.
+func (c *Core) rescindRole(role string) bool {
 	var numbers []uint64
 	c.offers.Scan(func(n uint64, o *outstanding) bool {
 		if o.role == role || resource.IsDescendant(o.role, role) {
@@ -173,6 +173,7 @@ func (c *Core) rescindRole(role string) {
 		return true
 	})
 	c.rescind(numbers, offer.ReasonNone)
+	return len(numbers) > 0
 }
 
 // rescindRoles rescinds what is offered to a framework in roles that it has left.

@@ -49,6 +49,10 @@ func (c *Core) operate(principal string, m *message.Operate, to answerTo) {
 		c.operateRole(&registry.SetRole{Role: m.Role, Weight: &weight}, to)
 	case message.VerbSetQuota:
 		guarantee, limit := m.Guarantee, m.Limit
+		if bad := c.checkQuota(m); bad != nil {
+			c.answer(to, bad)
+			return
+		}
 		c.operateRole(&registry.SetRole{Role: m.Role, Guarantee: &guarantee, Limit: &limit}, to)
 	case message.VerbDrain, message.VerbDeactivate, message.VerbReactivate, message.VerbMarkGone, message.VerbReserve, message.VerbUnreserve,
 		message.VerbCreate, message.VerbDestroy:
@@ -83,6 +87,27 @@ func (c *Core) operateSlave(m *message.Operate, to answerTo) {
 	default:
 		c.answer(to, c.operateResources(s, m))
 	}
+}
+
+// checkQuota asks the allocator whether a quota can be kept, unless it is forced. What is only offered does not stand against a limit: the offers
+// are rescinded, once all else is found right.
+func (c *Core) checkQuota(m *message.Operate) *offer.Refusal {
+	whole := allocator.RoleSet{Role: m.Role, Guarantee: m.Guarantee, Limit: m.Limit, Force: m.Force}
+	form, guarantee := whole, whole
+	form.Force, guarantee.Limit = true, nil
+	err := c.cfg.Allocator.Validate(form)
+	if err == nil {
+		err = c.cfg.Allocator.Validate(guarantee)
+	}
+	if err == nil {
+		if err = c.cfg.Allocator.Validate(whole); err != nil && c.rescindRole(m.Role) {
+			err = c.cfg.Allocator.Validate(whole)
+		}
+	}
+	if err != nil {
+		return offer.Refuse(offer.ReasonInvalidField, err.Error())
+	}
+	return nil
 }
 
 // roleChange is an operator's change of a role that waits for the registry.

@@ -506,6 +506,7 @@ func (w *world) operate(f []string) *message.Operate {
 	if named["grace"] != "" {
 		m.Drain.MaxGrace = w.duration(named["grace"])
 	}
+	m.Force = named["force"] != ""
 	m.Drain.MarkGone = named["then"] == "gone"
 	if named["weight"] != "" {
 		weight, err := resource.ParseScalar(named["weight"])

@@ -35,6 +35,7 @@ type Operate struct {
 	Guarantee resource.Quantities
 	Limit     resource.Quantities
 	Resources resource.Resources
+	Force     bool // set a quota even if the cluster, other roles or what the role consumes speak against it
 }
 
 // Operated answers Operate. ReasonNone means done, and, where the registry is concerned, committed.

@@ -113,7 +113,7 @@ func anyMessages(t *[256]kind[message.Message]) {
 		text(c, &v.ID)
 		text(c, &v.Address)
 	}))
-	t[message.KindOperate] = msg(fields(10, func(c *codec, v *message.Operate) {
+	t[message.KindOperate] = msg(fields(11, func(c *codec, v *message.Operate) {
 		number(c, &v.Seq)
 		number(c, &v.Verb)
 		text(c, &v.Slave)
@@ -124,6 +124,7 @@ func anyMessages(t *[256]kind[message.Message]) {
 		c.quantities(&v.Guarantee)
 		c.quantities(&v.Limit)
 		c.resources(&v.Resources)
+		c.flag(&v.Force)
 	}))
 	t[message.KindOperated] = msg(fields(3, func(c *codec, v *message.Operated) {
 		number(c, &v.Seq)
