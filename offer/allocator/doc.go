@@ -63,6 +63,8 @@
 // free. Whatever is in neither set has been tried, and would be refused again. What can turn such a refusal into a taker puts the slave or
 // the client back: freed resources, an expired or cleared filter, a revive, a changed role, room under a limit, headroom. When that
 // happens in the middle of a run, because reserved resources have met a guarantee, the run goes on with the clients that it lets in.
+// Less free, less room and less headroom do not make a refusal a taker, with two exceptions, for which a slave of which something is taken
+// is tried with every client: a limit has cut one of several entries of a kind there, or allotments are shares of a slave.
 //
 // Shares are integers: floor(2^40 * allocated / total), times 1000 over the weight in thousandths, computed with 128 bits. Orders are
 // sorted slices in which one entry moves at a time. They are computed anew only when the cluster's total has changed, at the next run.
