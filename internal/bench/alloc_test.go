@@ -25,7 +25,7 @@ func TestAllocatorBenchmarksPrintTheirFigures(t *testing.T) {
 		{"alloc/quota", []string{"-slaves", "30", "-frameworks", "30"}, []string{"ms", "noop_us", "ratio"}},
 		{"alloc/mixed", []string{"-slaves", "8", "-frameworks", "55"}, []string{"launched", "seconds"}},
 		{"alloc/revive", small, []string{"ms"}},
-		{"alloc/curve", []string{"-slaves", "1000", "-rounds", "1"}, []string{"exponent", "delta_ratio"}},
+		{"alloc/curve", []string{"-slaves", "1000", "-rounds", "1"}, []string{"exponent", "delta_ratio", "wall_exponent", "wall_delta_ratio"}},
 		{"alloc/suppress", small, []string{"ms", "ratio"}},
 		{"alloc/suppress-extreme", small, []string{"ms", "ratio"}},
 		{"alloc/slaves", small, []string{"ms", "ratio"}},

@@ -31,8 +31,9 @@ func plainSide(cut time.Duration) side { return side{name: "plain", make: plain,
 type measured struct {
 	side
 	results []workload.Result
-	cut     string        // the phase that was given up, if any
-	after   time.Duration // how long it had run
+	cpu     map[string][]time.Duration // by phase, where there is no cut and the system tells
+	cut     string                     // the phase that was given up, if any
+	after   time.Duration              // how long it had run
 }
 
 // enough is how long a side is run again and again; then fewer runs than were asked for will do.
@@ -92,7 +93,22 @@ func (m *measured) once(ctx context.Context, w workload.Workload, size workload.
 	}
 	collect := collector()
 	if m.side.cut == 0 {
-		res, err := w.Run(workload.Options{Make: m.make, Before: func(string) { collect() }}, size)
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		if m.cpu == nil {
+			m.cpu = map[string][]time.Duration{}
+		}
+		var from time.Duration
+		res, err := w.Run(workload.Options{Make: m.make,
+			Before: func(string) {
+				collect()
+				from, _ = threadCPU()
+			},
+			After: func(phase string) {
+				if to, ok := threadCPU(); ok {
+					m.cpu[phase] = append(m.cpu[phase], to-from)
+				}
+			}}, size)
 		m.results = append(m.results, res)
 		return m.wrong(err)
 	}
@@ -214,6 +230,9 @@ func (m *measured) print(r *report, w workload.Workload, size workload.Size) {
 		text := fmt.Sprintf("  %-28s %10.3f ms", name, milliseconds(median(times)))
 		if len(times) > 1 {
 			text += fmt.Sprintf("  (median of %d, %.3f to %.3f)", len(times), milliseconds(quantile(times, 0)), milliseconds(quantile(times, 1)))
+		}
+		if cpu := m.cpu[name]; len(cpu) == len(times) { // not of a series
+			text += fmt.Sprintf("  cpu %.3f", milliseconds(median(cpu)))
 		}
 		if n := m.offers(name); n > 0 {
 			text += fmt.Sprintf("  %d offers, %.3f us each", n, float64(m.perOffer(name))/1000)

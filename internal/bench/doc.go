@@ -4,6 +4,7 @@
 //	go run ./internal/bench                     lists the benchmarks and their goals
 //	go run ./internal/bench e2e/offer           runs one
 //	go run ./internal/bench e2e/offer -rounds 50 -cpuprofile cpu.out
+//	go run ./internal/bench alloc/decline -slaves 10000 -frameworks 1000 -rounds 2000
 //
 // Progress goes to standard error, figures to standard output. The last line of the output is
 //
