@@ -45,6 +45,9 @@ func (a *Hierarchical) Check() error {
 				c.framework.id, c.role.name, c.held, c.holdings, held[c.handle], holdings[c.handle])
 		}
 	}
+	if err := a.checkTerms(); err != nil {
+		return err
+	}
 	return a.checkRoles(held, consumed)
 }
 

@@ -143,7 +143,7 @@ func (m *model) maintain() {
 		m.apply(SlaveUnavailable{id, nil})
 		return
 	}
-	plan := offer.Unavailability{Start: time.Unix(9000, 0), Duration: time.Duration(m.pick(2)) * time.Hour}
+	plan := offer.Unavailability{Start: time.Unix(9000, 0).UTC(), Duration: time.Duration(m.pick(2)) * time.Hour}
 	if old, ok := x.plans[id]; !ok || old != plan {
 		x.forgetPlan(id)
 	}
