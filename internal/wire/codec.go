@@ -49,30 +49,15 @@ const (
 )
 
 // A buffer is what the encoder writes to: it appends.
-type buffer struct {
-	b []byte // all of its room
-	n int    // how much of it is written
-}
-
-func (w *buffer) grow(n int) {
-	b := append(w.b[:w.n], make([]byte, n)...)
-	w.b = b[:cap(b)]
-}
+type buffer struct{ b []byte }
 
 func (w *buffer) Write(p []byte) (int, error) {
-	if len(p) > len(w.b)-w.n {
-		w.grow(len(p))
-	}
-	w.n += copy(w.b[w.n:], p)
+	w.b = append(w.b, p...)
 	return len(p), nil
 }
 
 func (w *buffer) WriteByte(x byte) error {
-	if w.n == len(w.b) {
-		w.grow(1)
-	}
-	w.b[w.n] = x
-	w.n++
+	w.b = append(w.b, x)
 	return nil
 }
 
@@ -85,10 +70,10 @@ var codecs = sync.Pool{New: func() any {
 // write appends what f lists to dst.
 func write(dst []byte, f func(*codec)) ([]byte, error) {
 	c := codecs.Get().(*codec)
-	c.enc, c.out = true, buffer{dst[:cap(dst)], len(dst)}
+	c.enc, c.out.b = true, dst
 	f(c)
-	out, err := c.out.b[:c.out.n], c.err
-	c.enc, c.out, c.err = false, buffer{}, nil
+	out, err := c.out.b, c.err
+	c.enc, c.out.b, c.err = false, nil, nil
 	codecs.Put(c)
 	if err != nil {
 		return dst, err
