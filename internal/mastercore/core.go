@@ -39,6 +39,7 @@ type Core struct {
 	proposals                      map[uint64]*proposal // looked up, never ranged over
 	admitting                      map[registry.Key]*admission
 	allotments                     []allocator.Allotment // scratch
+	returned                       returned
 
 	counts    counts
 	brake     brake
@@ -140,7 +141,7 @@ func (c *Core) Deadline() time.Time {
 	if c.done {
 		return time.Time{}
 	}
-	if len(c.jobs) > 0 {
+	if len(c.jobs) > 0 || c.returned.times > 0 {
 		return c.now
 	}
 	var at moment
@@ -172,6 +173,11 @@ func (c *Core) note(n Note) { c.out = append(c.out, n) }
 
 // apply tells the allocator. What comes from the registry and from messages was validated before, so a refusal is worth a look.
 func (c *Core) apply(ev allocator.Event) {
+	c.tellReturned()
+	c.tellAllocator(ev)
+}
+
+func (c *Core) tellAllocator(ev allocator.Event) {
 	if err := c.cfg.Allocator.Apply(c.now, ev); err != nil {
 		c.note(Note{Event: "allocator refused", Text: err.Error()})
 	}

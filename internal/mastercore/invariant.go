@@ -227,7 +227,13 @@ func (c *Core) checkAllocator() error {
 		if s == nil || !s.allocated || s.over {
 			continue
 		}
-		if want, have := c.freeOn(s).NonShared(), a.Free(s.info.ID); !want.Equal(have) {
+		want, have := c.freeOn(s).NonShared(), a.Free(s.info.ID)
+		if p := &c.returned; p.slave == s.info.ID {
+			for range p.times {
+				have = have.Add(p.resources.NonShared())
+			}
+		}
+		if !want.Equal(have) {
 			return invariant.Violated("R4", "slave %s: %v is free, the allocator has %v", s.info.ID, want, have)
 		}
 	}

@@ -47,6 +47,7 @@ func (c *Core) offerOf(id offer.OfferID) *outstanding {
 // allocate asks the allocator for what is to be offered now, and offers it.
 func (c *Core) allocate() {
 	c.checkQuotaHold()
+	c.tellReturned()
 	due := c.cfg.Allocator.Deadline()
 	if due.IsZero() || due.After(c.now) {
 		return

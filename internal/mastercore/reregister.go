@@ -264,7 +264,7 @@ func (c *Core) register(n uint32, s *slave, d *reregistration) {
 		c.send(s.conn, &message.Drain{Config: s.drain})
 	}
 	for _, slot := range b.returned {
-		c.tellReturned(slot, s)
+		c.tellBack(slot, s)
 	}
 	c.checkDrained(n, s)
 }

@@ -405,6 +405,42 @@ func (c *Core) removeExecutor(s *slave, framework uint32, id offer.ExecutorID) {
 	c.recover(s, framework, gone.role, gone.resources, 0)
 }
 
+// returned is what ended tasks have held, and the allocator has not been told yet: many that end at the same time are mostly alike, and of
+// one framework on one slave. It is told at the next Tick, or before anything else is.
+type returned struct {
+	slave     offer.SlaveID
+	framework offer.FrameworkID
+	role      string
+	resources resource.Resources // of each
+	times     int64
+}
+
+// ended is recover for what a task has held until now, without a filter.
+func (c *Core) ended(s *slave, framework uint32, role string, r resource.Resources) {
+	if len(r) == 0 || !s.allocated {
+		return
+	}
+	id := c.frameworks.get(framework).info.ID
+	if p := &c.returned; p.times > 0 && p.resources.Same(r) && p.slave == s.info.ID && p.framework == id && p.role == role {
+		p.times++
+		return
+	}
+	c.tellReturned()
+	c.returned = returned{slave: s.info.ID, framework: id, role: role, resources: r, times: 1}
+}
+
+func (c *Core) tellReturned() {
+	p := c.returned
+	c.returned = returned{}
+	ev := allocator.Recovered{Allotment: allocator.Allotment{Framework: p.framework, Role: p.role, Slave: p.slave, Resources: p.resources}}
+	if all, ok := p.resources.Times(p.times); ok {
+		ev.Resources, p.times = all, 1
+	}
+	for range p.times {
+		c.tellAllocator(ev)
+	}
+}
+
 // recover gives resources of a slave back to the allocator.
 func (c *Core) recover(s *slave, framework uint32, role string, r resource.Resources, refuse time.Duration) {
 	if len(r) == 0 || !s.allocated {

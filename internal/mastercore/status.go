@@ -119,7 +119,7 @@ func (c *Core) releaseTask(t *task, s *slave) {
 		return
 	}
 	t.flags &^= taskHolds
-	c.recover(s, t.framework, c.roleOf(t), c.tasks.resources.of(t.resources), 0)
+	c.ended(s, t.framework, c.roleOf(t), c.tasks.resources.of(t.resources))
 }
 
 // resendMissed has the slaves send again what a framework has not acknowledged, because it may have gone to a connection that was lost.
@@ -176,8 +176,8 @@ func (c *Core) tellTask(slot uint32, s *slave) {
 	c.toFramework(f, &message.Update{Status: &st})
 }
 
-// tellReturned says that a task that was unreachable is there again. One that has ended meanwhile is told by its slave.
-func (c *Core) tellReturned(slot uint32, s *slave) {
+// tellBack says that a task that was unreachable is there again. One that has ended meanwhile is told by its slave.
+func (c *Core) tellBack(slot uint32, s *slave) {
 	t := c.tasks.records.get(slot)
 	f := c.frameworks.mut(t.framework)
 	if t.latest.Terminal() || f.conn == 0 || t.has(taskShadow) {

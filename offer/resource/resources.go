@@ -93,6 +93,27 @@ func (r Resources) Add(o Resources) Resources {
 	return append(append(out, r[i:]...), o[j:]...)
 }
 
+// Times returns what n of r are together, or false where that is not simply more of the same: r holds anything but scalars, or an amount
+// does not fit.
+func (r Resources) Times(n int64) (Resources, bool) {
+	if n < 1 {
+		return nil, false
+	}
+	for i := range r {
+		if e := &r[i]; e.Type != ScalarType || e.Volume != nil || int64(e.Scalar) > math.MaxInt64/n {
+			return nil, false
+		}
+	}
+	if n == 1 {
+		return r, true
+	}
+	out := slices.Clone(r)
+	for i := range out {
+		out[i].Scalar *= Scalar(n)
+	}
+	return out, true
+}
+
 // Sum adds up any number of resources.
 func Sum(all ...Resources) Resources {
 	var out Resources

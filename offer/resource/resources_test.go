@@ -463,3 +463,23 @@ func TestNewRefusesWhatIsNamedTwice(t *testing.T) {
 		require.ErrorContains(t, err, want)
 	}
 }
+
+func TestTimesIsAddingUp(t *testing.T) {
+	for _, text := range []string{"", "cpus:0.5", "cpus:0.5;mem:32;disk(role):7.001", "cpus:2;gpus:1"} {
+		r := resource.Must(text)
+		var sum resource.Resources
+		for n := int64(1); n <= 5; n++ {
+			sum = sum.Add(r)
+			all, ok := r.Times(n)
+			require.True(t, ok, text)
+			require.True(t, sum.Equal(all), "%d times %s is %s", n, text, all)
+		}
+		require.True(t, r.Equal(resource.Must(text)), "what is multiplied stays as it is")
+	}
+	_, ok := resource.Must("cpus:1").Times(0)
+	require.False(t, ok)
+	_, ok = resource.Must("cpus:1;ports:[1-2]").Times(2)
+	require.False(t, ok, "the same ports twice are not more ports")
+	_, ok = resource.Must("cpus:1000000").Times(1 << 40)
+	require.False(t, ok, "it does not fit")
+}
