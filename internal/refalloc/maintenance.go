@@ -17,7 +17,10 @@ type asked struct {
 
 func (a *Allocator) setUnavailable(ev allocator.SlaveUnavailable) {
 	s := a.slaves[ev.Slave]
-	if s == nil || s.plan != nil && ev.Unavailability != nil && *s.plan == *ev.Unavailability {
+	if s == nil {
+		return
+	}
+	if old, to := s.plan, ev.Unavailability; old != nil && to != nil && old.Start.Equal(to.Start) && old.Duration == to.Duration {
 		return
 	}
 	s.plan, s.asked = nil, map[offer.FrameworkID]asked{}

@@ -46,11 +46,14 @@ func (a *Hierarchical) setUnavailable(ev SlaveUnavailable) {
 	if s.maintenance == nil {
 		i, _ := slices.BinarySearchFunc(x.slaves, s, func(s, t *slave) int { return cmp.Compare(s.seq, t.seq) })
 		x.slaves = slices.Insert(x.slaves, i, s)
-	} else if s.maintenance.plan == *ev.Unavailability {
+	} else if samePlan(s.maintenance.plan, *ev.Unavailability) {
 		return
 	}
 	s.maintenance = &maintenance{plan: *ev.Unavailability}
 }
+
+// samePlan compares instants, in whatever zone they are told.
+func samePlan(x, y offer.Unavailability) bool { return x.Start.Equal(y.Start) && x.Duration == y.Duration }
 
 func (a *Hierarchical) endMaintenance(s *slave) {
 	if s.maintenance != nil {

@@ -87,7 +87,7 @@ func newModel(t require.TestingT, pick func(int) int) *model {
 	}
 	a := New(cfg)
 	a.lots.every = 1 + 20*pick(20) // values are forgotten all the time; the twin hardly ever does
-	return &model{t: t, pick: pick, a: a, twin: New(cfg), now: time.Unix(5000, 0), slaves: map[offer.SlaveID]*offer.Slave{},
+	return &model{t: t, pick: pick, a: a, twin: New(cfg), now: time.Unix(5000, 0).UTC(), slaves: map[offer.SlaveID]*offer.Slave{},
 		inactive: map[any]bool{}, subs: map[offer.FrameworkID]*offer.Framework{}, quiet: map[string]bool{}, limits: map[string]resource.Quantities{},
 		terms: newTerms(cfg)}
 }
