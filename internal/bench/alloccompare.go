@@ -85,33 +85,39 @@ func after(ctx context.Context, r *report, cut time.Duration, w workload.Workloa
 	return fast, slow, err
 }
 
-// once runs a workload. With a cut it does so on a goroutine of its own, which it leaves behind when a phase takes too long: nothing can stop
-// an allocator in the middle of a run.
+// once runs a workload.
 func (m *measured) once(ctx context.Context, w workload.Workload, size workload.Size) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	collect := collector()
-	if m.side.cut == 0 {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		if m.cpu == nil {
-			m.cpu = map[string][]time.Duration{}
-		}
-		var from time.Duration
-		res, err := w.Run(workload.Options{Make: m.make,
-			Before: func(string) {
-				collect()
-				from, _ = threadCPU()
-			},
-			After: func(phase string) {
-				if to, ok := threadCPU(); ok {
-					m.cpu[phase] = append(m.cpu[phase], to-from)
-				}
-			}}, size)
-		m.results = append(m.results, res)
-		return m.wrong(err)
+	if m.side.cut > 0 {
+		return m.watched(ctx, w, size)
 	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if m.cpu == nil {
+		m.cpu = map[string][]time.Duration{}
+	}
+	collect := collector()
+	var from time.Duration
+	res, err := w.Run(workload.Options{Make: m.make,
+		Before: func(string) {
+			collect()
+			from, _ = threadCPU()
+		},
+		After: func(phase string) {
+			if to, ok := threadCPU(); ok {
+				m.cpu[phase] = append(m.cpu[phase], to-from)
+			}
+		}}, size)
+	m.results = append(m.results, res)
+	return m.wrong(err)
+}
+
+// watched runs a workload on a goroutine of its own, which it leaves behind when a phase takes too long: nothing can stop an allocator in the
+// middle of a run.
+func (m *measured) watched(ctx context.Context, w workload.Workload, size workload.Size) error {
+	collect := collector()
 	var mu sync.Mutex
 	var phase string
 	var since time.Time
