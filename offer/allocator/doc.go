@@ -66,8 +66,18 @@
 // Less free, less room and less headroom do not make a refusal a taker, with two exceptions, for which a slave of which something is taken
 // is tried with every client: a limit has cut one of several entries of a kind there, or allotments are shares of a slave.
 //
-// Shares are integers: floor(2^40 * allocated / total), times 1000 over the weight in thousandths, computed with 128 bits. Orders are
-// sorted slices in which one entry moves at a time. They are computed anew only when the cluster's total has changed, at the next run.
+// A client that comes back after it was suppressed is tried with the slaves that have changed while it was away, and one that has revived
+// offers with those whose filters that drops; all others it has refused already. A role without room for the smallest offer, of anything
+// that is neither reserved nor revocable, is left out until there is room. A slave with less than the smallest offer is looked at once.
+//
+// Shares are integers: floor(2^40 * allocated / total), times 1000 over the weight in thousandths, computed with 128 bits. Orders are lists
+// of sorted blocks in which one entry moves at a time. They are computed anew only when the cluster's total has changed, at the next run.
+//
+// Values of resources are interned: equal slaves share one, with its sums by kind, and what was computed of two values is remembered.
+// Values that nothing uses are forgotten from time to time. What grows with slaves times frameworks (filters, verdicts, holdings), and the
+// orders, are numbers in pages without pointers. A run that goes on as before takes no memory, and one allotment of a whole slave shares
+// the immutable value that the slave has free. At a hundred thousand slaves most of the time goes to waiting for memory; so what a
+// run needs of a slave lies in two lines of the cache, and slaves are read ahead, several at once.
 //
 // # Determinism
 //

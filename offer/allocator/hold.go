@@ -194,6 +194,26 @@ func (a *Hierarchical) see(s *slave) {
 	}
 }
 
+// covers reports whether y can be taken from x.
+func (a *Hierarchical) covers(x, y lot) bool {
+	if a.lot(y).traits&hasShared == 0 {
+		return a.contains(x, y)
+	}
+	return a.sub(x, y) != failed // counts what is shared
+}
+
+// sameKinds reports whether amounts of x and of y could be one entry.
+func sameKinds(x, y resource.Resources) bool {
+	for i := range x {
+		for j := range y {
+			if x[i].SameKind(y[j]) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // converted is Converted. One whose From is not there is ignored.
 func (a *Hierarchical) converted(ev Converted) {
 	s := a.slaveIndex[ev.Slave]
@@ -201,6 +221,7 @@ func (a *Hierarchical) converted(ev Converted) {
 		return
 	}
 	from, to := a.intern(ev.From), a.intern(ev.To)
+	all := failed // what the framework holds now, if that was all of the slave and so still is
 	if ev.Framework == "" {
 		if !a.contains(s.free, a.restOf(from)) || !a.contains(s.shared, a.sharedOf(from)) {
 			return
@@ -211,19 +232,25 @@ func (a *Hierarchical) converted(ev Converted) {
 			return
 		}
 		i := a.holder(s, c.handle)
-		if i < 0 || a.sub(a.holding(s, i).lot(), from) == failed {
+		if i < 0 || !a.covers(a.holding(s, i).lot(), from) {
 			return
 		}
+		same := a.holding(s, i).lot() == s.total && !sameKinds(ev.From, ev.To)
 		// First in, then out, so that the client is not forgotten in between.
 		a.hold(s, c, to)
 		a.unhold(s, c, from)
+		if i = a.holder(s, c.handle); same && i >= 0 {
+			all = a.holding(s, i).lot()
+		}
 	}
-	rest := a.sub(s.total, from)
-	ok := rest != failed
-	if !ok {
-		rest = a.sub(s.total, a.intern(clip(a.value(s.total), ev.From)))
+	total, ok := all, true
+	if all == failed {
+		rest := a.sub(s.total, from)
+		if ok = rest != failed; !ok {
+			rest = a.sub(s.total, a.intern(clip(a.value(s.total), ev.From)))
+		}
+		total = a.add(rest, to)
 	}
-	total := a.add(rest, to)
 	if !ok || !ev.From.Unstacked().Equal(ev.To.Unstacked()) {
 		a.setTotal(s, total)
 		return

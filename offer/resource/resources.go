@@ -3,6 +3,7 @@ package resource
 import (
 	"math"
 	"slices"
+	"sort"
 )
 
 // Resources is a bag of entries in canonical form: sorted by identity, entries of one identity merged into one, none empty. New,
@@ -72,6 +73,9 @@ func (r Resources) Add(o Resources) Resources {
 	if len(r) == 0 {
 		return o
 	}
+	if few(r, o) {
+		return r.addFew(o)
+	}
 	out := make(Resources, 0, max(len(r), len(o))) // one mostly has every kind that the other has
 	i, j := 0, 0
 	for i < len(r) && j < len(o) {
@@ -114,6 +118,51 @@ func (r Resources) Times(n int64) (Resources, bool) {
 	return out, true
 }
 
+// few reports whether o is so much shorter than r that its entries had better be searched for.
+func few(r, o Resources) bool { return 8*len(o) < len(r) }
+
+// seek returns the first place from i on whose entry does not come before e.
+func (r Resources) seek(i int, e *Resource) int {
+	return i + sort.Search(len(r)-i, func(n int) bool { return compare(&r[i+n], e) >= 0 })
+}
+
+// addFew is Add for few entries.
+func (r Resources) addFew(o Resources) Resources {
+	out := make(Resources, 0, len(r)+len(o))
+	i := 0
+	for j := range o {
+		at := r.seek(i, &o[j])
+		out = append(out, r[i:at]...)
+		i = at
+		switch {
+		case i == len(r) || compare(&r[i], &o[j]) != 0:
+			out = append(out, o[j])
+		case r[i].whole():
+			out = append(out, r[i], o[j])
+			i++
+		default:
+			out = append(out, r[i].plus(&o[j]))
+			i++
+		}
+	}
+	return append(out, r[i:]...)
+}
+
+// subFew is Sub for few entries, which r covers.
+func (r Resources) subFew(o Resources) Resources {
+	out := make(Resources, 0, len(r))
+	i := 0
+	for j := range o {
+		at := r.seek(i, &o[j])
+		out = append(out, r[i:at]...)
+		if left, some := r[at].minus(&o[j]); some {
+			out = append(out, left)
+		}
+		i = at + 1
+	}
+	return append(out, r[i:]...)
+}
+
 // Sum adds up any number of resources.
 func Sum(all ...Resources) Resources {
 	var out Resources
@@ -131,6 +180,9 @@ func (r Resources) Sub(o Resources) (Resources, bool) {
 	}
 	if !r.covers(o, true) {
 		return r, false
+	}
+	if few(r, o) {
+		return r.subFew(o), true // of more entries than o has, some stay
 	}
 	out := make(Resources, 0, len(r))
 	j := 0
@@ -155,9 +207,12 @@ func (r Resources) Sub(o Resources) (Resources, bool) {
 func (r Resources) Contains(o Resources) bool { return r.covers(o, false) }
 
 func (r Resources) covers(o Resources, counting bool) bool {
-	i := 0
+	i, few := 0, few(r, o)
 	for j := range o {
 		c := -1
+		if few {
+			i = r.seek(i, &o[j])
+		}
 		for ; i < len(r); i++ {
 			if c = compare(&r[i], &o[j]); c >= 0 {
 				break
