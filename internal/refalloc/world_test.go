@@ -25,7 +25,7 @@ type world struct {
 	frameworks map[offer.FrameworkID]*offer.Framework
 	held       []allocator.Allotment
 	unanswered []allocator.Allotment
-	log        []string
+	log        []note
 	size       int // how many frameworks there may be
 	events     int
 	runs       int // that allotted something
@@ -53,7 +53,7 @@ func newWorld(t require.TestingT, pick func(int) int) *world {
 		cfg.Policy = allocator.Random
 	}
 	if w.pick(3) == 2 {
-		cfg.OfferShare = []resource.Scalar{1, 100, 333, 500, 999}[w.pick(5)]
+		cfg.OfferShare = []resource.Scalar{30, 100, 333, 500, 999}[w.pick(5)]
 	}
 	if w.pick(3) == 2 {
 		cfg.MaxOutstanding = 1 + w.pick(3)
@@ -72,6 +72,9 @@ func newWorld(t require.TestingT, pick func(int) int) *world {
 }
 
 func (w *world) populate(frameworks int) {
+	for range w.pick(5) {
+		w.setRole()
+	}
 	for range frameworks {
 		w.addFramework()
 		if w.pick(2) == 0 {
@@ -80,11 +83,23 @@ func (w *world) populate(frameworks int) {
 	}
 }
 
-func (w *world) note(format string, args ...any) { w.log = append(w.log, fmt.Sprintf(format, args...)) }
+// note remembers what has happened, for a story that is hardly ever told.
+func (w *world) note(format string, args ...any) { w.log = append(w.log, note{format, args}) }
+
+type note struct {
+	format string
+	args   []any
+}
 
 func (w *world) rarely() bool { return w.pick(6) == 5 }
 
-func (w *world) story() string { return strings.Join(w.log, "\n") + "\n" + w.real.Describe() }
+func (w *world) story() string {
+	var b strings.Builder
+	for _, n := range w.log {
+		fmt.Fprintf(&b, n.format+"\n", n.args...)
+	}
+	return b.String() + w.real.Describe()
+}
 
 // apply tells both what has happened.
 func (w *world) apply(ev allocator.Event) {
@@ -122,7 +137,7 @@ func (w *world) run() {
 		}
 	}
 	w.check()
-	w.note("run: %v", show(got))
+	w.note("run: %v", shown(got))
 	w.held = append(w.held, got...)
 	w.unanswered = append(w.unanswered, got...)
 	if len(got) > 0 {
@@ -137,8 +152,13 @@ func (w *world) due() bool {
 }
 
 func sameAllotment(x, y allocator.Allotment) bool {
-	return x.Framework == y.Framework && x.Role == y.Role && x.Slave == y.Slave && x.Resources.String() == y.Resources.String()
+	return x.Framework == y.Framework && x.Role == y.Role && x.Slave == y.Slave && x.Resources.Equal(y.Resources)
 }
+
+// shown is printed as show prints it.
+type shown []allocator.Allotment
+
+func (s shown) String() string { return show(s) }
 
 func show(list []allocator.Allotment) string {
 	var b strings.Builder

@@ -53,7 +53,9 @@ func (a *Hierarchical) setUnavailable(ev SlaveUnavailable) {
 }
 
 // samePlan compares instants, in whatever zone they are told.
-func samePlan(x, y offer.Unavailability) bool { return x.Start.Equal(y.Start) && x.Duration == y.Duration }
+func samePlan(x, y offer.Unavailability) bool {
+	return x.Start.Equal(y.Start) && x.Duration == y.Duration
+}
 
 func (a *Hierarchical) endMaintenance(s *slave) {
 	if s.maintenance != nil {
