@@ -1,5 +1,5 @@
-// Package wire turns messages, log entries, snapshot items and journal records into msgpack and back. It is the only package that
-// knows msgpack; the bytes are written and read by github.com/vmihailenco/msgpack/v5.
+// Package wire turns messages, log entries, snapshot items, journal records and a master core's events into msgpack and back. It is the only
+// package that knows msgpack; the bytes are written and read by github.com/vmihailenco/msgpack/v5.
 //
 // Every struct is an array: old readers skip the fields that a newer writer appends, new readers leave the fields that an older
 // writer did not know at zero. Field order is therefore append-only, and so are kinds. Encoding is canonical: equal values give equal bytes.

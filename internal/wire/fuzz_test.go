@@ -142,3 +142,8 @@ func FuzzSnapshot(f *testing.F) {
 		})
 	})
 }
+
+func FuzzEvent(f *testing.F) {
+	seed(f, "event")
+	f.Fuzz(func(t *testing.T, b []byte) { stable(t, b, DecodeEvent, AppendEvent) })
+}

@@ -73,7 +73,7 @@ func older(t *testing.T, path string, want, got reflect.Value) {
 		for i := range want.NumField() {
 			older(t, path+"."+want.Type().Field(i).Name, want.Field(i), got.Field(i))
 		}
-	case want.Kind() == reflect.Pointer:
+	case want.Kind() == reflect.Pointer, want.Kind() == reflect.Interface:
 		older(t, path, want.Elem(), got.Elem())
 	case want.Kind() == reflect.Slice:
 		require.Equal(t, want.Len(), got.Len(), path)

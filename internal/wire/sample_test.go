@@ -9,9 +9,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/meros-project/meros/internal/mastercore"
 	"github.com/meros-project/meros/internal/message"
 	"github.com/meros-project/meros/internal/registry"
 	"github.com/meros-project/meros/internal/slavecore"
+	"github.com/meros-project/meros/offer"
 )
 
 // A family is one of the tables of kinds, with what works on it, all by way of any.
@@ -57,6 +59,15 @@ func families() []family {
 		{"journal", makers(&journal),
 			func(v any) ([]byte, error) { return AppendRecord(nil, v.(slavecore.Record)) },
 			func(b []byte) (any, error) { return DecodeRecord(b) }},
+		{"event", makers(&events),
+			func(v any) ([]byte, error) { return AppendEvent(nil, byValue(v.(mastercore.Event))) },
+			func(b []byte) (any, error) {
+				ev, err := DecodeEvent(b)
+				if err != nil {
+					return nil, err
+				}
+				return byPointer(ev), nil
+			}},
 	}
 }
 
@@ -91,6 +102,13 @@ func walk(v reflect.Value, path string, grow func(path string) int, leaf func(v 
 				walk(value, fmt.Sprintf("%s[%d]", path, i), grow, leaf)
 				v.SetMapIndex(reflect.ValueOf(fmt.Sprintf("role%d", i)), value)
 			}
+		}
+	case v.Kind() == reflect.Interface:
+		m := &message.StatusUpdate{Status: &offer.Status{}}
+		v.Set(reflect.ValueOf(m))
+		walk(v.Elem().Elem(), path, grow, leaf)
+		if m.Status == nil { // as the wire has it
+			m.Status = &offer.Status{}
 		}
 	default:
 		leaf(v, path)
