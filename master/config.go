@@ -44,6 +44,9 @@ type Config struct {
 	// Hooks feed metrics and tests. Default to none.
 	Hooks Hooks
 
+	// Recorder records what the core is told while this master leads. Defaults to nothing.
+	Recorder Recorder
+
 	// OfferTimeout is how long an offer may stay unanswered before it is rescinded. Defaults to two minutes; negative means for ever.
 	OfferTimeout time.Duration
 	// PingInterval is the time between two pings of a slave. Defaults to 15 s.
@@ -143,6 +146,9 @@ func (c Config) Validate() error {
 		if f.value < 0 {
 			return bad(f.name, f.value, "must not be negative")
 		}
+	}
+	if err := c.Recorder.validate(); err != nil {
+		return err
 	}
 	shares := c.allocation(0)
 	if err := shares.Validate(); err != nil {

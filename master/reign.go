@@ -12,6 +12,7 @@ import (
 	"github.com/meros-project/meros/election"
 	"github.com/meros-project/meros/internal/mastercore"
 	"github.com/meros-project/meros/internal/message"
+	"github.com/meros-project/meros/internal/recording"
 	"github.com/meros-project/meros/internal/runloop"
 	"github.com/meros-project/meros/offer"
 )
@@ -30,6 +31,8 @@ type reign struct {
 	loop    *runloop.Loop[mastercore.Event, mastercore.Effect]
 	propose *proposer
 	current mastercore.Event // being stepped; named when the core panics
+
+	recorder *recording.Recorder // nil when nothing is recorded
 
 	view        atomic.Pointer[publishedView]
 	viewWanted  atomic.Bool // viewWaiters is not empty
@@ -60,9 +63,13 @@ type steppable struct{ r *reign }
 func (s steppable) Deadline() time.Time { return s.r.core.Deadline() }
 
 func (s steppable) Step(now time.Time, ev mastercore.Event, out []mastercore.Effect) []mastercore.Effect {
-	out = s.r.core.Step(now, ev, out)
+	if s.r.recorder != nil {
+		out = s.r.recorded(now, ev, out)
+	} else {
+		out = s.r.core.Step(now, ev, out)
+	}
 	if s.r.viewWanted.Load() {
-		s.r.publish(now)
+		s.r.publish()
 	}
 	return out
 }
@@ -71,17 +78,24 @@ func newReign(m *Master, term election.Term) *reign {
 	view := m.fsm.view()
 	r := &reign{m: m, term: term, log: m.log.With("reign", term.Reign()), cluster: view.ClusterID(),
 		conns: map[mastercore.ConnID]*conn{}, calls: map[uint64]func(*offer.Refusal){}}
-	now := time.Now()
+	clock := m.clock()
+	now := clock()
 	r.core = m.newCore(now, term.Reign(), view)
-	r.loop = runloop.New(runloop.Config[mastercore.Event, mastercore.Effect]{
+	r.record(now)
+	cfg := runloop.Config[mastercore.Event, mastercore.Effect]{
+		Now:     clock,
 		Core:    steppable{r},
 		Tick:    mastercore.Tick{},
 		Perform: r.perform,
 		Inbox:   m.cfg.MaxPending,
 		Record:  func(_ time.Time, ev mastercore.Event) { r.current = ev },
-	})
+	}
+	if r.recorder != nil {
+		cfg.Settled = func() { r.recorder.Settled(clock()) }
+	}
+	r.loop = runloop.New(cfg)
 	r.propose = &proposer{term: term, answer: r.loop.Complete, log: r.log}
-	r.publish(now)
+	r.publish()
 	return r
 }
 
@@ -102,6 +116,7 @@ func (r *reign) run(ctx context.Context) error {
 	cancel()
 	<-stop
 	r.end(err)
+	r.endRecord(err)
 	return err
 }
 
@@ -219,8 +234,8 @@ func (r *reign) answer(token uint64, refusal *offer.Refusal) {
 }
 
 // publish makes a view for whoever asked.
-func (r *reign) publish(now time.Time) {
-	r.view.Store(&publishedView{view: r.core.View(), at: now})
+func (r *reign) publish() {
+	r.view.Store(&publishedView{view: r.core.View(), at: time.Now()})
 	r.viewMu.Lock()
 	defer r.viewMu.Unlock()
 	r.viewWanted.Store(false)

@@ -36,6 +36,7 @@ type reign struct {
 	ended   bool
 	busy    bool
 	queue   []mastercore.Event
+	witness Witness
 }
 
 // catchUp applies what is committed and returns the results of the last entry.
@@ -55,6 +56,9 @@ func (m *master) lead() {
 		MasterID: m.id, Allocator: allocator.New(allocator.Config{Seed: m.w.cfg.Seed, MaxOutstanding: mastercore.DefaultMaxOffers}),
 		Registry: view, Seed: m.w.cfg.Seed,
 	})
+	if witness := m.w.cfg.Witness; witness != nil {
+		r.witness = witness(m.w.now, r.core)
+	}
 	m.reign = r
 	m.w.counts.Reigns++
 	m.w.note(m.id, "leads reign %d", r.number)
@@ -168,7 +172,14 @@ func (r *reign) step(ev mastercore.Event) {
 		if swap := r.m.w.cfg.Swap; swap != nil {
 			r.core = swap(r.core)
 		}
-		for _, e := range r.core.Step(r.m.w.now, ev, nil) {
+		if r.witness != nil {
+			r.witness.Event(r.m.w.now, ev)
+		}
+		effects := r.core.Step(r.m.w.now, ev, nil)
+		if r.witness != nil {
+			r.witness.Effects(effects)
+		}
+		for _, e := range effects {
 			r.perform(e)
 		}
 		if err := check(r.core); err != nil {
@@ -177,6 +188,9 @@ func (r *reign) step(ev mastercore.Event) {
 		}
 	}
 	r.busy = false
+	if r.witness != nil {
+		r.witness.Settled(r.m.w.now)
+	}
 	r.arm()
 }
 

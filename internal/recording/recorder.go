@@ -1,0 +1,254 @@
+package recording
+
+import (
+	"cmp"
+	"encoding/binary"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/meros-project/meros/internal/image"
+	"github.com/meros-project/meros/internal/mastercore"
+	"github.com/meros-project/meros/internal/wire"
+)
+
+// Config of a Recorder. Dir is required; a zero in any other field means its default.
+type Config struct {
+	Dir      string        // for files of this master alone; made if it is not there
+	MaxBytes int64         // of one file, about; twice its checkpoint if that is more. Defaults to DefaultMaxBytes
+	MaxFiles int           // older ones are removed. Defaults to DefaultMaxFiles
+	Queue    int           // bytes that may wait for the disk, without checkpoints. Defaults to 16 MiB
+	Retry    time.Duration // how long after a cut the recording begins again, at the least. Defaults to 10 s
+	Logger   *slog.Logger  // defaults to none
+
+	open   func(path string) (file, error) // of tests; defaults to the file system
+	events int64                           // of tests: bytes of events in a file, whatever the size of its checkpoint
+}
+
+// Defaults of Config.
+const (
+	DefaultMaxBytes = 64 << 20
+	DefaultMaxFiles = 16
+)
+
+func (c Config) withDefaults() Config {
+	c.MaxBytes = cmp.Or(c.MaxBytes, DefaultMaxBytes)
+	c.MaxFiles = cmp.Or(c.MaxFiles, DefaultMaxFiles)
+	c.Queue = cmp.Or(c.Queue, 16<<20)
+	c.Retry = cmp.Or(c.Retry, 10*time.Second)
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.open == nil {
+		c.open = create
+	}
+	return c
+}
+
+// Clock returns a clock whose times can be recorded: the wall clock's at the moment of the call, moved on by the monotonic one. A core that
+// is recorded must see no other.
+func Clock() func() time.Time {
+	began := time.Now()
+	base := began.UTC().Round(0)
+	return func() time.Time { return base.Add(time.Since(began)) }
+}
+
+// Images returns the codec of checkpoints.
+func Images() (*image.Codec[mastercore.Core], error) {
+	return image.New[mastercore.Core](mastercore.StateTypes(), image.Field{Package: "github.com/tidwall/btree", Name: "isoid"})
+}
+
+// A Recorder records one core from Start to Close. Event, Effects, Settled and Close are called by the goroutine that steps the core.
+type Recorder struct {
+	cfg    Config
+	core   *mastercore.Core
+	images *image.Codec[mastercore.Core]
+	digest *digest
+	event  []byte // scratch
+	lastAt int64
+	files  int
+	image  int // bytes of the last checkpoint
+
+	wake chan struct{} // capacity 1
+	stop chan struct{}
+	done chan struct{}
+
+	mu      sync.Mutex
+	on      bool
+	size    int64 // of the file at hand, as far as it was handed over
+	limit   int64
+	block   []byte // entries that were not handed over
+	pending bool   // the last entry waits for its digest
+	queue   []piece
+	queued  int    // bytes of blocks in queue and on their way
+	why     string // there is a gap
+	since   time.Time
+	missed  uint64
+}
+
+// piece is what goes to the disk in one go: the beginning of a file, a block, or the end of a file.
+type piece struct {
+	header *Header
+	image  []byte
+	block  []byte
+	end    string
+}
+
+// Start begins to record with the core as it is. It must not be stepped before Start has returned. The error is that of a core that cannot be
+// kept, which is a mistake in this program.
+func Start(cfg Config, now time.Time, core *mastercore.Core) (*Recorder, error) {
+	images, err := Images()
+	if err != nil {
+		return nil, err
+	}
+	r := &Recorder{cfg: cfg.withDefaults(), core: core, images: images, digest: newDigest(), wake: make(chan struct{}, 1), stop: make(chan struct{}),
+		done: make(chan struct{})}
+	if err := r.begin(now); err != nil {
+		return nil, err
+	}
+	go r.write()
+	return r, nil
+}
+
+// begin opens the next file with a checkpoint.
+func (r *Recorder) begin(now time.Time) error {
+	b, err := r.images.Encode(make([]byte, 0, r.image+r.image/8+4096), r.core)
+	if err != nil {
+		return fmt.Errorf("recording: checkpoint: %w", err)
+	}
+	r.image = len(b)
+	r.files++
+	about := r.core.View().Summary()
+	h := &Header{Build: r.images.Fingerprint(), Cluster: about.Cluster, Reign: about.Reign, Master: about.Master, File: r.files, At: now}
+	r.digest.reset()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.on {
+		r.hand()
+		r.push(piece{end: "the next file goes on"})
+	}
+	r.size, r.limit = int64(len(b)), max(r.cfg.MaxBytes, 2*int64(len(b)))
+	if r.cfg.events > 0 {
+		r.limit = r.size + r.cfg.events
+	}
+	h.Gap, h.Missed = r.why, r.missed
+	r.on, r.why, r.missed = true, "", 0
+	r.push(piece{header: h, image: b})
+	return nil
+}
+
+// push queues a piece.
+func (r *Recorder) push(p piece) {
+	r.queue = append(r.queue, p)
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// hand queues the block at hand.
+func (r *Recorder) hand() {
+	if len(r.block) == 0 {
+		return
+	}
+	r.queued += len(r.block)
+	r.size += int64(len(r.block)) + blockFrame
+	r.push(piece{block: r.block})
+	r.block, r.pending = nil, false
+}
+
+// Event records an event that is about to be stepped.
+func (r *Recorder) Event(now time.Time, ev mastercore.Event) {
+	var err error
+	if r.event, err = wire.AppendEvent(r.event[:0], ev); err == nil && len(r.event) > maxBody-blockSize-64 {
+		err = fmt.Errorf("%d bytes (allowed: %d)", len(r.event), maxBody-blockSize-64)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case !r.on:
+	case err != nil:
+		r.cut(fmt.Sprintf("an event cannot be recorded: %v", err))
+	case r.queued+len(r.block)+len(r.event) > r.cfg.Queue:
+		r.cut(fmt.Sprintf("the disk did not keep up: %d bytes wait", r.queued+len(r.block)))
+	}
+	if !r.on {
+		r.missed++
+		return
+	}
+	at := now.UnixNano()
+	if len(r.block) == 0 {
+		if r.block == nil {
+			r.block = make([]byte, 0, blockSize+4096)
+		}
+		r.block = binary.LittleEndian.AppendUint64(append(r.block, blockEvents), uint64(at))
+		r.lastAt = at
+	}
+	r.block = binary.AppendVarint(r.block, at-r.lastAt)
+	r.block = binary.AppendUvarint(r.block, uint64(len(r.event)))
+	r.block = append(append(r.block, r.event...), 0, 0, 0, 0)
+	r.lastAt, r.pending = at, true
+}
+
+// Effects records what the event brought about.
+func (r *Recorder) Effects(effects []mastercore.Effect) {
+	sum := r.digest.add(effects)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.pending {
+		return
+	}
+	r.pending = false
+	binary.LittleEndian.PutUint32(r.block[len(r.block)-4:], sum)
+	if len(r.block) >= blockSize || r.cfg.events > 0 && int64(len(r.block)) >= r.cfg.events {
+		r.hand()
+	}
+}
+
+// cut ends the file at hand visibly. What was queued before is still written, if the disk comes back.
+func (r *Recorder) cut(why string) {
+	r.cfg.Logger.Warn("the recording is cut; the master goes on", "why", why)
+	r.hand()
+	r.on, r.why, r.since, r.missed = false, why, time.Now(), 0
+	r.push(piece{end: why})
+}
+
+// Settled is called after each batch of steps: the moment for a new file, when the one at hand is full or a while after the recording was cut.
+func (r *Recorder) Settled(now time.Time) {
+	r.mu.Lock()
+	full := r.on && r.size >= r.limit
+	again := !r.on && r.queued == 0 && len(r.queue) == 0 && time.Since(r.since) >= r.cfg.Retry
+	r.mu.Unlock()
+	if !full && !again {
+		return
+	}
+	if err := r.begin(now); err != nil {
+		r.mu.Lock()
+		r.cut(err.Error())
+		r.mu.Unlock()
+	}
+}
+
+// closeTimeout is how long Close waits for the disk.
+const closeTimeout = 2 * time.Second
+
+// Close ends the recording with a reason and waits until it is written. A disk that hangs is waited for two seconds; then the goroutine that
+// writes is left behind, until the disk comes back.
+func (r *Recorder) Close(why string) {
+	r.mu.Lock()
+	if r.on {
+		r.hand()
+		r.push(piece{end: why})
+	}
+	r.on = false
+	r.mu.Unlock()
+	close(r.stop)
+	timer := time.NewTimer(closeTimeout)
+	defer timer.Stop()
+	select {
+	case <-r.done:
+	case <-timer.C:
+		r.cfg.Logger.Error("the disk of the recording hangs; its last events are not written", "dir", r.cfg.Dir)
+	}
+}
