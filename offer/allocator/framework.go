@@ -129,7 +129,7 @@ func (a *Hierarchical) addFramework(ev FrameworkAdded) {
 		a.activateFramework(FrameworkActive{Framework: f.id})
 	}
 	f.active = !ev.Inactive
-	a.maintained.stale = true
+	a.maintained.all = true
 	a.describeFramework(f, ev.Framework, ev.Suppressed)
 }
 
@@ -212,7 +212,7 @@ func (a *Hierarchical) activateFramework(ev FrameworkActive) {
 		return
 	}
 	f.active = ev.Active
-	a.maintained.stale = true
+	a.maintained.all = true
 	if !f.active {
 		a.forgetAsked(f)
 	}

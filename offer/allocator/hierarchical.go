@@ -55,7 +55,7 @@ func (a *Hierarchical) Apply(now time.Time, ev Event) error {
 // Deadline reports when to run next; see Allocator.
 func (a *Hierarchical) Deadline() time.Time {
 	a.wakeShort()
-	if a.pending() || len(a.maintained.slaves) > 0 && a.maintained.stale {
+	if a.pending() || len(a.maintained.slaves) > 0 && (a.maintained.all || a.maintained.stale) {
 		return a.clock.time(a.clock.last)
 	}
 	expiry, ok := a.filters.next()

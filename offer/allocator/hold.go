@@ -50,7 +50,7 @@ func (a *Hierarchical) hold(s *slave, c *client, l lot) {
 		i = int(s.held.n)
 		a.words.insert(&s.held, i, uint64(newHolding(c.handle, 0)))
 		c.holdings++
-		a.maintained.stale = a.maintained.stale || s.maintenance != nil
+		a.reconsider(s)
 	}
 	was := a.holding(s, i).lot()
 	a.account(c, a.newlyCounted(was, l), 1)
