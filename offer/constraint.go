@@ -223,8 +223,9 @@ func (c *Constraints) Pass(s *Slave) bool {
 	})
 }
 
-func (c *compiled) holds(s *Slave) bool {
-	text, exists, isText := "", false, true
+// subject returns what of a slave the constraint looks at, whether it has that, and whether it is a text.
+func (c *compiled) subject(s *Slave) (text string, exists, isText bool) {
+	isText = true
 	switch c.Of {
 	case OfHostname:
 		text = s.Hostname
@@ -239,7 +240,11 @@ func (c *compiled) holds(s *Slave) bool {
 			text, exists, isText = a.Text, true, a.Scalar == nil && len(a.Ranges) == 0
 		}
 	}
-	exists = exists || text != ""
+	return text, exists || text != "", isText
+}
+
+func (c *compiled) holds(s *Slave) bool {
+	text, exists, isText := c.subject(s)
 	switch c.Op {
 	case Exists:
 		return exists
@@ -283,4 +288,36 @@ func ValidateConstraints(byRole map[string][]ConstraintGroup, roles []string) er
 		}
 	}
 	return fmt.Errorf("constraints: role %.64q is not among the framework's (allowed: %.255q)", first, roles)
+}
+
+// A Miss is why a slave does not pass.
+type Miss struct {
+	Group      int        // of the role's alternatives, from 0: the first of those in which the fewest constraints fail
+	Failed     int        // how many of its constraints fail
+	Constraint Constraint // the first of them
+	Value      string     // what the slave has instead
+	Missing    bool       // it has no such attribute, hostname, region or zone
+}
+
+// Nearest returns what keeps a slave from passing, in the group that comes nearest to it; false when it passes.
+func (c *Constraints) Nearest(s *Slave) (miss Miss, missed bool) {
+	if c.Pass(s) {
+		return Miss{}, false
+	}
+	for i, g := range c.groups {
+		m := Miss{Group: i}
+		for j := range g {
+			if g[j].holds(s) {
+				continue
+			}
+			if m.Failed++; m.Failed == 1 {
+				text, exists, _ := g[j].subject(s)
+				m.Constraint, m.Value, m.Missing = g[j].Constraint, text, !exists
+			}
+		}
+		if i == 0 || m.Failed < miss.Failed {
+			miss = m
+		}
+	}
+	return miss, true
 }

@@ -126,3 +126,30 @@ func FuzzConstraintPattern(f *testing.F) {
 		require.NotEqual(t, yes.Pass(s), no.Pass(s))
 	})
 }
+
+// TestTheNearestMiss is the group in which the fewest constraints fail, and what the slave has instead.
+func TestTheNearestMiss(t *testing.T) {
+	level := resource.Units(3)
+	s := &offer.Slave{Hostname: "web-1", Attributes: []offer.Attribute{{Name: "rack", Text: "r12"}, {Name: "level", Scalar: &level}}}
+	rack := func(value string) offer.Constraint { return offer.Constraint{Attribute: "rack", Op: offer.Equals, Value: value} }
+	zone := offer.Constraint{Of: offer.OfZone, Op: offer.Matches, Value: "z.*"}
+	bare := offer.Constraint{Attribute: "level", Op: offer.NotExists}
+	for _, c := range []struct {
+		groups []offer.ConstraintGroup
+		want   offer.Miss
+	}{
+		{[]offer.ConstraintGroup{{rack("r1"), zone}, {rack("r12"), zone}}, offer.Miss{Group: 1, Failed: 1, Constraint: zone, Missing: true}},
+		{[]offer.ConstraintGroup{{rack("r1")}, {zone}}, offer.Miss{Failed: 1, Constraint: rack("r1"), Value: "r12"}},
+		{[]offer.ConstraintGroup{{rack("r12"), bare, zone}}, offer.Miss{Failed: 2, Constraint: bare}},
+	} {
+		f, err := offer.CompileConstraints(c.groups)
+		require.NoError(t, err)
+		got, missed := f.Nearest(s)
+		require.True(t, missed)
+		require.Equal(t, c.want, got)
+	}
+	f, err := offer.CompileConstraints([]offer.ConstraintGroup{{zone}, {rack("r12")}})
+	require.NoError(t, err)
+	_, missed := f.Nearest(s)
+	require.False(t, missed)
+}

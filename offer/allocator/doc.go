@@ -56,6 +56,11 @@
 // their arrival. A framework is asked again when the plan has changed, when what it answered with has lasted, or after it was inactive. A
 // slave that is removed has no plan when it is added again.
 //
+// # Why nothing was offered
+//
+// Explain answers that for a framework, in a role or all, on a slave or all: it goes the way of a run, on paper, and names all that stands
+// in the way and the smallest change that ends each. It keeps nothing and has nothing kept for it.
+//
 // # Cost
 //
 // A run looks only at what has changed. Two sets say what that is: slaves on which anything became free or different, to be tried with

@@ -51,6 +51,8 @@ func (w *world) command(l *line) string {
 		return out.String()
 	case "describe":
 		return w.a.Describe()
+	case "explain": // framework [slave] [role=]
+		return w.explain(l)
 	case "shares": // the tables of roles and frameworks
 		text, _, _ := strings.Cut(w.a.Describe(), "slave ")
 		return text

@@ -50,8 +50,9 @@ func (a *Hierarchical) portion(c *client) lot {
 	x.scratch = out
 	qty.clear()
 	a.addScalars(qty, out, 1)
-	a.raise(out, qty, c.min)
-	a.raise(out, qty, c.needs)
+	in := a.lot(x.sight)
+	a.raise(out, qty, c.min, in.res, in.all)
+	a.raise(out, qty, c.needs, in.res, in.all)
 	return a.internScratch(out)
 }
 
@@ -81,13 +82,13 @@ func wholeGPUs(name string, x resource.Scalar) resource.Scalar {
 	return x
 }
 
-// raise adds to out, of which qty are the scalars, until it has the first of sets that is in all that the present client sees, unless it has any of them.
-func (a *Hierarchical) raise(out resource.Resources, qty *vec, sets []minSet) {
+// raise adds to out, of which qty are the scalars, until it has the first of sets that is in all that the client sees, unless it has any of
+// them. The entries of out are parts of those of all, of which the scalars are enough.
+func (a *Hierarchical) raise(out resource.Resources, qty *vec, sets []minSet, all resource.Resources, enough vec) {
 	if allocatable(sets, *qty) {
 		return
 	}
-	in := a.lot(a.run.sight)
-	i := slices.IndexFunc(sets, func(s minSet) bool { return allocatable([]minSet{s}, in.all) })
+	i := slices.IndexFunc(sets, func(s minSet) bool { return allocatable([]minSet{s}, enough) })
 	if i < 0 {
 		return
 	}
@@ -98,7 +99,7 @@ func (a *Hierarchical) raise(out resource.Resources, qty *vec, sets []minSet) {
 			if lack <= 0 || e.Type != resource.ScalarType || a.kinds.of(e.Name) != m.kind {
 				continue
 			}
-			more := min(wholeGPUs(e.Name, resource.Scalar(lack)), in.res[j].Scalar-e.Scalar)
+			more := min(wholeGPUs(e.Name, resource.Scalar(lack)), all[j].Scalar-e.Scalar)
 			e.Scalar += more
 			qty.add(m.kind, int64(more))
 		}
