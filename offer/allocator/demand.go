@@ -114,11 +114,12 @@ func (a *Hierarchical) demanded() []minSet {
 			out = append(out, c.needs...)
 		}
 	}
-	order := func(s, t minSet) int {
-		return slices.CompareFunc(s, t, func(m, n amount) int { return cmp.Or(cmp.Compare(m.kind, n.kind), cmp.Compare(m.min, n.min)) })
-	}
-	slices.SortFunc(out, order)
-	return slices.CompactFunc(out, func(s, t minSet) bool { return order(s, t) == 0 })
+	slices.SortFunc(out, compareSets)
+	return slices.CompactFunc(out, func(s, t minSet) bool { return compareSets(s, t) == 0 })
+}
+
+func compareSets(s, t minSet) int {
+	return slices.CompareFunc(s, t, func(m, n amount) int { return cmp.Or(cmp.Compare(m.kind, n.kind), cmp.Compare(m.min, n.min)) })
 }
 
 // unfit reports whether a slave has free nothing that somebody needs, while there are needs.
