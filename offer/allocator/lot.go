@@ -125,14 +125,11 @@ func identical(x, y resource.Resources) bool {
 // inform computes what follows from a value.
 func (a *Hierarchical) inform(res resource.Resources, hash uint64) lotInfo {
 	in := lotInfo{res: res, hash: hash, traits: traitsOf(res), scarce: a.scarceOf(res)}
-	var all, plain vec
-	if len(a.kinds.names) <= 8 {
-		buffer := make(vec, 0, 16)
-		all, plain = buffer[:0:8], buffer[8:8]
-	}
+	all := make(vec, 0, vecKinds)
 	a.addScalars(&all, res, 1)
 	in.all, in.plain = all, all
 	if in.traits&(hasReserved|hasRevocable) != 0 {
+		plain := make(vec, 0, vecKinds)
 		a.addPlain(&plain, res, 1)
 		in.plain = plain
 	}
