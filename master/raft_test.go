@@ -28,6 +28,8 @@ type trio struct {
 	dirs    []string
 	masters []*master.Master
 	runs    []*running
+
+	recorder func(i int) master.Recorder // nil for none
 }
 
 func host(i int) string { return fmt.Sprintf("m%d", i+1) }
@@ -45,7 +47,11 @@ func (c *trio) start(i int) {
 	elector, err := raft.New(raft.Config{Dir: c.dirs[i], Bootstrap: c.peers})
 	require.NoError(c.t, err)
 	address := c.peers[i].Address
-	m, err := master.New(master.Config{Election: elector, Listen: address, Advertise: address, Network: c.network.From(host(i))})
+	cfg := master.Config{Election: elector, Listen: address, Advertise: address, Network: c.network.From(host(i))}
+	if c.recorder != nil {
+		cfg.Recorder = c.recorder(i)
+	}
+	m, err := master.New(cfg)
 	require.NoError(c.t, err)
 	c.masters[i], c.runs[i] = m, start(c.t.Context(), m.Run)
 }

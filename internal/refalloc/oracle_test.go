@@ -39,7 +39,7 @@ func TestOracleWithManyFrameworks(t *testing.T) {
 	for seed := range uint64(4) {
 		numbers := rand.New(rand.NewPCG(seed, 0))
 		w := newWorld(t, numbers.IntN)
-		w.size = 500
+		w.size, w.fleet = 500, 150
 		w.populate(w.size)
 		for range 120 {
 			w.step()

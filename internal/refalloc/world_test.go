@@ -27,6 +27,9 @@ type world struct {
 	unanswered []allocator.Allotment
 	log        []note
 	size       int // how many frameworks there may be
+	fleet      int // and how many slaves
+	roles      []string
+	does       []habit
 	events     int
 	runs       int // that allotted something
 }
@@ -63,11 +66,18 @@ func newWorld(t require.TestingT, pick func(int) int) *world {
 	}
 	w.note("config %+v", cfg)
 	w.real, w.plain = allocator.New(cfg), refalloc.New(cfg)
-	w.size = 6
-	if w.rarely() { // more than can be compared one by one
-		w.size = 40
+	w.size = []int{2, 4, 6, 40}[pick(4)] // 40 are more than can be compared one by one
+	w.fleet = max(2+pick(7), w.size/4)
+	for _, role := range roles {
+		if pick(2) == 0 {
+			w.roles = append(w.roles, role)
+		}
+	}
+	if len(w.roles) == 0 {
+		w.roles = []string{"a"}
 	}
 	w.populate(pick(w.size))
+	w.does = w.habits()
 	return w
 }
 
@@ -168,23 +178,28 @@ func show(list []allocator.Allotment) string {
 	return b.String()
 }
 
+// habits is what happens in a world, and how often. Each world knows only a part of it, so that some have time to get far with that.
+func (w *world) habits() []habit {
+	list := []habit{{8, w.pass}, {4, w.updateSlave}, {3, w.switchSlave}, {2, w.removeSlave}, {8, w.updateFramework}, {3, w.switchFramework},
+		{2, w.removeFramework}, {4, w.use}, {8, w.convert}, {12, w.setRole}, {8, w.suppressOrRevive}, {6, w.comeBack}, {4, w.request},
+		{6, w.maintain}, {2, w.list}, {4, w.recoverAll}, {3, w.refuse}}
+	list = slices.DeleteFunc(list, func(habit) bool { return w.pick(2) == 1 })
+	return append(list, habit{20, w.run}, habit{20, w.recover}, habit{6, w.addSlave}, habit{8, w.addFramework}, habit{12, w.answer})
+}
+
+type habit struct {
+	weight int
+	do     func()
+}
+
 // step makes one thing happen.
 func (w *world) step() {
-	kinds := []struct {
-		weight int
-		do     func()
-	}{
-		{25, w.run}, {30, w.recover}, {4, w.recoverAll}, {3, w.refuse}, {10, w.pass}, {8, w.addSlave}, {4, w.updateSlave}, {3, w.switchSlave}, {2, w.removeSlave},
-		{10, w.addFramework}, {8, w.updateFramework}, {3, w.switchFramework}, {2, w.removeFramework}, {4, w.use},
-		{8, w.convert}, {8, w.setRole}, {8, w.suppressOrRevive}, {3, w.request},
-		{6, w.maintain}, {12, w.answer}, {2, w.list},
-	}
 	sum := 0
-	for _, k := range kinds {
+	for _, k := range w.does {
 		sum += k.weight
 	}
 	x := w.pick(sum)
-	for _, k := range kinds {
+	for _, k := range w.does {
 		if x -= k.weight; x < 0 {
 			k.do()
 			return
@@ -192,9 +207,9 @@ func (w *world) step() {
 	}
 }
 
-func (w *world) role() string { return roles[w.pick(len(roles))] }
+func (w *world) role() string { return w.roles[w.pick(len(w.roles))] }
 func (w *world) slaveID() offer.SlaveID {
-	return offer.SlaveID(fmt.Sprint("s", w.pick(max(8, w.size/4))))
+	return offer.SlaveID(fmt.Sprint("s", w.pick(w.fleet)))
 }
 func (w *world) frameworkID() offer.FrameworkID {
 	return offer.FrameworkID(fmt.Sprint("f", w.pick(w.size)))
@@ -397,7 +412,7 @@ func (w *world) convert() {
 }
 
 func (w *world) setRole() {
-	ev := allocator.RoleSet{Role: w.role(), Weight: resource.Scalar(w.pick(3) * 700), Force: w.pick(2) == 0}
+	ev := allocator.RoleSet{Role: w.role(), Weight: resource.Scalar(w.pick(3) * 700), Force: w.pick(4) > 0}
 	if w.pick(2) == 1 {
 		ev.Guarantee = w.amounts(6)
 	}
@@ -481,6 +496,33 @@ func (w *world) list() {
 		}
 	}
 	w.apply(ev)
+}
+
+// comeBack has a framework suppress its roles, and revive them after something else has happened.
+func (w *world) comeBack() {
+	f := w.frameworks[w.frameworkID()]
+	if f == nil {
+		return
+	}
+	quietly := w.pick(2) == 0 // filters stay
+	if quietly {
+		w.apply(allocator.FrameworkUpdated{Framework: *f, Suppressed: f.Roles})
+	} else {
+		w.apply(allocator.Suppressed{Framework: f.ID})
+	}
+	w.run()
+	for range 1 + w.pick(2) {
+		[]func(){w.setRole, w.setRole, w.use, w.recover, w.pass, w.answer, w.convert, w.run}[w.pick(8)]()
+	}
+	if w.frameworks[f.ID] != f {
+		return
+	}
+	if quietly {
+		w.apply(allocator.FrameworkUpdated{Framework: *f})
+	} else {
+		w.apply(allocator.Revived{Framework: f.ID})
+	}
+	w.run()
 }
 
 func (w *world) request() {

@@ -151,13 +151,13 @@ func (a *Hierarchical) starve(r *role) {
 		lacks := false
 		for _, m := range set {
 			room, short := int64(math.MaxInt64), false
-			if a.promises > 0 {
-				room, short = relief.at(m.kind)+a.surplus(m.kind), true
-			}
 			for n := r; n != a.root; n = n.parent {
 				if m.kind < len(n.limit) && n.limit[m.kind] != noLimit {
 					room = min(room, n.limit[m.kind]-n.consumed.at(m.kind))
 				}
+			}
+			if a.promises > 0 && room >= m.min { // else a limit alone leaves too little
+				room, short = relief.at(m.kind)+a.surplus(m.kind), true
 			}
 			if lacks = room < m.min; lacks {
 				a.block(r, m.kind, short)
