@@ -1,6 +1,9 @@
 package allocator
 
-import "slices"
+import (
+	"math/bits"
+	"slices"
+)
 
 const none = int32(-1)
 
@@ -42,6 +45,11 @@ const fewFilters = 8
 
 // pairs returns where the filters of a client are in those of a slave.
 func (a *Hierarchical) pairs(s *slave, client int32) (from, to int) {
+	if s.wide && s.judged == s.filters.n && s.verdicts.n <= countVerdicts {
+		if below, all, in := countBits(a.words.words(s.verdicts), client); all == int(s.filters.n) { // one filter each, and a verdict on it
+			return below, below + flag(in)
+		}
+	}
 	list := a.words.words(s.filters)
 	low, high := 0, len(list)
 	for low < high {
@@ -55,6 +63,24 @@ func (a *Hierarchical) pairs(s *slave, client int32) (from, to int) {
 	for to = low; to < len(list) && pair(list[to]).client() == client; to++ {
 	}
 	return low, to
+}
+
+// countVerdicts is up to how many words of verdicts are counted instead of searching filters for a client, which waits for memory more often.
+const countVerdicts = 32
+
+// countBits returns how many bits of a set are below one, and in all, and whether the one is set.
+func countBits(set bitset, bit int32) (below, all int, in bool) {
+	for i, word := range set {
+		n := bits.OnesCount64(word)
+		all += n
+		switch at := int(bit >> 6); {
+		case i < at:
+			below += n
+		case i == at:
+			below += bits.OnesCount64(word & (1<<(bit&63) - 1))
+		}
+	}
+	return below, all, set.has(bit)
 }
 
 // filtered reports whether there is a verdict that a client refuses whatever it could be offered of the slave.
