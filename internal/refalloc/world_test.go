@@ -182,7 +182,7 @@ func show(list []allocator.Allotment) string {
 func (w *world) habits() []habit {
 	list := []habit{{8, w.pass}, {4, w.updateSlave}, {3, w.switchSlave}, {2, w.removeSlave}, {8, w.updateFramework}, {3, w.switchFramework},
 		{2, w.removeFramework}, {4, w.use}, {8, w.convert}, {12, w.setRole}, {8, w.suppressOrRevive}, {6, w.comeBack}, {4, w.request},
-		{6, w.maintain}, {2, w.list}, {4, w.recoverAll}, {3, w.refuse}}
+		{6, w.maintain}, {2, w.list}, {4, w.recoverAll}, {3, w.refuse}, {4, w.explain}}
 	list = slices.DeleteFunc(list, func(habit) bool { return w.pick(2) == 1 })
 	return append(list, habit{20, w.run}, habit{20, w.recover}, habit{6, w.addSlave}, habit{8, w.addFramework}, habit{12, w.answer})
 }
@@ -523,6 +523,16 @@ func (w *world) comeBack() {
 		w.apply(allocator.Revived{Framework: f.ID})
 	}
 	w.run()
+}
+
+// explain asks why somebody was offered nothing, which must change nothing.
+func (w *world) explain() {
+	slave := w.slaveID()
+	if w.pick(2) == 0 {
+		slave = ""
+	}
+	w.note("explain %s", slave)
+	w.real.Explain(w.now, w.frameworkID(), w.role(), slave)
 }
 
 func (w *world) request() {
