@@ -29,6 +29,9 @@ type masterNodeFlags struct {
 	recover   bool
 	heartbeat time.Duration
 	offers    time.Duration
+	record    string
+	recordMiB int
+	recordN   int
 }
 
 func newMaster() *cobra.Command {
@@ -57,10 +60,21 @@ started with --new-member and then added with: meros members --add HOST:PORT`,
 	flags.BoolVar(&f.recover, "recover", false, "accept a work directory that was restored from an older copy: decisions may be lost; off by default")
 	flags.DurationVar(&f.heartbeat, "election-timeout", 0, "how long a silent leader is waited for; 500ms by default")
 	flags.DurationVar(&f.offers, "offer-timeout", 0, "how long an offer may stay unanswered, below zero for ever; 2m by default")
+	flags.StringVar(&f.record, "record", "", "`folder`, of this master alone, to record in what it is told while it leads, for meros replay; nothing is recorded by default")
+	flags.IntVar(&f.recordMiB, "record-mib", 64, "`size` in MiB of one file of --record, about")
+	flags.IntVar(&f.recordN, "record-files", 16, "`number` of files that --record keeps; the oldest are removed")
 	f.gossip.add(cmd)
 	f.tls.add(cmd)
 	f.log.add(cmd)
 	return cmd
+}
+
+// recorder is the configuration of --record.
+func (f *masterNodeFlags) recorder() master.Recorder {
+	if f.record == "" {
+		return master.Recorder{}
+	}
+	return master.Recorder{Dir: f.record, MaxBytes: int64(f.recordMiB) << 20, MaxFiles: f.recordN}
 }
 
 // check reports the first flag with a value that is not allowed.
@@ -99,6 +113,10 @@ func (f *masterNodeFlags) check() error {
 		return badFlag("new-member", "true", "must not be set with --masters or --expect: it joins a cluster that is there")
 	case f.heartbeat != 0 && (f.heartbeat < 20*time.Millisecond || f.heartbeat > time.Minute):
 		return badFlag("election-timeout", f.heartbeat.String(), "must be from 20ms to 1m")
+	case f.recordMiB < 1 || f.recordMiB > 1<<20:
+		return badFlag("record-mib", fmt.Sprint(f.recordMiB), "must be from 1 to 1048576")
+	case f.recordN < 1 || f.recordN > 100_000:
+		return badFlag("record-files", fmt.Sprint(f.recordN), "must be from 1 to 100000")
 	}
 	return nil
 }
@@ -136,7 +154,7 @@ func (f *masterNodeFlags) run(cmd *cobra.Command) error {
 		return &usageError{err}
 	}
 	m, err := master.New(master.Config{Election: elector, Listen: f.listen, Advertise: f.advertise, ClusterName: f.gossip.cluster, TLS: tlsConfig,
-		Insecure: f.tls.insecure, Logger: log, OfferTimeout: f.offers,
+		Insecure: f.tls.insecure, Logger: log, OfferTimeout: f.offers, Recorder: f.recorder(),
 		Hooks: master.Hooks{Elected: members.leads, Deposed: func(uint64) { members.leads(0) }}})
 	if err != nil {
 		return &usageError{err}

@@ -2,6 +2,7 @@ package mastercore
 
 import (
 	"github.com/meros-project/meros/internal/registry"
+	"github.com/meros-project/meros/offer"
 	"github.com/meros-project/meros/offer/allocator"
 )
 
@@ -23,4 +24,45 @@ func StateTypes() []any {
 		&registry.RemoveSlave{}, &registry.DrainSlave{}, &registry.SlaveDrained{}, &registry.ActivateSlave{}, &registry.AdmitFramework{},
 		&registry.UpdateFramework{}, &registry.CountDown{}, &registry.RemoveFramework{}, &registry.SetRole{}, &registry.PruneSlaves{},
 	}
+}
+
+// SlaveConn returns the connection of a slave, and FrameworkConn that of a framework, or zero: for whoever plays their parts against a core that
+// was restored.
+func (c *Core) SlaveConn(id offer.SlaveID) ConnID {
+	n, ok := registry.SlaveNumber(id)
+	if !ok || n > uint64(c.maxSlave) {
+		return 0
+	}
+	if s := c.slaves.get(uint32(n)); s != nil {
+		return s.conn
+	}
+	return 0
+}
+
+// FrameworkConn is SlaveConn for a framework.
+func (c *Core) FrameworkConn(id offer.FrameworkID) ConnID {
+	n, ok := registry.FrameworkNumber(id)
+	if !ok || n > uint64(c.maxFramework) {
+		return 0
+	}
+	if f := c.frameworks.get(uint32(n)); f != nil {
+		return f.conn
+	}
+	return 0
+}
+
+// LastNumbers returns the highest numbers that slaves and frameworks have been given.
+func (c *Core) LastNumbers() (slave, framework uint64) {
+	return uint64(c.maxSlave), uint64(c.maxFramework)
+}
+
+// Pending returns the proposals that wait to be answered, oldest first.
+func (c *Core) Pending() []Propose {
+	var out []Propose
+	for token := uint64(1); token <= c.nextToken && len(out) < len(c.proposals); token++ {
+		if p := c.proposals[token]; p != nil {
+			out = append(out, Propose{token, p.commands})
+		}
+	}
+	return out
 }
