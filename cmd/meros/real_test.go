@@ -463,6 +463,18 @@ func TestEveryWrongFlagGetsOneLineAndStatusTwo(t *testing.T) {
 		{[]string{"run", "--mem", "-1", "--", "true"}, []string{"--mem", "-1"}},
 		{[]string{"run", "--env", "X", "--", "true"}, []string{"--env", "NAME=VALUE"}},
 		{[]string{"tasks", "--master", "nowhere"}, []string{"--master", "nowhere", "HOST:PORT"}},
+		{[]string{"master", "--work-dir", "x", "--record", "y", "--record-mib", "0"}, []string{"--record-mib", "0", "1048576"}},
+		{[]string{"master", "--work-dir", "x", "--record", "y", "--record-files", "0"}, []string{"--record-files", "0", "100000"}},
+		{[]string{"replay"}, []string{"0 arguments", "one"}},
+		{[]string{"replay", "x", "y"}, []string{"2 arguments"}},
+		{[]string{"replay", "x", "--at", "noon"}, []string{"--at", "noon", "12:30:00"}},
+		{[]string{"replay", "x", "--drain", "a b"}, []string{"--drain", "a b"}},
+		{[]string{"replay", "x", "--quota", "web"}, []string{"--quota", "web", "ROLE=RESOURCES"}},
+		{[]string{"replay", "x", "--limit", "web=lots"}, []string{"--limit", "lots", "ROLE=RESOURCES"}},
+		{[]string{"replay", "x", "--add-framework", "batch=web,20"}, []string{"--add-framework", "NAME=ROLE,TASKS,RESOURCES"}},
+		{[]string{"replay", "x", "--add-framework", "batch=web,none,cpus:1"}, []string{"--add-framework", "100000"}},
+		{[]string{"replay", "x", "--for", "0s"}, []string{"--for", "0s"}},
+		{[]string{"replay", "x", "--explain", "a b"}, []string{"--explain", "a b"}},
 		{[]string{"version", "please"}, []string{"please"}},
 	} {
 		out, errs, code := meros(t, c.args...)
@@ -478,7 +490,7 @@ func TestEveryWrongFlagGetsOneLineAndStatusTwo(t *testing.T) {
 func TestHelpAndVersion(t *testing.T) {
 	out, _, code := meros(t, "--help")
 	require.Zero(t, code)
-	for _, name := range []string{"dev", "master", "slave", "run", "tasks", "members", "version"} {
+	for _, name := range []string{"dev", "master", "slave", "run", "tasks", "members", "replay", "version"} {
 		require.Contains(t, out, "  "+name+" ")
 		help, _, code := meros(t, name, "--help")
 		require.Zero(t, code)

@@ -17,11 +17,14 @@ import (
 
 	"github.com/meros-project/meros/internal/mastercore"
 	"github.com/meros-project/meros/internal/recording"
+	"github.com/meros-project/meros/internal/registry"
+	"github.com/meros-project/meros/offer"
 )
 
 type replayFlags struct {
 	at       string
 	describe bool
+	explain  string
 	json     bool
 	what     whatIfFlags
 
@@ -40,6 +43,7 @@ are made again and compared with those recorded; at the first difference, the ex
   meros replay FILE                             every event and what the master did
   meros replay FILE --at 12:30:00               the same, from that instant on
   meros replay FILE --at +90s --describe        the master's books a minute and a half after the beginning
+  meros replay FILE --explain f-3               why f-3 is offered nothing, at the end
   meros replay FILE --drain s-7                 at the end of the recording: what if s-7 were drained?
 
 A recording can be replayed by the build that has written it.`,
@@ -55,8 +59,9 @@ A recording can be replayed by the build that has written it.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.at, "at", "", "the `time` to begin at: as in 2026-01-31T12:30:00Z, 12:30:00 (UTC, of the recording's day) or +90s; the beginning by default, the end with --describe or a what-if")
+	flags.StringVar(&f.at, "at", "", "the `time` to begin at: as in 2026-01-31T12:30:00Z, 12:30:00 (UTC, of the recording's day) or +90s; the beginning by default, the end with --describe, --explain or a what-if")
 	flags.BoolVar(&f.describe, "describe", false, "print the master's books at that instant, and no decisions")
+	flags.StringVar(&f.explain, "explain", "", "say why the framework with this `id` is offered nothing at that instant, or what it will be; no framework by default")
 	flags.BoolVar(&f.json, "json", false, "print decisions in full, one JSON object a line")
 	f.what.add(flags)
 	return cmd
@@ -88,6 +93,9 @@ func (f *replayFlags) run(path string) error {
 			return err
 		}
 	}
+	if _, ok := registry.FrameworkNumber(offer.FrameworkID(f.explain)); f.explain != "" && !ok {
+		return badFlag("explain", f.explain, "must be the id of a framework, as in f-3")
+	}
 	if err := f.what.parse(); err != nil {
 		return err
 	}
@@ -114,19 +122,37 @@ func (f *replayFlags) run(path string) error {
 		if err := p.To(at); err != nil && err != io.EOF {
 			return f.explained(err)
 		}
-	case f.describe || f.what.any():
+	case f.describe || f.explain != "" || f.what.any():
 		if err := p.To(forever); err != io.EOF {
 			return f.explained(err)
 		}
 	}
 	switch {
-	case f.describe:
-		_, err := fmt.Fprintf(f.out, "after event %d, at %s:\n%s", p.N, stamp(p.At), p.Core.Describe())
-		return err
+	case f.describe || f.explain != "":
+		return f.show(p)
 	case f.what.any():
 		return f.what.run(f.out, p)
 	}
 	return f.decisions(p, r)
+}
+
+// show prints what is asked for of the state at the instant.
+func (f *replayFlags) show(p *recording.Replay) error {
+	fmt.Fprintf(f.out, "after event %d, at %s:\n", p.N, stamp(p.At))
+	if f.describe {
+		if _, err := io.WriteString(f.out, p.Core.Describe()); err != nil {
+			return err
+		}
+	}
+	if f.explain == "" {
+		return nil
+	}
+	e, err := p.Core.Explain(offer.FrameworkID(f.explain), "", "")
+	if err != nil {
+		return usagef("--explain: %v", err)
+	}
+	_, err = io.WriteString(f.out, e.String())
+	return err
 }
 
 // forever is after any recording.

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/meros-project/meros/internal/recording"
+	"github.com/meros-project/meros/internal/registry"
 	"github.com/meros-project/meros/internal/sim"
 	"github.com/meros-project/meros/offer"
 	"github.com/meros-project/meros/offer/resource"
@@ -46,8 +47,8 @@ func (f *whatIfFlags) parse() error {
 	}
 	f.change.For = f.wait
 	for _, id := range f.drain {
-		if err := offer.ValidateID("slave id", id); err != nil {
-			return badFlag("drain", id, "must be ids of slaves: "+err.Error())
+		if _, ok := registry.SlaveNumber(offer.SlaveID(id)); !ok {
+			return badFlag("drain", id, "must be ids of slaves, as in s-7,s-8")
 		}
 		f.change.Drain = append(f.change.Drain, offer.SlaveID(id))
 	}
