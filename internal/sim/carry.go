@@ -12,7 +12,11 @@ import (
 
 // carry takes an envelope over the wire: it is encoded for the trace always, and decoded again for the seeds that say so.
 func (w *World) carry(e message.Envelope) message.Envelope {
-	b, at := wire.OpenBatch(nil, e.Cluster, e.Reign)
+	var buf []byte // what is decoded may refer to it
+	if !w.cfg.Wire {
+		buf = w.buf[:0]
+	}
+	b, at := wire.OpenBatch(buf, e.Cluster, e.Reign)
 	b, err := wire.AppendMessage(b, e.Message)
 	if err != nil {
 		w.violate("wire", "message of kind %d: %v", e.Message.Kind(), err)
@@ -21,6 +25,7 @@ func (w *World) carry(e message.Envelope) message.Envelope {
 	wire.CloseBatch(b, at, 1)
 	w.trace.mix(b)
 	if !w.cfg.Wire {
+		w.buf = b
 		return e
 	}
 	out, err := wire.DecodeBatch(nil, b)

@@ -1,118 +1,117 @@
 package sim
 
 import (
-	"slices"
-	"strings"
+	"bytes"
+	"errors"
 
+	"github.com/meros-project/meros/internal/invariant"
 	"github.com/meros-project/meros/internal/mastercore"
+	"github.com/meros-project/meros/internal/message"
 	"github.com/meros-project/meros/internal/slavecore"
+	"github.com/meros-project/meros/internal/wire"
 	"github.com/meros-project/meros/offer"
+	"github.com/meros-project/meros/offer/resource"
 )
 
-// check asks a core for its own invariants.
-func check(core any) error {
-	if c, ok := core.(interface{ Check() error }); ok {
-		return c.Check()
+// broken reports a core's own violation under the rule's number.
+func (w *World) broken(who string, ev any, err error) {
+	rule := "core"
+	var v *invariant.Violation
+	if errors.As(err, &v) {
+		rule = v.Rule
 	}
-	return nil
+	w.violate(rule, "%s after %T: %v", who, ev, err)
 }
 
-// history is what an all-seeing observer wrote down, by framework/task.
-type history struct {
-	w     *World
-	tasks map[string]*record // looked up
-	order []*record          // ranged over
-}
-
-// record is the life of one task on one slave.
-type record struct {
-	key       string
-	framework offer.FrameworkID
-	slave     *slave
-	launched  bool         // its slave has it on disk
-	starts    int          // processes forked
-	log       []offer.UUID // its updates, in the order of the slave's log
-	delivered int          // how many of log the program has seen, at least once
-	terminal  bool         // the log ends with a terminal state
-	running   bool         // a process of it lives
-}
-
-func (h *history) of(key string) *record {
-	r := h.tasks[key]
-	if r == nil {
-		id, _, _ := strings.Cut(key, "/")
-		r = &record{key: key, framework: offer.FrameworkID(id)}
-		h.tasks[key] = r
-		h.order = append(h.order, r)
+// due reports whether a core is to be checked as a whole. That costs in proportion to what it knows, so it is done each time for a while,
+// and then as seldom as keeps its share of the work constant; what the events themselves tell is checked each time, by history.
+func (w *World) due(unseen *int, size int) bool {
+	*unseen++
+	if w.cfg.CheckEvery > 0 && *unseen < w.cfg.CheckEvery || w.cfg.CheckEvery == 0 && w.steps > 2000 && *unseen < 40+size {
+		return false
 	}
-	return r
+	*unseen = 0
+	return true
 }
 
-// flushed sees each record that reaches a slave's disk in its life.
-func (h *history) flushed(s *slave, rec slavecore.Record) {
-	switch rec := rec.(type) {
-	case *slavecore.Launched:
-		r := h.of(string(rec.Framework.ID) + "/" + string(rec.Task.ID))
-		r.launched, r.slave = true, s
-	case *slavecore.Updated:
-		r := h.of(string(rec.Framework) + "/" + string(rec.Status.TaskID))
-		r.slave = s
-		if !slices.Contains(r.log, rec.Status.UUID) {
-			if r.terminal {
-				h.w.violate("T2", "%s: update %s after a terminal one", r.key, rec.Status.State)
-			}
-			r.log = append(r.log, rec.Status.UUID)
-			r.terminal = rec.Status.State.Terminal()
-		}
-	case *slavecore.Reign:
-		if rec.Reign < s.reign {
-			h.w.violate("L1", "%s accepts reign %d after %d", s.id, rec.Reign, s.reign)
-		}
-		s.reign = rec.Reign
-	}
-}
-
-func (h *history) started(s *slave, c *container) {
-	r := h.of(c.task)
-	r.starts++
-	r.running = true
-	if r.starts > 1 {
-		h.w.violate("T5", "%s was started %d times", c.task, r.starts)
-	}
-	onDisk := slices.ContainsFunc(s.disk, func(rec slavecore.Record) bool {
-		l, is := rec.(*slavecore.Launched)
-		return is && l.Container == c.id
-	})
-	if !onDisk {
-		h.w.violate("T5", "%s was started before its launch was on disk", c.task)
-	}
-}
-
-func (h *history) exited(_ *slave, c *container) { h.of(c.task).running = false }
-
-// delivered sees each status that a program has taken over: those of one task come in the order of the slave's log, without gaps.
-func (h *history) delivered(f *framework, st offer.Status) {
-	if st.UUID.IsZero() {
+func (r *reign) check(ev mastercore.Event) {
+	w := r.m.w
+	if r.ended || !w.due(&r.unseen, len(w.slaves)+len(w.history.order)/4) {
 		return
 	}
-	r := h.of(string(f.fid) + "/" + string(st.TaskID))
-	i := slices.Index(r.log, st.UUID)
-	switch {
-	case i < 0: // an answer that the slave does not keep on disk, such as Dropped
+	if err := r.core.Check(); err != nil {
+		w.broken(r.m.id, ev, err)
+	}
+}
+
+func (s *slave) check(ev slavecore.Event) {
+	if s.w.due(&s.unseen, 2*len(s.runtime.all)) {
+		if err := s.core.Check(); err != nil {
+			s.w.broken(s.id, ev, err)
+		}
+	}
+}
+
+func (f *framework) check(ev any) {
+	if f.w.due(&f.unseen, len(f.w.history.order)/4) {
+		if err := f.core.Check(); err != nil {
+			f.w.broken(f.id, ev, err)
+		}
+	}
+}
+
+// quotaWatch looks at what a leader launches under a limit (R8).
+type quotaWatch struct {
+	rescinded map[offer.OfferID]bool // looked up
+}
+
+func (q *quotaWatch) rescind(offers []offer.OfferID) {
+	if q.rescinded == nil {
+		q.rescinded = map[offer.OfferID]bool{}
+	}
+	for _, id := range offers {
+		q.rescinded[id] = true
+	}
+}
+
+// launched checks that a launch in a role with a limit keeps it. What a slave brings back that was away when the offer was made may be on
+// top, so that the rule is looked at only where all have been there for longer than an offer lives.
+func (q *quotaWatch) launched(r *reign, m *message.Launch) {
+	w := r.m.w
+	limited := ""
+	for _, role := range append([]string{m.Role}, resource.RoleAncestors(m.Role)...) {
+		if rec, ok := r.m.state.View().Role(role); ok && len(rec.Limit) > 0 {
+			limited = role
+			break
+		}
+	}
+	if limited == "" || w.ns-w.operator.changed < int64(offerLife) || w.ns-w.operator.lastAway(r) < int64(offerLife) {
 		return
-	case i > r.delivered:
-		h.w.violate("T3", "%s: update %d was delivered before update %d", r.key, i, r.delivered)
-	case i == r.delivered:
-		r.delivered++
+	}
+	rec, _ := r.m.state.View().Role(limited)
+	var sum resource.Resources
+	for t := range r.core.View().Tasks() {
+		if (t.Role == limited || resource.IsDescendant(t.Role, limited)) && !t.Latest.Terminal() && t.State != offer.Unreachable {
+			sum = sum.Add(t.Resources)
+		}
+	}
+	for _, limit := range rec.Limit {
+		if have := resource.Sum(sum).Quantities().Get(limit.Name); have > limit.Amount {
+			w.violate("R8", "%s launches in role %s: %s uses %s %v, its limit is %v", r.m.id, m.Role, limited, limit.Name, have, limit.Amount)
+		}
 	}
 }
 
 // converged reports whether all work is done; why names what is not.
 func (w *World) converged() (why string) {
-	over := map[offer.FrameworkID]bool{} // looked up
 	for _, f := range w.frameworks {
+		if f.away {
+			continue
+		}
 		if f.ended {
-			over[f.fid] = true
+			if _, is := f.user.(*program); is {
+				return f.id + " has not begun anew"
+			}
 			continue
 		}
 		if f.fid == "" {
@@ -122,11 +121,18 @@ func (w *World) converged() (why string) {
 			return f.id + ": " + why
 		}
 	}
-	for _, r := range w.history.order {
-		if r.running {
-			return r.key + " still runs"
+	for _, s := range w.slaves {
+		if !s.away && (s.core == nil || !s.core.Registered()) {
+			return s.id + " is not registered"
 		}
-		if r.launched && !over[r.framework] && (!r.terminal || r.delivered < len(r.log)) {
+	}
+	for _, r := range w.history.order {
+		f := w.history.owners[r.framework]
+		switch {
+		case r.slave != nil && r.slave.away, r.dead, f != nil && f.away && !w.history.retired[r.framework]:
+		case r.running:
+			return r.key + " still runs"
+		case r.launched && f != nil && !f.ended && f.fid == r.framework && !w.history.retired[r.framework] && (!r.terminal || r.delivered < len(r.log)):
 			return r.key + ": its updates are not delivered"
 		}
 	}
@@ -139,47 +145,77 @@ func (w *World) verdict() {
 		w.violate("T1", "no convergence: %s", why)
 		return
 	}
-	for _, r := range w.history.order {
-		if r.launched && r.starts > 1 {
-			w.violate("T5", "%s was started %d times", r.key, r.starts)
+	var first []byte
+	for _, m := range w.masters { // L5: replicas agree; L6: each through a snapshot of it
+		if !m.alive {
+			continue
+		}
+		m.catchUp()
+		var b bytes.Buffer
+		if _, err := wire.WriteSnapshot(&b, m.state.View().Export()); err != nil {
+			w.violate("L6", "snapshot of %s: %v", m.id, err)
+		}
+		if first == nil {
+			first = b.Bytes()
+		} else if !bytes.Equal(first, b.Bytes()) {
+			w.violate("L5", "%s differs from the others", m.id)
 		}
 	}
-	for _, m := range w.masters { // L5: replicas agree
-		m.catchUp()
-		if m.state.View().Header() != w.masters[0].state.View().Header() {
-			w.violate("L5", "%s and %s differ", m.id, w.masters[0].id)
+	for _, s := range w.slaves {
+		if s.core != nil {
+			if err := s.core.Check(); err != nil {
+				w.broken(s.id, "the calm", err)
+			}
 		}
 	}
 	w.checkBooks()
 }
 
-// checkBooks looks at the leader's books once all is quiet: every slave is connected, nothing is used, and no more is offered than there is (R4).
+// checkBooks looks at the leader's books once all is quiet: every slave is connected, nothing is used, and no more is offered than there is
+// (R1, R4), but for what is away.
 func (w *World) checkBooks() {
 	if w.log.leader == nil {
 		w.violate("L8", "nobody leads")
 		return
 	}
+	if err := w.log.leader.core.Check(); err != nil {
+		w.broken(w.log.leader.m.id, "the calm", err)
+		return
+	}
+	awaySlave := func(id offer.SlaveID) bool { m := w.history.machines[id]; return m == nil || m.sid != id || m.away }
+	awayFramework := func(id offer.FrameworkID) bool { f := w.history.owners[id]; return f == nil || f.away }
 	v := w.log.leader.core.View()
-	connected := 0
+	connected, want := 0, 0
 	for s := range v.Slaves() {
-		if s.State == mastercore.SlaveConnected {
+		if s.State == mastercore.SlaveConnected && !awaySlave(s.ID) {
 			connected++
-		}
-		if !s.Used.Empty() || s.Tasks > 0 {
-			w.violate("R4", "slave %s (%s, %s): %d tasks still use %s", s.ID, s.Hostname, s.State, s.Tasks, s.Used)
 		}
 		if !s.Resources.Contains(s.Offered) {
 			w.violate("R1", "slave %s: %s is offered of %s", s.ID, s.Offered, s.Resources)
 		}
+		tasks := 0
+		for t := range v.TasksOn(s.ID) {
+			if !awayFramework(t.Framework) {
+				tasks++
+				if !awaySlave(s.ID) {
+					w.violate("R4", "task %s of %s is %s on %s for ever", t.ID, t.Framework, t.State, s.ID)
+				}
+			}
+		}
+		if executors := len(s.Executors); s.Tasks == 0 && executors == 0 && !s.Used.Empty() && !awaySlave(s.ID) {
+			w.violate("R4", "slave %s (%s, %s): nothing is there and %s is used", s.ID, s.Hostname, s.State, s.Used)
+		}
 	}
-	if connected != len(w.slaves) {
-		w.violate("T6", "%d of %d slaves are connected", connected, len(w.slaves))
+	for _, s := range w.slaves {
+		if !s.away {
+			want++
+		}
 	}
-	for t := range v.Tasks() {
-		w.violate("R4", "task %s of %s is %s for ever", t.ID, t.Framework, t.State)
+	if connected != want {
+		w.violate("T6", "%d of %d slaves are connected", connected, want)
 	}
 	for _, f := range w.frameworks {
-		if f.ended {
+		if f.ended || f.away {
 			continue
 		}
 		if got, ok := v.Framework(f.fid); !ok || !got.Connected {

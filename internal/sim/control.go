@@ -28,18 +28,22 @@ func New(cfg Config) *World {
 	cfg = cfg.withDefaults()
 	w := &World{cfg: cfg, random: rand.New(rand.NewPCG(cfg.Seed, 0x6d65726f73)), now: epoch}
 	w.trace.keep = cfg.Keep
-	w.log = &replicated{w: w}
-	w.history = history{w: w, tasks: map[string]*record{}}
+	w.log = &replicated{w: w, state: registry.New()}
+	w.history = newHistory(w)
+	w.operator = operator{w: w, calls: map[uint64]call{}, limits: map[string]bool{}, weights: map[string]bool{}}
 	for i := range cfg.Masters {
-		w.masters = append(w.masters, &master{w: w, id: fmt.Sprintf("m%d", i+1), alive: true, state: registry.New()})
+		m := &master{node: node{w: w, id: fmt.Sprintf("m%d", i+1), alive: true}, number: i, state: registry.New()}
+		w.masters = append(w.masters, m)
+		w.log.follow(m)
 	}
 	for i := range cfg.Slaves {
-		s := &slave{w: w, number: i, id: fmt.Sprintf("s%d", i+1), runtime: runtime{containers: map[string]*container{}}}
+		s := &slave{node: node{w: w, id: fmt.Sprintf("s%d", i+1)}, number: i, runtime: newRuntime()}
+		s.address = s.id + ":5051"
 		w.slaves = append(w.slaves, s)
 		w.after(w.between(0, 5*time.Second), s.restart)
 	}
 	for i := range max(cfg.Frameworks, 0) {
-		f := &framework{w: w, id: fmt.Sprintf("f%d", i+1), user: &program{want: cfg.Tasks, byID: map[offer.TaskID]*job{}}}
+		f := &framework{node: node{w: w, id: fmt.Sprintf("f%d", i+1)}, user: newProgram(w, i+1)}
 		w.frameworks = append(w.frameworks, f)
 		w.after(w.between(0, 5*time.Second), f.restart)
 	}
@@ -67,7 +71,7 @@ func (g guest) handle(f *framework, m message.Message) bool {
 
 // Attach starts a framework.
 func (w *World) Attach(u User) *Guest {
-	f := &framework{w: w, id: fmt.Sprintf("f%d", len(w.frameworks)+1)}
+	f := &framework{node: node{w: w, id: fmt.Sprintf("f%d", len(w.frameworks)+1)}}
 	w.frameworks = append(w.frameworks, f)
 	g := &Guest{f}
 	g.begin(u)
@@ -105,17 +109,26 @@ func (w *World) Hash() uint64 { return w.trace.sum }
 // Trace returns the last lines of the trace.
 func (w *World) Trace() []string { return w.trace.tail() }
 
-// Trouble begins random faults of every kind; Heal ends them and brings everybody back.
+// Trouble begins a round of random faults; Heal ends them and brings everybody back.
 func (w *World) Trouble() {
 	w.calm = false
+	w.round++
+	w.back()
+	w.drawSwarm()
 	w.faults()
+	for _, f := range w.frameworks {
+		if p, is := f.user.(*program); is {
+			p.goal++
+			p.arrive(f, w.now.Add(w.cfg.Trouble))
+		}
+	}
 }
 
 // Calm keeps the world free of random delays and failures from now on.
 func (w *World) Calm() { w.calm = true }
 
 // Heal ends all troubles.
-func (w *World) Heal() { w.heal() }
+func (w *World) Heal() { w.heal(false) }
 
 // KillLeader kills the leading master, if there is one, and starts it again after a while.
 func (w *World) KillLeader(after time.Duration) bool {
@@ -137,10 +150,8 @@ func (w *World) CrashSlave(i int, after time.Duration) {
 
 // CutSlave cuts the i-th slave off for a while.
 func (w *World) CutSlave(i int, d time.Duration) {
-	s := w.slaves[i]
-	s.cutOff = true
-	w.severAll(40*time.Second, func(l *link) bool { return l.client == client(s) })
-	w.after(d, func() { s.cutOff = false })
+	w.forAWhile(w.isolate(&w.slaves[i].node, true, true), d)
+	w.severAll(40*time.Second, func(l *link) bool { return l.client == client(w.slaves[i]) })
 }
 
 // Slaves is their number.

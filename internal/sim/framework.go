@@ -12,20 +12,20 @@ import (
 // A framework is a scheduler's process with a session core, and the program that uses it. The program's memory is durable; the session's
 // is not.
 type framework struct {
-	w       *World
-	id      string
-	alive   bool
-	cutOff  bool
-	life    int
+	node
 	core    *frameworkcore.Core
 	conn    *link
 	connNo  uint64
 	dialing bool
-	tickAt  time.Time
+	tickAt  int64
 	busy    bool
+	unseen  int
 	queue   []frameworkcore.Event
 	inbox   []frameworkcore.Deliver // waits for the program
 	working bool
+
+	heard int64  // when a leader was last heard of
+	under uint64 // the reign of the last welcome
 
 	user  user
 	fid   offer.FrameworkID // as last told
@@ -45,23 +45,27 @@ type user interface {
 	unfinished(w *World) string
 }
 
-func (f *framework) name() string   { return f.id }
-func (f *framework) isolated() bool { return f.cutOff || !f.alive }
+func (f *framework) name() string { return f.id }
+func (f *framework) self() *node  { return &f.node }
+
+func (f *framework) restart() {
+	if !f.alive && !f.ended {
+		f.begin()
+	}
+}
 
 // begin starts the process, under the id that the program remembers.
 func (f *framework) begin() {
 	w := f.w
 	f.life++
 	f.alive = true
-	info := f.user.describe()
-	info.ID = f.fid
-	core, err := frameworkcore.New(w.now, frameworkcore.Config{Framework: info, Nonce: w.uuid(), Seed: w.random.Uint64()})
+	core, err := f.newCore()
 	if err != nil {
 		w.violate("sim", "%s: %v", f.id, err)
 		return
 	}
 	f.core = core
-	f.tickAt = time.Time{}
+	f.tickAt = 0
 	w.note(f.id, "begins life %d as %q", f.life, f.fid)
 	f.arm()
 	f.connect()
@@ -72,8 +76,8 @@ func (f *framework) crash() {
 		return
 	}
 	f.w.note(f.id, "crashes")
-	f.alive, f.core, f.queue, f.busy, f.inbox, f.working, f.dialing = false, nil, nil, false, nil, false, false
-	f.life++
+	f.core, f.queue, f.busy, f.inbox, f.working, f.dialing = nil, nil, false, nil, false, false
+	f.died()
 	f.user.died()
 	if f.conn != nil {
 		f.conn.sever(time.Second)
@@ -104,19 +108,20 @@ func (f *framework) connect() {
 				f.connect()
 				return
 			}
-			f.connected(l)
+			f.conn = l
+			f.connNo++
+			f.step(frameworkcore.Connected{Conn: f.connNo})
 		})
 	})
 }
 
-func (f *framework) connected(l *link) {
-	f.conn = l
-	f.connNo++
-	f.step(frameworkcore.Connected{Conn: f.connNo})
-}
-
 func (f *framework) receive(l *link, e message.Envelope) {
 	if f.conn == l && f.alive {
+		switch e.Message.(type) {
+		case *message.Leader, *message.Error:
+		default:
+			f.heard = f.w.ns
+		}
 		f.step(frameworkcore.FromMaster{Conn: f.connNo, Envelope: e})
 	}
 }
@@ -133,24 +138,36 @@ func (f *framework) step(ev frameworkcore.Event) {
 	if !f.alive || f.core == nil {
 		return
 	}
+	life := f.life
+	if f.paused {
+		f.later(func() {
+			if f.life == life {
+				f.step(ev)
+			}
+		})
+		return
+	}
 	f.queue = append(f.queue, ev)
 	if f.busy {
 		return
 	}
 	f.busy = true
-	life := f.life
 	for len(f.queue) > 0 {
 		ev, f.queue = f.queue[0], f.queue[1:]
-		for _, e := range f.core.Step(f.w.now, ev, nil) {
+		for _, e := range f.advance(ev) {
+			if _, outside := f.user.(guest); !outside && f.w.diesHere() {
+				f.crash()
+				f.w.after(f.w.between(100*time.Millisecond, 20*time.Second), f.restart)
+			}
+			if f.life != life {
+				return
+			}
 			f.perform(e)
 		}
 		if f.life != life {
 			return
 		}
-		if err := check(f.core); err != nil {
-			f.w.violate("core", "%s after %T: %v", f.id, ev, err)
-			return
-		}
+		f.check(ev)
 	}
 	f.busy = false
 	f.arm()
@@ -192,11 +209,12 @@ func (f *framework) work() {
 	d := f.inbox[0]
 	f.inbox = f.inbox[1:]
 	wait := w.between(10*time.Microsecond, time.Millisecond)
-	if !w.calm && w.chance(0.01) {
-		wait = w.between(100*time.Millisecond, 5*time.Second)
+	if !w.calm && w.chance(w.swarm.slowUser) {
+		wait = w.mostly(100*time.Millisecond, time.Minute)
 	}
-	w.after(wait, func() {
-		if f.life != life {
+	var handle func()
+	handle = func() {
+		if f.life != life || f.later(handle) {
 			return
 		}
 		ok := f.take(d.Message)
@@ -206,20 +224,26 @@ func (f *framework) work() {
 		f.working = false
 		f.step(frameworkcore.Handled{Seq: d.Seq, Ok: ok})
 		f.work()
-	})
+	}
+	w.after(wait, handle)
 }
 
 // take hands a message to the program and keeps the observer's books.
 func (f *framework) take(m message.Message) bool {
+	h := &f.w.history
 	if m, is := m.(*message.Subscribed); is {
 		if f.fid != "" && f.fid != m.ID {
 			f.w.violate("F1", "%s was %s and is subscribed as %s", f.id, f.fid, m.ID)
 		}
 		f.fid = m.ID
+		h.subscribed(f)
+	}
+	if m, is := m.(*message.Update); is {
+		h.hearsay(f, *m.Status)
 	}
 	ok := f.user.handle(f, m)
 	if m, is := m.(*message.Update); is && ok {
-		f.w.history.delivered(f, *m.Status)
+		h.delivered(f, *m.Status)
 	}
 	return ok
 }
@@ -232,13 +256,18 @@ func (f *framework) end(refusal *offer.Refusal) {
 		f.why = refusal
 	}
 	f.leave()
+	if p, is := f.user.(*program); is {
+		if refusal != nil && refusal.Reason != offer.ReasonFrameworkCompleted { // F1: nobody else ends it
+			f.w.violate("F1", "%s is ended: %v", f.id, refusal)
+		}
+		f.w.after(f.w.between(time.Second, 20*time.Second), func() { p.again(f) })
+	}
 }
 
 // leave ends the process once what was sent last is on its way.
 func (f *framework) leave() {
 	f.w.after(0, func() {
-		f.alive = false
-		f.life++
+		f.died()
 		if f.conn != nil {
 			f.conn.close()
 			f.conn = nil
@@ -251,17 +280,18 @@ func (f *framework) arm() {
 		return
 	}
 	at := f.core.Deadline()
-	if at.IsZero() || !f.tickAt.IsZero() && !at.Before(f.tickAt) {
+	if at.IsZero() {
 		return
 	}
-	if at.Before(f.w.now) {
-		at = f.w.now
+	due := max(f.when(at), f.w.ns)
+	if f.tickAt != 0 && due >= f.tickAt {
+		return
 	}
-	f.tickAt = at
+	f.tickAt = due
 	life := f.life
-	f.w.at(at, func() {
-		if f.life == life && f.tickAt.Equal(at) {
-			f.tickAt = time.Time{}
+	f.w.atNS(due, func() {
+		if f.life == life && f.tickAt == due {
+			f.tickAt = 0
 			f.step(frameworkcore.Tick{})
 		}
 	})

@@ -9,14 +9,21 @@ import (
 )
 
 // replicated models the elector and its log: one true sequence of entries, a leader that may append to it, and leaders that do not know yet
-// that they are deposed. What a leader had in flight when it lost is committed or not, by lot, and it may never learn which.
+// that they are deposed. What a leader had in flight when it lost is committed or not, by lot, and it may never learn which. Followers
+// lag; one that has missed what was compacted gets a snapshot.
 type replicated struct {
 	w        *World
-	entries  []registry.Entry
-	leader   *reign // the true one; nil between elections
-	election bool   // one is under way
+	base     int              // entries that are compacted away
+	state    *registry.State  // of the compacted entries
+	entries  []registry.Entry // the others
+	leader   *reign           // the true one; nil between elections
+	election bool             // one is under way
+	watching bool
 	opened   uint64 // elections so far
 }
+
+// keepEntries is how many entries follow a snapshot at least; twice as many are compacted.
+const keepEntries = 100
 
 // proposal is an entry on its way to a majority.
 type proposal struct {
@@ -25,7 +32,9 @@ type proposal struct {
 	settled bool
 }
 
-// elect begins an election, unless one is under way: after a while a master that is alive and connected leads.
+func (g *replicated) length() int { return g.base + len(g.entries) }
+
+// elect begins an election, unless one is under way: after a while a master that can hold a majority leads.
 func (g *replicated) elect() {
 	if g.election {
 		return
@@ -35,14 +44,29 @@ func (g *replicated) elect() {
 	g.w.after(g.w.between(300*time.Millisecond, 3*time.Second), g.decide)
 }
 
+// watch deposes a leader that cannot hold its majority, once its lease is over.
+func (g *replicated) watch() {
+	if g.leader == nil || g.watching || g.w.able(g.leader.m) {
+		return
+	}
+	g.watching = true
+	r := g.leader
+	g.w.after(g.w.between(time.Second, 3*time.Second), func() {
+		g.watching = false
+		if g.leader == r && !g.w.able(r.m) {
+			g.elect()
+		}
+	})
+}
+
 func (g *replicated) decide() {
 	var able []*master
 	for _, m := range g.w.masters {
-		if m.alive && !m.cutOff {
+		if g.w.able(m) {
 			able = append(able, m)
 		}
 	}
-	if 2*len(able) <= len(g.w.masters) { // no majority
+	if len(able) == 0 {
 		g.w.after(g.w.between(300*time.Millisecond, 3*time.Second), g.decide)
 		return
 	}
@@ -52,11 +76,12 @@ func (g *replicated) decide() {
 		m.reign.end()
 	}
 	g.opened++
-	key := registry.Key{0xff, byte(g.opened >> 8), byte(g.opened)}
+	key := registry.Key{0xff, byte(g.opened >> 16), byte(g.opened >> 8), byte(g.opened)}
 	open := &registry.Open{Cluster: offer.ClusterID("sim-" + m.id), Master: m.id, Level: 1}
 	g.entries = append(g.entries, registry.Entry{Commands: []registry.Command{{Key: key, Op: open}}})
 	m.lead()
 	g.leader = m.reign
+	g.w.history.led(m.reign)
 }
 
 // depose ends the true leader's hold on the log. It may act on for a while before it notices.
@@ -72,6 +97,7 @@ func (g *replicated) depose() {
 			continue
 		}
 		p.settled = true
+		g.w.states.reach(StateDeposedInFlight)
 		committed := g.w.chance(0.5)
 		if committed {
 			g.append(old, p.propose)
@@ -83,44 +109,61 @@ func (g *replicated) depose() {
 		})
 	}
 	old.flight = nil
-	g.w.after(g.w.between(0, 3*time.Second), old.end)
+	g.w.after(g.w.between(0, 3*time.Second), func() {
+		if !old.m.paused || old.ended || old.m.reign != old { // one that stands still notices when it goes on
+			old.end()
+			return
+		}
+		g.w.states.reach(StatePausedLeader)
+		old.m.later(func() { g.w.after(g.w.between(0, time.Second), old.end) })
+	})
 }
 
 func (g *replicated) append(r *reign, p mastercore.Propose) {
-	g.entries = append(g.entries, g.w.carryEntry(registry.Entry{Reign: r.number, Commands: p.Commands}))
+	e := g.w.carryEntry(registry.Entry{Reign: r.number, Commands: p.Commands})
+	g.w.history.committed(e)
+	g.entries = append(g.entries, e)
+	if len(g.entries) >= 2*keepEntries {
+		for _, e := range g.entries[:keepEntries] {
+			g.state.Apply(e)
+		}
+		g.base += keepEntries
+		g.entries = append([]registry.Entry(nil), g.entries[keepEntries:]...)
+	}
 }
 
 // propose takes an entry of a reign. Those of one reign settle in order.
 func (g *replicated) propose(r *reign, p mastercore.Propose) {
+	w := g.w
 	if g.leader != r {
-		g.w.after(g.w.between(0, time.Second), func() {
-			r.step(mastercore.NotCommitted{Token: p.Token, Unknown: g.w.chance(0.5)})
+		w.after(w.between(0, time.Second), func() {
+			r.step(mastercore.NotCommitted{Token: p.Token, Unknown: w.chance(0.5)})
 		})
 		return
 	}
 	x := &proposal{reign: r, propose: p}
 	r.flight = append(r.flight, x)
-	at := g.w.now.Add(g.w.between(200*time.Microsecond, 10*time.Millisecond))
-	if !g.w.calm && g.w.chance(0.05) { // a slow disk
-		at = g.w.now.Add(g.w.between(50*time.Millisecond, 2*time.Second))
-		if g.w.chance(0.5) {
-			g.w.after(g.w.between(0, at.Sub(g.w.now)), g.elect)
-		}
+	at := w.now.Add(w.between(200*time.Microsecond, 10*time.Millisecond))
+	if !w.calm && w.chance(w.swarm.slowDisk) {
+		at = w.now.Add(w.between(50*time.Millisecond, 2*time.Second))
+	}
+	if !w.calm && w.chance(w.swarm.depose) {
+		w.after(w.between(0, at.Sub(w.now)), g.elect)
 	}
 	if at.Before(r.settles) {
 		at = r.settles
 	}
 	r.settles = at
-	g.w.at(at, func() { g.settle(x) })
+	w.at(at, func() { g.settle(x) })
 }
 
 func (g *replicated) settle(x *proposal) {
-	r := x.reign
+	r, w := x.reign, g.w
 	if x.settled || r.ended {
 		return
 	}
-	if r.m.cutOff { // no majority: it hangs until the leader is deposed
-		g.w.after(100*time.Millisecond, func() { g.settle(x) })
+	if !w.able(r.m) { // it hangs until the leader is deposed
+		w.after(100*time.Millisecond, func() { g.settle(x) })
 		return
 	}
 	x.settled = true
@@ -132,5 +175,22 @@ func (g *replicated) settle(x *proposal) {
 	}
 	g.append(r, x.propose)
 	results := r.m.catchUp()
+	if !w.calm && w.chance(w.swarm.unknown) { // committed, and the leader does not learn it
+		w.counts.Unknown++
+		w.after(w.between(time.Millisecond, time.Second), func() {
+			r.step(mastercore.NotCommitted{Token: x.propose.Token, Unknown: true})
+		})
+		return
+	}
 	r.step(mastercore.Committed{Token: x.propose.Token, Results: results})
+}
+
+// follow lets a follower apply what it has, now and then.
+func (g *replicated) follow(m *master) {
+	g.w.after(g.w.between(5*time.Second, 60*time.Second), func() {
+		if m.alive && !m.paused && !m.lagging && g.leader != nil && g.w.hears(g.leader.m, m) {
+			m.catchUp()
+		}
+		g.follow(m)
+	})
 }

@@ -8,15 +8,14 @@ import (
 	"github.com/meros-project/meros/internal/message"
 	"github.com/meros-project/meros/internal/registry"
 	"github.com/meros-project/meros/offer"
-	"github.com/meros-project/meros/offer/allocator"
 )
 
 // A master is a process with a replica of the registry and, while it leads, a core.
 type master struct {
-	w       *World
-	id      string
-	alive   bool
-	cutOff  bool // by a partition
+	node
+	number  int
+	hung    bool // its disk does not answer
+	lagging bool // applies nothing
 	state   *registry.State
 	applied int
 	reign   *reign
@@ -32,17 +31,29 @@ type reign struct {
 	lastID  mastercore.ConnID
 	flight  []*proposal
 	settles time.Time
-	tickAt  time.Time
+	tickAt  int64 // zero: none is set
 	ended   bool
 	busy    bool
 	queue   []mastercore.Event
-	witness Witness
+	unseen  int // events since the core was checked as a whole
+	quotas  quotaWatch
 }
 
 // catchUp applies what is committed and returns the results of the last entry.
 func (m *master) catchUp() (results []registry.Result) {
-	for ; m.applied < len(m.w.log.entries); m.applied++ {
-		results = m.state.Apply(m.w.log.entries[m.applied])
+	g := m.w.log
+	if m.applied < g.base {
+		state, err := registry.Import(m.w.carrySnapshot(g.state.View()))
+		if err != nil {
+			m.w.violate("L6", "snapshot for %s: %v", m.id, err)
+			return nil
+		}
+		m.w.note(m.id, "installs a snapshot of %d entries over %d", g.base, m.applied)
+		m.w.states.reach(StateSnapshotInstalled)
+		m.state, m.applied = state, g.base
+	}
+	for ; m.applied < g.length(); m.applied++ {
+		results = m.state.Apply(g.entries[m.applied-g.base])
 	}
 	return results
 }
@@ -52,13 +63,7 @@ func (m *master) lead() {
 	m.catchUp()
 	view := m.state.View()
 	r := &reign{m: m, number: view.Reign(), cluster: view.ClusterID(), conns: map[mastercore.ConnID]*link{}}
-	r.core = mastercore.New(m.w.now, mastercore.Config{
-		MasterID: m.id, Allocator: allocator.New(allocator.Config{Seed: m.w.cfg.Seed, MaxOutstanding: mastercore.DefaultMaxOffers}),
-		Registry: view, Seed: m.w.cfg.Seed,
-	})
-	if witness := m.w.cfg.Witness; witness != nil {
-		r.witness = witness(m.w.now, r.core)
-	}
+	r.core = m.newCore()
 	m.reign = r
 	m.w.counts.Reigns++
 	m.w.note(m.id, "leads reign %d", r.number)
@@ -71,7 +76,8 @@ func (m *master) kill() {
 		return
 	}
 	m.w.note(m.id, "killed")
-	m.alive = false
+	m.died()
+	m.hung, m.lagging = false, false
 	leads := m.w.log.leader != nil && m.w.log.leader.m == m
 	if m.reign != nil {
 		if leads {
@@ -80,6 +86,7 @@ func (m *master) kill() {
 		m.reign.end()
 	}
 	m.w.severAll(time.Second, func(l *link) bool { return l.server == m })
+	m.w.log.watch()
 }
 
 // restart begins with the log, half of the time by way of a snapshot.
@@ -89,6 +96,7 @@ func (m *master) restart() {
 	}
 	m.w.note(m.id, "restarted")
 	m.alive = true
+	m.life++
 	m.state, m.applied = registry.New(), 0
 	m.catchUp()
 	if m.w.chance(0.5) {
@@ -124,7 +132,7 @@ func (r *reign) end() {
 
 // receive is the shell's part: whose connection is it, and does this master lead.
 func (m *master) receive(l *link, e message.Envelope) {
-	if !m.alive {
+	if !m.alive || m.later(func() { m.receive(l, e) }) {
 		return
 	}
 	if l.reign == nil {
@@ -143,14 +151,19 @@ func (m *master) receive(l *link, e message.Envelope) {
 		return
 	}
 	if e.Cluster != "" && e.Cluster != r.cluster || e.Reign > r.number {
+		m.w.states.reach(StateOldReign)
 		l.toClient(message.Envelope{Cluster: r.cluster, Message: &message.Leader{}})
 		l.close()
 		return
 	}
-	r.step(mastercore.Received{Conn: l.id, Message: e.Message})
+	m.w.history.asked(r, l, e.Message)
+	r.step(mastercore.Received{Conn: l.id, Principal: l.principal(), Message: e.Message})
 }
 
 func (m *master) closed(l *link) {
+	if m.later(func() { m.closed(l) }) {
+		return
+	}
 	if r := l.reign; r != nil && !r.ended && r.conns[l.id] == l {
 		delete(r.conns, l.id)
 		r.step(mastercore.Disconnected{Conn: l.id})
@@ -159,7 +172,7 @@ func (m *master) closed(l *link) {
 
 // step feeds the core. What an effect brings about at once waits until the effects before it are performed.
 func (r *reign) step(ev mastercore.Event) {
-	if r.ended {
+	if r.ended || r.m.later(func() { r.step(ev) }) {
 		return
 	}
 	r.queue = append(r.queue, ev)
@@ -167,30 +180,20 @@ func (r *reign) step(ev mastercore.Event) {
 		return
 	}
 	r.busy = true
+	w := r.m.w
 	for len(r.queue) > 0 && !r.ended {
 		ev, r.queue = r.queue[0], r.queue[1:]
-		if swap := r.m.w.cfg.Swap; swap != nil {
-			r.core = swap(r.core)
-		}
-		if r.witness != nil {
-			r.witness.Event(r.m.w.now, ev)
-		}
-		effects := r.core.Step(r.m.w.now, ev, nil)
-		if r.witness != nil {
-			r.witness.Effects(effects)
-		}
-		for _, e := range effects {
+		for _, e := range r.advance(ev) {
+			if w.diesHere() {
+				r.m.kill()
+				w.after(w.between(time.Second, 20*time.Second), r.m.restart)
+				return
+			}
 			r.perform(e)
 		}
-		if err := check(r.core); err != nil {
-			r.m.w.violate("core", "%s after %T: %v", r.m.id, ev, err)
-			return
-		}
+		r.check(ev)
 	}
 	r.busy = false
-	if r.witness != nil {
-		r.witness.Settled(r.m.w.now)
-	}
 	r.arm()
 }
 
@@ -199,6 +202,7 @@ func (r *reign) perform(e mastercore.Effect) {
 	switch e := e.(type) {
 	case mastercore.Send:
 		if l := r.conns[e.Conn]; l != nil {
+			w.history.told(r, l, e.Message)
 			l.toClient(message.Envelope{Cluster: r.cluster, Reign: r.number, Message: e.Message})
 		}
 	case mastercore.Close:
@@ -209,11 +213,13 @@ func (r *reign) perform(e mastercore.Effect) {
 	case mastercore.Propose:
 		w.log.propose(r, e)
 	case mastercore.Answer:
+		w.operator.answered(r, e)
 	case mastercore.Resign:
 		w.note(r.m.id, "resigns: %v", e.Refusal)
 		w.after(0, r.end)
 	case mastercore.Note:
 		w.note(r.m.id, "%s slave=%s framework=%s task=%s %s %s", e.Event, e.Slave, e.Framework, e.Task, e.Reason, e.Text)
+		w.history.noted(e)
 	default:
 		w.violate("sim", "effect %s is not known", fmt.Sprintf("%T", e))
 	}
@@ -222,16 +228,17 @@ func (r *reign) perform(e mastercore.Effect) {
 // arm sets the next tick.
 func (r *reign) arm() {
 	at := r.core.Deadline()
-	if at.IsZero() || r.ended || !r.tickAt.IsZero() && !at.Before(r.tickAt) {
+	if at.IsZero() || r.ended {
 		return
 	}
-	if at.Before(r.m.w.now) {
-		at = r.m.w.now
+	due := max(r.m.when(at), r.m.w.ns)
+	if r.tickAt != 0 && due >= r.tickAt {
+		return
 	}
-	r.tickAt = at
-	r.m.w.at(at, func() {
-		if r.tickAt.Equal(at) {
-			r.tickAt = time.Time{}
+	r.tickAt = due
+	r.m.w.atNS(due, func() {
+		if r.tickAt == due {
+			r.tickAt = 0
 			r.step(mastercore.Tick{})
 		}
 	})

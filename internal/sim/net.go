@@ -7,105 +7,199 @@ import (
 	"github.com/meros-project/meros/internal/message"
 )
 
-// A client is a slave or a framework, as its connection sees it.
+// A client is a slave, a framework or a stranger, as its connection sees it.
 type client interface {
 	name() string
-	connected(l *link)
+	self() *node
 	receive(l *link, e message.Envelope)
 	closed(l *link)
-	isolated() bool
+}
+
+// A way is one direction of a link. What arrives while the direction is blocked waits there, in order.
+type way struct {
+	last int64 // arrival of the last message
+	cut  bool  // nothing is delivered any more
+	held []message.Envelope
 }
 
 // A link is one connection of a client to a master. Each direction keeps its order; delays are drawn for each message.
 type link struct {
-	w      *World
-	number int
-	client client
-	server *master
-	reign  *reign            // the core that serves it; nil until the first message
-	id     mastercore.ConnID // its number there
-	cut    bool              // nothing is delivered any more
-	up     time.Time         // arrival of the last message to the master
-	down   time.Time         // arrival of the last message to the client
+	w        *World
+	number   int
+	client   client
+	server   *master
+	reign    *reign            // the core that serves it; nil until the first message
+	id       mastercore.ConnID // its number there
+	up, down way
+	severed  bool
+	doomed   bool // will break if it is still blocked in a while
+}
+
+// principal is who the client is, as a master's authentication would have it.
+func (l *link) principal() string {
+	switch c := l.client.(type) {
+	case *framework:
+		return c.user.describe().Principal
+	case *hostile:
+		return "bad"
+	}
+	return ""
 }
 
 // dial tries to connect to a master; done gets nil when that failed.
 func (w *World) dial(c client, m *master, done func(*link)) {
 	w.after(w.between(time.Millisecond, 20*time.Millisecond), func() {
-		if !m.alive || m.cutOff || c.isolated() {
+		n := c.self()
+		up, down := n.cutFrom(m)
+		if up || down {
+			w.after(w.between(200*time.Millisecond, 3*time.Second), func() { done(nil) })
+			return
+		}
+		if !m.alive || !n.alive {
 			done(nil)
 			return
 		}
 		w.lastLink++
-		l := &link{w: w, number: w.lastLink, client: c, server: m, up: w.now, down: w.now}
+		l := &link{w: w, number: w.lastLink, client: c, server: m}
 		w.links = append(w.links, l)
 		done(l)
 	})
 }
 
-func (l *link) delay(last *time.Time) time.Time {
+func (l *link) arrival(way *way) int64 {
 	w := l.w
 	d := w.between(100*time.Microsecond, 3*time.Millisecond)
-	if !w.calm && w.chance(0.01) {
-		d = w.between(10*time.Millisecond, 2*time.Second)
+	if !w.calm && w.chance(w.swarm.delay) {
+		d = w.mostly(10*time.Millisecond, w.swarm.slowest)
 	}
-	at := w.now.Add(d)
-	if at.Before(*last) {
-		at = *last
-	}
-	*last = at
-	return at
+	way.last = max(w.ns+int64(d), way.last)
+	return way.last
 }
 
 // toMaster sends a message from the client.
 func (l *link) toMaster(e message.Envelope) {
-	if l.cut {
+	if l.up.cut {
 		return
 	}
 	e = l.w.carry(e)
-	l.w.at(l.delay(&l.up), func() {
-		if !l.cut {
-			l.server.receive(l, e)
-		}
-	})
+	l.w.atNS(l.arrival(&l.up), func() { l.arriveUp(e) })
+	if l.twice(e.Message) {
+		l.w.states.reach(StateDuplicated)
+		l.w.atNS(l.arrival(&l.up), func() { l.arriveUp(e) })
+	}
 }
 
 // toClient sends a message from the master.
 func (l *link) toClient(e message.Envelope) {
-	if l.cut {
+	if l.down.cut {
 		return
 	}
 	e = l.w.carry(e)
-	l.w.at(l.delay(&l.down), func() {
-		if !l.cut {
-			l.client.receive(l, e)
+	l.w.atNS(l.arrival(&l.down), func() { l.arriveDown(e) })
+	if l.twice(e.Message) {
+		l.w.atNS(l.arrival(&l.down), func() { l.arriveDown(e) })
+	}
+}
+
+// twice draws whether a request is sent again by a layer that did not see its answer. What travels in parts is not: parts are counted.
+func (l *link) twice(m message.Message) bool {
+	if l.w.calm || l.w.swarm.duplicate == 0 || !l.w.chance(l.w.swarm.duplicate) {
+		return false
+	}
+	switch m := m.(type) {
+	case *message.Accept:
+		return m.Part == 0 && m.Last
+	case *message.Decline, *message.KillTask, *message.Acknowledge, *message.AcknowledgeOperation, *message.Reconcile, *message.Revive,
+		*message.Suppress, *message.StatusUpdate, *message.OperationUpdate, *message.Pong, *message.Launch, *message.Kill, *message.StatusAck,
+		*message.Apply, *message.OperationAck, *message.Rescind, *message.Ping, *message.Drain, *message.Resend, *message.Subscribe,
+		*message.SlaveRegister:
+		return true
+	}
+	return false
+}
+
+func (l *link) arriveUp(e message.Envelope) {
+	if l.up.cut {
+		return
+	}
+	if blocked, _ := l.client.self().cutFrom(l.server); blocked || len(l.up.held) > 0 {
+		l.up.held = append(l.up.held, e)
+		return
+	}
+	l.server.receive(l, e)
+}
+
+func (l *link) arriveDown(e message.Envelope) {
+	if l.down.cut {
+		return
+	}
+	if _, blocked := l.client.self().cutFrom(l.server); blocked || len(l.down.held) > 0 {
+		l.down.held = append(l.down.held, e)
+		return
+	}
+	l.client.receive(l, e)
+}
+
+// unblock delivers what has waited, once the ways are open again, and dooms what is blocked.
+func (l *link) unblock() {
+	up, down := l.client.self().cutFrom(l.server)
+	if (up || down) && !l.doomed {
+		l.doomed = true
+		l.w.after(l.w.between(3*time.Second, 40*time.Second), func() {
+			l.doomed = false
+			if up, down := l.client.self().cutFrom(l.server); up || down {
+				l.sever(10 * time.Second)
+			}
+		})
+	}
+	if !up && len(l.up.held) > 0 {
+		held := l.up.held
+		l.up.held = nil
+		for _, e := range held {
+			l.w.atNS(l.arrival(&l.up), func() { l.arriveUp(e) })
 		}
-	})
+	}
+	if !down && len(l.down.held) > 0 {
+		held := l.down.held
+		l.down.held = nil
+		for _, e := range held {
+			l.w.atNS(l.arrival(&l.down), func() { l.arriveDown(e) })
+		}
+	}
 }
 
 // close ends the connection in order: what was sent to the client still arrives.
 func (l *link) close() {
-	if l.cut {
+	if l.severed {
 		return
 	}
-	l.w.at(l.delay(&l.down), func() { l.sever(0) })
+	l.w.atNS(l.arrival(&l.down), func() { l.sever(0) })
 }
 
-// sever cuts the connection: what is under way is lost. Each side notices in its own time, up to notice.
+// sever cuts the connection: what is under way is lost, but for part of the seeds in which what the client sent arrives all the same, perhaps
+// after its next connection is up. Each side notices in its own time, up to notice.
 func (l *link) sever(notice time.Duration) {
-	if l.cut {
+	if l.severed {
 		return
 	}
-	l.cut = true
-	l.w.drop(l)
+	w := l.w
+	l.severed, l.down.cut = true, true
+	w.drop(l)
 	wait := func() time.Duration {
 		if notice <= 0 {
-			return time.Duration(l.w.random.Int64N(int64(time.Millisecond)))
+			return time.Duration(w.random.Int64N(int64(time.Millisecond)))
 		}
-		return time.Duration(l.w.random.Int64N(int64(notice)))
+		return time.Duration(w.random.Int64N(int64(notice)))
 	}
-	l.w.after(wait(), func() { l.client.closed(l) })
-	l.w.after(wait(), func() { l.server.closed(l) })
+	w.after(wait(), func() { l.client.closed(l) })
+	late := wait()
+	if !w.calm && w.swarm.reorder > 0 && w.chance(w.swarm.reorder) {
+		w.after(late, func() { l.up.cut = true })
+		w.states.reach(StateReordered)
+	} else {
+		l.up.cut = true
+	}
+	w.after(late, func() { l.server.closed(l) })
 }
 
 func (w *World) drop(l *link) {

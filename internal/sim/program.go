@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/meros-project/meros/internal/message"
@@ -9,76 +10,146 @@ import (
 	"github.com/meros-project/meros/offer/resource"
 )
 
-// program is the user's side: it wants so many tasks to end well, and starts another when one does not.
+// program is the user's side: it wants so many tasks to end well, and starts another when one does not. What it uses of the kernel is drawn
+// when it is made: roles, groups, executors, volumes, constraints, suppression.
 type program struct {
-	want    int // tasks that must end well, or by our own kill
-	started int
-	tasks   []*job // in the order of their launches
-	byID    map[offer.TaskID]*job
-	held    []offer.Offer
+	info       offer.Framework
+	plain      bool // launches command tasks and nothing else
+	goal       int  // tasks that must have ended well, or by our own kill, by now
+	well       int  // tasks that have
+	started    int
+	volumes    int
+	tasks      []*job // in the order of their launches
+	byID       map[offer.TaskID]*job
+	suppressed bool
+	leaving    bool // tears itself down
 }
 
 // A job is one task as the program knows it.
 type job struct {
-	id     offer.TaskID
-	slave  offer.SlaveID
-	state  offer.State
-	ended  bool
-	killed bool // by us
-	heard  int  // the life of the session that launched it, or last heard of it
+	id       offer.TaskID
+	slave    offer.SlaveID
+	executor offer.ExecutorID
+	state    offer.State
+	ended    bool
+	killed   bool // by us
+	heard    int  // the life of the session that launched it, or last heard of it
 }
 
-var need = resource.Must("cpus:1;mem:256")
+var (
+	need         = resource.Must("cpus:1;mem:256")
+	executorNeed = resource.Must("cpus:0.1;mem:32")
+	volumeNeed   = resource.Must("disk:64")
+)
 
-// open is how many tasks are neither ended well nor under way. Work comes in over the time of trouble.
-func (p *program) open(w *World) int {
-	n := min(p.want, 1+int(int64(p.want)*int64(w.now.Sub(epoch))/int64(w.cfg.Trouble)))
+var roleSets = [][]string{{"*"}, {"a"}, {"a/x", "b"}, {"b", "c"}, {"*", "a", "c/y"}}
+
+// newProgram draws a program. Plain ones are what small runs have.
+func newProgram(w *World, n int) *program {
+	p := &program{byID: map[offer.TaskID]*job{}, plain: !w.cfg.Rich}
+	p.info = offer.Framework{Name: "program", Roles: []string{"*"}, FailoverTimeout: 24 * time.Hour, Principal: fmt.Sprintf("p%d", n),
+		Capabilities: offer.PartitionAware | offer.KillingState}
+	if p.plain {
+		return p
+	}
+	p.info.Roles = roleSets[w.random.IntN(len(roleSets))]
+	if w.chance(0.2) {
+		p.info.Capabilities = 0
+	}
+	if w.chance(0.3) {
+		p.info.FailoverTimeout = w.between(2*time.Minute, 10*time.Minute)
+	}
+	if w.chance(0.2) {
+		p.info.Constraints = map[string][]offer.ConstraintGroup{}
+		for _, role := range p.info.Roles {
+			p.info.Constraints[role] = []offer.ConstraintGroup{{{Attribute: "rack", Op: offer.NotEquals, Value: "r1"}}}
+		}
+	}
+	return p
+}
+
+func (p *program) describe() offer.Framework { return p.info }
+
+func (p *program) died() { p.suppressed = false }
+
+// arrive brings in work, one task at a time, while there is trouble.
+func (p *program) arrive(f *framework, end time.Time) {
+	w := f.w
+	gap := w.cfg.Trouble / time.Duration(max(w.cfg.Tasks, 1))
+	w.after(w.between(gap/10, 2*gap-gap/10), func() {
+		if w.calm || w.now.After(end) {
+			return
+		}
+		p.goal++
+		p.wake(f)
+		p.arrive(f, end)
+	})
+}
+
+// wake asks for offers again.
+func (p *program) wake(f *framework) {
+	if p.suppressed && f.alive && p.open() > 0 {
+		p.suppressed = false
+		f.call(&message.Revive{})
+	}
+}
+
+// open is how many tasks are neither ended well nor under way, as far as is known.
+func (p *program) open() int {
+	n := p.goal - p.well
 	for _, j := range p.tasks {
-		if !j.ended || j.state == offer.Finished || j.killed {
+		if !j.ended && j.state != offer.Unreachable {
 			n--
 		}
 	}
 	return n
 }
 
-func (p *program) describe() offer.Framework {
-	return offer.Framework{Name: "program", Roles: []string{"*"}, FailoverTimeout: 24 * time.Hour,
-		Capabilities: offer.PartitionAware | offer.KillingState}
-}
-
-func (p *program) died() { p.held = nil }
-
 func (p *program) unfinished(w *World) string {
-	if p.open(w) > 0 {
-		return "wants more tasks"
+	if n := p.open(); n > 0 {
+		return fmt.Sprintf("wants %d more tasks", n)
 	}
 	for _, j := range p.tasks {
-		if !j.ended {
+		if s := w.history.machines[j.slave]; !j.ended && (s == nil || !s.away) {
 			return "task " + string(j.id) + " is " + j.state.String()
 		}
 	}
 	return ""
 }
 
+// prune forgets jobs that have ended.
+func (p *program) prune() {
+	p.tasks = slices.DeleteFunc(p.tasks, func(j *job) bool {
+		if j.ended {
+			delete(p.byID, j.id)
+		}
+		return j.ended
+	})
+}
+
+// again begins anew after the end of the framework: its id is retired and its tasks are no more.
+func (p *program) again(f *framework) {
+	if !f.ended {
+		return
+	}
+	p.tasks, p.byID, p.suppressed, p.leaving = nil, map[offer.TaskID]*job{}, false, false
+	f.ended, f.why, f.fid, f.under = false, nil, "", 0
+	if !f.away {
+		f.begin()
+	}
+}
+
 func (p *program) handle(f *framework, m message.Message) bool {
 	w := f.w
 	switch m := m.(type) {
 	case *message.Subscribed:
-		p.held = nil
+		p.suppressed = false
 		p.reconcile(f)
 	case *message.Offers:
+		w.history.offered(f, m.Offers)
 		p.offers(f, m.Offers)
-	case *message.Rescind:
-		for _, id := range m.Offers {
-			for i := range p.held {
-				if p.held[i].ID == id {
-					p.held = append(p.held[:i], p.held[i+1:]...)
-					break
-				}
-			}
-		}
 	case *message.Update:
-		if !w.calm && w.chance(0.05) {
+		if !w.calm && w.chance(0.03) {
 			return false
 		}
 		p.status(f, *m.Status)
@@ -111,51 +182,159 @@ func (p *program) reconcile(f *framework) {
 
 func (p *program) offers(f *framework, offers []offer.Offer) {
 	w := f.w
-	for _, o := range offers {
+	for i := range offers {
+		o := offers[i]
 		switch {
-		case !w.calm && w.chance(0.05): // keep it for a while, then try
-			p.held = append(p.held, o)
+		case !w.calm && w.swarm.slowUser > 0 && w.chance(0.05): // keep it for a while, then try
 			life := f.life
 			w.after(w.between(time.Second, 3*time.Minute), func() {
 				if f.life == life {
-					p.use(f, o)
+					p.use(f, &o)
 				}
 			})
-		case p.open(w) == 0:
-			f.call(&message.Decline{Offers: []offer.OfferID{o.ID}, Filter: offer.Filter{Refuse: w.between(time.Second, 10*time.Second)}})
 		default:
-			p.use(f, o)
+			p.use(f, &o)
 		}
+	}
+	if !p.plain && p.open() == 0 && w.chance(0.3) && f.alive {
+		p.suppressed = true
+		f.call(&message.Suppress{})
 	}
 }
 
 // use launches what fits and is wanted; the rest of the offer goes back.
-func (p *program) use(f *framework, o offer.Offer) {
-	var tasks []offer.Task
-	left := o.Resources
-	for n := p.open(f.w); n > 0 && left.Contains(need); n-- {
-		p.started++
-		t := offer.Task{ID: offer.TaskID(fmt.Sprintf("%s-t%d", f.id, p.started)), SlaveID: o.SlaveID, Resources: need,
-			Command: &offer.Command{Value: "work", Shell: true}}
-		tasks = append(tasks, t)
-		j := &job{id: t.ID, slave: o.SlaveID, state: offer.Staging, heard: f.life}
-		p.tasks = append(p.tasks, j)
-		p.byID[t.ID] = j
-		left, _ = left.Sub(need)
-		if f.w.chance(0.05) {
-			p.killLater(f, j)
+func (p *program) use(f *framework, o *offer.Offer) {
+	w := f.w
+	ops, left := p.release(f, o)
+	for n := p.open(); n > 0 && left.Contains(need); n = p.open() {
+		kind := 9
+		if !p.plain {
+			kind = w.random.IntN(10)
 		}
+		var more []offer.Operation
+		switch {
+		case kind == 0 && n > 1:
+			more, left = p.group(f, o, left)
+		case kind == 1:
+			more, left = p.withExecutor(f, o, left)
+		case kind == 2 && o.Role != "*":
+			more, left = p.withVolume(f, o, left)
+		case kind == 3:
+			more, left = p.withPort(f, o, left)
+		}
+		if more == nil {
+			left, _ = left.Sub(need)
+			more = []offer.Operation{offer.Launch(p.task(f, o, need))}
+		}
+		ops = append(ops, more...)
 	}
-	if len(tasks) == 0 {
-		f.call(&message.Decline{Offers: []offer.OfferID{o.ID}})
+	if len(ops) == 0 {
+		f.call(&message.Decline{Offers: []offer.OfferID{o.ID}, Filter: offer.Filter{Refuse: w.between(time.Second, 20*time.Second)}})
 		return
 	}
-	f.call(&message.Accept{Last: true, Offers: []offer.OfferID{o.ID}, Operations: []offer.Operation{offer.Launch(tasks...)}})
+	f.call(&message.Accept{Last: true, Offers: []offer.OfferID{o.ID}, Operations: ops})
+}
+
+// task makes a task and remembers it.
+func (p *program) task(f *framework, o *offer.Offer, rs resource.Resources) offer.Task {
+	p.started++
+	t := offer.Task{ID: offer.TaskID(fmt.Sprintf("%s-t%d", f.id, p.started)), SlaveID: o.SlaveID, Resources: rs,
+		Command: &offer.Command{Value: "work", Shell: true}}
+	j := &job{id: t.ID, slave: o.SlaveID, state: offer.Staging, heard: f.life}
+	p.tasks = append(p.tasks, j)
+	p.byID[t.ID] = j
+	if f.w.chance(0.05) {
+		p.killLater(f, j)
+	}
+	return t
+}
+
+func (p *program) group(f *framework, o *offer.Offer, left resource.Resources) ([]offer.Operation, resource.Resources) {
+	rest, ok := left.Sub(need.Add(need))
+	if !ok {
+		return nil, left
+	}
+	return []offer.Operation{offer.LaunchGroup(p.task(f, o, need), p.task(f, o, need))}, rest
+}
+
+func (p *program) withExecutor(f *framework, o *offer.Offer, left resource.Resources) ([]offer.Operation, resource.Resources) {
+	rest, ok := left.Sub(need.Add(executorNeed))
+	if !ok {
+		return nil, left
+	}
+	t := p.task(f, o, need)
+	t.Command = nil
+	t.Executor = &offer.Executor{ID: offer.ExecutorID(fmt.Sprintf("x-%s", o.Role[len(o.Role)-1:])), Resources: executorNeed,
+		Command: &offer.Command{Value: "run", Shell: true}}
+	if o.Role == "*" {
+		t.Executor.ID = "x"
+	}
+	p.byID[t.ID].executor = t.Executor.ID
+	return []offer.Operation{offer.Launch(t)}, rest
+}
+
+func (p *program) withPort(f *framework, o *offer.Offer, left resource.Resources) ([]offer.Operation, resource.Resources) {
+	ports := left.Unreserved().Ports()
+	if len(ports) == 0 {
+		return nil, left
+	}
+	port := ports[f.w.random.IntN(len(ports))].Begin
+	want := need.Add(resource.Must(fmt.Sprintf("ports:[%d-%d]", port, port)))
+	rest, ok := left.Sub(want)
+	if !ok {
+		return nil, left
+	}
+	return []offer.Operation{offer.Launch(p.task(f, o, want))}, rest
+}
+
+// withVolume reserves disk, makes a volume of it and runs a task on that, in one accept.
+func (p *program) withVolume(f *framework, o *offer.Offer, left resource.Resources) ([]offer.Operation, resource.Resources) {
+	rest, ok := left.Sub(need.Add(volumeNeed))
+	if !ok {
+		return nil, left
+	}
+	reserved, err := volumeNeed.Reserve(resource.Reservation{Type: resource.Dynamic, Role: o.Role, Principal: p.info.Principal})
+	if err != nil {
+		f.w.violate("sim", "reserve: %v", err)
+		return nil, left
+	}
+	p.volumes++
+	volume, err := reserved.WithVolume(resource.Volume{ID: fmt.Sprintf("v-%s-%d", f.id, p.volumes), ContainerPath: "data", Principal: p.info.Principal})
+	if err != nil {
+		f.w.violate("sim", "volume: %v", err)
+		return nil, left
+	}
+	reserve, create := offer.Reserve(reserved), offer.Create(volume)
+	reserve.ID = offer.OperationID(fmt.Sprintf("reserve-%s-%d", f.id, p.volumes))
+	return []offer.Operation{reserve, create, offer.Launch(p.task(f, o, need.Add(volume)))}, rest
+}
+
+// release gives back what is reserved and idle, most of the time, and otherwise runs a task on it.
+func (p *program) release(f *framework, o *offer.Offer) (ops []offer.Operation, left resource.Resources) {
+	reserved := o.Resources.Reserved()
+	left = o.Resources.Unreserved()
+	if reserved.Empty() {
+		return nil, left
+	}
+	if p.open() > 0 && left.Contains(need) && f.w.chance(0.3) {
+		left, _ = left.Sub(need)
+		return []offer.Operation{offer.Launch(p.task(f, o, need.Add(reserved)))}, left
+	}
+	vols, plain := reserved.Volumes(), reserved.Filter(func(r resource.Resource) bool { return r.Volume == nil })
+	if !vols.Empty() {
+		ops = append(ops, offer.Destroy(vols))
+		for _, r := range vols {
+			r.Volume = nil
+			plain = plain.Add(resource.Resources{r})
+		}
+	}
+	f.w.states.reach(StateUnreserved)
+	return append(ops, offer.Unreserve(plain)), left
 }
 
 func (p *program) killLater(f *framework, j *job) {
 	f.w.after(f.w.between(10*time.Millisecond, time.Minute), func() {
-		if f.alive && !j.ended {
+		if f.alive && !j.ended && p.byID[j.id] == j {
 			j.killed = true
 			f.call(&message.KillTask{Task: j.id, Slave: j.slave})
 		}
@@ -165,15 +344,21 @@ func (p *program) killLater(f *framework, j *job) {
 func (p *program) status(f *framework, st offer.Status) {
 	w := f.w
 	j := p.byID[st.TaskID]
-	if j == nil {
+	aware := p.info.Capabilities.Has(offer.PartitionAware)
+	switch {
+	case j == nil && w.history.done[string(f.fid)+"/"+string(st.TaskID)]:
+		return
+	case j == nil && w.history.find(f.fid, st.TaskID) == nil && st.State != offer.Unknown && st.State != offer.Lost:
 		w.violate("T6", "%s was told of task %s, which it never launched", f.id, st.TaskID)
 		return
-	}
-	if !st.UUID.IsZero() && j.ended && st.State.Terminal() && st.State != j.state && !(absent(st.State) && absent(j.state)) {
+	case j == nil:
+		return
+	case !st.UUID.IsZero() && j.ended && st.State.Terminal() && st.State != j.state && !(absent(st.State) && absent(j.state)) && j.state != offer.Lost:
 		w.violate("T2", "%s: task %s ended as %s and as %s", f.id, j.id, j.state, st.State)
-	}
-	if !st.UUID.IsZero() && j.ended && absent(j.state) && !st.State.Terminal() {
+	case !st.UUID.IsZero() && j.ended && absent(j.state) && !st.State.Terminal():
 		w.violate("T11", "%s: task %s is %s after %s", f.id, j.id, st.State, j.state)
+	case !st.UUID.IsZero() && j.ended && j.state == offer.Lost && !aware && st.State == offer.Running:
+		w.violate("T2", "%s: task %s is %s after %s, and it does not know of partitions", f.id, j.id, st.State, j.state)
 	}
 	j.heard = f.life
 	if j.ended {
@@ -182,6 +367,16 @@ func (p *program) status(f *framework, st offer.Status) {
 	j.state = st.State
 	j.ended = st.State.Terminal()
 	w.note(f.id, "task %s is %s (%s)", j.id, st.State, st.Reason)
+	if !j.ended {
+		return
+	}
+	if j.state == offer.Finished || j.killed {
+		p.well++
+	}
+	if j.executor != "" && w.chance(0.5) {
+		f.call(&message.ShutdownExecutor{Slave: j.slave, Executor: j.executor})
+	}
+	p.wake(f)
 }
 
 // absent reports the two words for "it is not there": the master's answer to a reconciliation may cross the slave's own.

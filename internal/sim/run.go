@@ -5,8 +5,6 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/meros-project/meros/internal/mastercore"
-	"github.com/meros-project/meros/internal/message"
 	"github.com/meros-project/meros/offer"
 	"github.com/meros-project/meros/offer/resource"
 )
@@ -17,24 +15,35 @@ type Config struct {
 	Masters    int           // defaults to 3
 	Slaves     int           // defaults to 4
 	Frameworks int           // modelled ones; defaults to 2, negative for none
-	Tasks      int           // that each framework wants; defaults to 30
-	Trouble    time.Duration // how long faults go on; defaults to 4 min
-	FaultEvery time.Duration // mean time between them; defaults to 4 s
+	Tasks      int           // that each framework wants in each round; defaults to 30
+	Rounds     int           // of trouble and calm; defaults to 1
+	Trouble    time.Duration // how long the faults of a round go on; defaults to 4 min
+	FaultEvery time.Duration // mean time between faults that strike; defaults to 4 s
 	Patience   time.Duration // how long all may take to settle once it is calm; defaults to 40 min
 	MaxSteps   int           // defaults to 2,000,000
 	Wire       bool          // messages, entries, snapshots and journals go through internal/wire
-	// Resources of each slave. Defaults to cpus:4;mem:4096;ports:[31000-31099].
+	// Faults are the classes that may be on. Defaults to all of them; NoFaults is none.
+	Faults Fault
+	// Swarm lets each round draw which of Faults are on; without, all of them are.
+	Swarm bool
+	// Some leaves a minority of the masters and few of the others behind when a round's faults are over.
+	Some bool
+	// Rich programs use groups, executors, volumes, ports, several roles, constraints and suppression; others launch plain tasks.
+	Rich bool
+	// CheckEvery is how many events of a core pass between two full checks of it; the cheap checks are made after each. Defaults to as
+	// many as take about as long as one check.
+	CheckEvery int
+	// Resources of each slave. Defaults to cpus:4;mem:4096;disk:4096;ports:[31000-31099].
 	Resources resource.Resources
 	// Runs says how long a task runs and how it ends; random is the world's own. Defaults to a mixture.
 	Runs func(random *rand.Rand, task *offer.Task) (time.Duration, offer.Exit)
-	// LyingDisk makes crashed slaves lose a fifth of what was flushed, to show that the checkers notice. Defaults to false.
-	LyingDisk bool
-	Keep      int // lines of the trace to keep for the report; defaults to 0
-	// Swap, if not nil, gives what takes the place of a leader's core before each of its events: the same core, or one that was restored.
-	Swap func(*mastercore.Core) *mastercore.Core
-	// Witness, if not nil, is called at the beginning of each reign; what it returns sees all that the core sees and does.
-	Witness func(now time.Time, core *mastercore.Core) Witness
+	// Plant is a bug to be found. Defaults to none.
+	Plant *Plant
+	Keep  int // lines of the trace to keep for the report; defaults to 0
 }
+
+// NoFaults in Config.Faults is a calm world.
+const NoFaults = endFaults
 
 func (c Config) withDefaults() Config {
 	set := func(p *int, n int) {
@@ -48,15 +57,19 @@ func (c Config) withDefaults() Config {
 		}
 	}
 	if c.Resources.Empty() {
-		c.Resources = resource.Must("cpus:4;mem:4096;ports:[31000-31099]")
+		c.Resources = resource.Must("cpus:4;mem:4096;disk:4096;ports:[31000-31099]")
 	}
 	if c.Runs == nil {
 		c.Runs = mixture
+	}
+	if c.Faults == 0 {
+		c.Faults = AllFaults
 	}
 	set(&c.Masters, 3)
 	set(&c.Slaves, 4)
 	set(&c.Frameworks, 2)
 	set(&c.Tasks, 30)
+	set(&c.Rounds, 1)
 	set(&c.MaxSteps, 2_000_000)
 	wait(&c.Trouble, 4*time.Minute)
 	wait(&c.FaultEvery, 4*time.Second)
@@ -76,48 +89,45 @@ func mixture(random *rand.Rand, _ *offer.Task) (time.Duration, offer.Exit) {
 	return runs, offer.Exit{}
 }
 
-// A Witness is shown each event of a core before it is stepped, the effects after it, and when all is performed. A recorder is one.
-type Witness interface {
-	Event(now time.Time, ev mastercore.Event)
-	Effects(effects []mastercore.Effect)
-	Settled(now time.Time)
-}
-
 // Counts says what a run has met, so that a campaign can tell whether its faults bite.
 type Counts struct {
 	Reigns, Deposed, Unknown, SlaveCrashes, FrameworkCrashes, Cuts, Partitions, MarkedGone int
-	Launched, Started, Dropped                                                             int
+	Launched, Started                                                                      int
 }
 
 // A Report is the outcome of a run.
 type Report struct {
 	Seed      uint64
+	Config    Config
 	Hash      uint64 // of the trace
 	Steps     int
-	Settled   time.Duration // from calm to convergence
+	Faults    int
+	Time      time.Duration // simulated
+	Settled   time.Duration // from calm to convergence, in the last round
 	Counts    Counts
+	States    States
 	Violation *Violation // nil when all went well
 	Trace     []string   // the last lines, if Config.Keep
 }
 
-// Reproduce is the command that runs the seed again with its trace.
-func (r *Report) Reproduce() string {
-	return fmt.Sprintf("go run ./internal/sim/simulate -seeds 1 -seed %d -trace 400", r.Seed)
-}
-
-// Run runs one seed: trouble, then calm, then the verdict.
+// Run runs one seed: rounds of trouble and calm, and a verdict at the end of each.
 func Run(cfg Config) *Report {
 	w := New(cfg)
 	cfg = w.cfg
-	w.faults()
-	w.until(epoch.Add(cfg.Trouble))
-	settled := w.settle()
-	if w.failed == nil {
+	var settled time.Duration
+	for range cfg.Rounds {
+		w.Trouble()
+		w.until(w.now.Add(cfg.Trouble))
+		settled = w.settle()
+		if w.failed != nil {
+			break
+		}
 		w.verdict()
+		w.count()
+		w.prune()
 	}
-	w.count()
-	return &Report{Seed: cfg.Seed, Hash: w.trace.sum, Steps: w.steps, Settled: settled, Counts: w.counts, Violation: w.failed,
-		Trace: w.trace.tail()}
+	return &Report{Seed: cfg.Seed, Config: cfg, Hash: w.trace.sum, Steps: w.steps, Faults: w.Faults, Time: w.now.Sub(epoch), Settled: settled,
+		Counts: w.counts, States: w.states, Violation: w.failed, Trace: w.trace.tail()}
 }
 
 // settle runs the calm world until all is done, or patience is at its end.
@@ -125,11 +135,11 @@ func (w *World) settle() time.Duration {
 	if w.failed != nil {
 		return 0
 	}
-	w.heal()
+	w.heal(w.cfg.Some)
 	began := w.now
 	for w.failed == nil && w.now.Sub(began) < w.cfg.Patience {
 		w.until(w.now.Add(10 * time.Second))
-		w.operate()
+		w.operator.tidy()
 		if w.converged() == "" {
 			settled := w.now.Sub(began)
 			w.until(w.now.Add(30 * time.Second)) // for what is still on its way
@@ -139,28 +149,6 @@ func (w *World) settle() time.Duration {
 	return w.now.Sub(began)
 }
 
-// operate is the operator, who vouches for the end of slaves that no machine is any more: one that lost its identity before it was on disk
-// came back as another.
-func (w *World) operate() {
-	if w.log.leader == nil {
-		return
-	}
-	held := map[offer.SlaveID]bool{} // looked up
-	for _, s := range w.slaves {
-		if s.core != nil {
-			held[s.core.SlaveID()] = true
-		}
-	}
-	r := w.log.leader
-	for s := range r.core.View().Slaves() {
-		if s.State == mastercore.SlaveUnreachable && !held[s.ID] {
-			w.note("op", "marks %s gone", s.ID)
-			w.counts.MarkedGone++
-			r.step(mastercore.Called{Token: 1, Call: message.Operate{Verb: message.VerbMarkGone, Slave: s.ID}})
-		}
-	}
-}
-
 func (w *World) count() {
 	for _, r := range w.history.order {
 		if r.launched {
@@ -168,28 +156,36 @@ func (w *World) count() {
 		}
 		w.counts.Started += r.starts
 	}
+}
+
+// prune forgets what the next round does not need.
+func (w *World) prune() {
+	w.history.prune()
 	for _, f := range w.frameworks {
-		p, is := f.user.(*program)
-		if !is {
-			continue
-		}
-		for _, j := range p.tasks {
-			if j.state == offer.Dropped {
-				w.counts.Dropped++
-			}
+		if p, is := f.user.(*program); is {
+			p.prune()
 		}
 	}
 }
 
-func (t *trace) tail() []string {
-	if len(t.last) > t.keep {
-		return t.last[len(t.last)-t.keep:]
-	}
-	return t.last
+// SmallConfig is the world that a seed gets in a test: small, short, and another size for each.
+func SmallConfig(seed uint64) Config {
+	return Config{Seed: seed, Masters: 1 + 2*int(seed%3), Slaves: 2 + int(seed%5), Frameworks: 1 + int(seed%3), Tasks: 10 + int(seed%20),
+		Wire: seed%2 == 0, Swarm: seed%4 != 0, Some: seed%3 == 0, Rich: seed%5 != 0}
 }
 
-// RunSeed runs the world that a campaign gives to a seed: its size and the use of the wire encoding follow from the seed.
-func RunSeed(seed uint64, keep int) *Report {
-	return Run(Config{Seed: seed, Masters: 1 + 2*int(seed%3), Slaves: 2 + int(seed%5), Frameworks: 1 + int(seed%3), Tasks: 10 + int(seed%20),
-		Wire: seed%2 == 0, Keep: keep})
+// LongConfig is the world that a seed gets in a campaign: a cluster of the size at hand in which trouble never ends for long. Hours is about
+// how much time passes in it.
+func LongConfig(seed uint64, masters, slaves, frameworks, tasks int, hours float64) Config {
+	cfg := Config{Seed: seed, Masters: masters, Slaves: slaves, Frameworks: frameworks, Tasks: tasks, Wire: seed%4 == 0, Swarm: true, Some: true,
+		Rich: seed%8 != 1, Trouble: 50 * time.Minute, FaultEvery: time.Duration(10+seed%50) * time.Second, MaxSteps: 1 << 40}
+	if cfg.Rounds = int(hours + 0.5); cfg.Rounds < 1 {
+		cfg.Rounds, cfg.Trouble = 1, time.Duration(hours*float64(50*time.Minute))
+	}
+	return cfg
+}
+
+// Reproduce is the command that runs the seed again with its trace.
+func (r *Report) Reproduce() string {
+	return fmt.Sprintf("go run ./internal/sim/simulate -scenario FILE -trace 400, with what is printed above in FILE (seed %d)", r.Seed)
 }

@@ -1,40 +1,44 @@
 package sim
 
 import (
+	"slices"
 	"time"
 
+	"github.com/meros-project/meros/internal/message"
 	"github.com/meros-project/meros/internal/slavecore"
 	"github.com/meros-project/meros/offer"
+	"github.com/meros-project/meros/offer/resource"
 )
 
-// runtime is the machine's containers. It outlives the slave's process, as supervisors do.
+// runtime is the machine's containers and volumes. It outlives the slave's process, as supervisors do.
 type runtime struct {
 	containers map[string]*container // looked up, never ranged over
+	all        []*container          // those that run, and those that have ended and are not forgotten; in the order of their starts
+	volumes    map[string]bool       // looked up
+	conns      map[uint64]*container // executors, by connection; looked up
+	lastConn   uint64
 	lastPID    int
+	running    []*record // tasks with a live process
 }
 
 type container struct {
 	id       string
-	task     string // framework/task
+	task     string // framework/task; empty for an executor
 	running  bool
 	pid      int
 	exit     offer.Exit
 	told     int  // the life of the slave that knows that it runs
 	stubborn bool // ignores the polite signal
-	gone     bool
+	exec     *executor
+}
+
+func newRuntime() runtime {
+	return runtime{containers: map[string]*container{}, volumes: map[string]bool{}}
 }
 
 // start starts a container, or takes over what an earlier life had started.
 func (r *runtime) start(s *slave, life int, e slavecore.Start) {
 	w := s.w
-	if e.Task == nil { // a custom executor: nobody would speak for it
-		w.after(time.Millisecond, func() {
-			if s.life == life {
-				s.step(slavecore.StartFailed{Container: e.Container, Reason: offer.ReasonUnsupported, Error: "executors are not simulated"})
-			}
-		})
-		return
-	}
 	if r.containers[e.Container] != nil {
 		if !e.Recovered {
 			w.violate("T5", "%s starts container %s twice", s.id, e.Container)
@@ -51,11 +55,12 @@ func (r *runtime) start(s *slave, life int, e slavecore.Start) {
 	if w.chance(0.5) { // forked at once, told later: the slave may die in between
 		launch()
 	}
-	w.after(w.between(time.Millisecond, 30*time.Millisecond), func() {
-		if s.life != life {
+	var told func()
+	told = func() {
+		if s.life != life || s.later(told) {
 			return
 		}
-		if r.containers[e.Container] == nil && !w.calm && w.chance(0.02) {
+		if r.containers[e.Container] == nil && !w.calm && w.chance(w.swarm.runtime) {
 			s.step(slavecore.StartFailed{Container: e.Container, Reason: offer.ReasonContainerLaunchFailed, Error: "out of luck"})
 			return
 		}
@@ -66,15 +71,24 @@ func (r *runtime) start(s *slave, life int, e slavecore.Start) {
 		if !c.running {
 			s.step(slavecore.Exited{Container: c.id, Exit: c.exit, Known: true})
 		}
-	})
+	}
+	w.after(w.between(time.Millisecond, 30*time.Millisecond), told)
 }
 
 func (r *runtime) fork(s *slave, e slavecore.Start) {
 	w := s.w
 	r.lastPID++
-	c := &container{id: e.Container, task: string(e.Framework.ID) + "/" + string(e.Task.ID), running: true, pid: r.lastPID, stubborn: w.chance(0.2)}
+	c := &container{id: e.Container, running: true, pid: r.lastPID, stubborn: w.chance(0.2)}
 	r.containers[e.Container] = c
-	w.history.started(s, c)
+	r.all = append(r.all, c)
+	if e.Task == nil {
+		c.exec = &executor{s: s, c: c, framework: e.Framework.ID, info: *e.Executor, token: e.Token}
+		w.history.executor(s, c)
+		c.exec.connect(w.between(10*time.Millisecond, 2*time.Second))
+		return
+	}
+	c.task = string(e.Framework.ID) + "/" + string(e.Task.ID)
+	w.history.started(s, c, c.task)
 	runs, exit := w.cfg.Runs(w.random, e.Task)
 	w.after(runs, func() { r.exit(s, c, exit) })
 }
@@ -84,7 +98,11 @@ func (r *runtime) exit(s *slave, c *container, exit offer.Exit) {
 		return
 	}
 	c.running, c.exit = false, exit
-	s.w.history.exited(s, c)
+	if c.exec != nil {
+		c.exec.ended()
+	} else {
+		s.w.history.exited(s, c.task, exit)
+	}
 	if s.alive && c.told == s.life {
 		s.step(slavecore.Exited{Container: c.id, Exit: exit, Known: true})
 	}
@@ -121,8 +139,127 @@ func (r *runtime) kill(s *slave, e slavecore.Kill) {
 	s.w.after(s.w.between(time.Millisecond, 500*time.Millisecond), func() { r.exit(s, c, offer.Exit{Signal: signal}) })
 }
 
+// forget keeps the id, so that a second start is noticed, and drops the rest.
 func (r *runtime) forget(id string) {
 	if c := r.containers[id]; c != nil && !c.running {
-		c.gone = true
+		if i := slices.Index(r.all, c); i >= 0 {
+			r.all = slices.Delete(r.all, i, i+1)
+		}
 	}
+}
+
+// slaveDied is what executors notice of the end of their slave's process.
+func (r *runtime) slaveDied() {
+	r.conns = nil
+	for _, c := range r.all {
+		if c.exec != nil {
+			c.exec.conn = 0
+		}
+	}
+}
+
+// reconnect lets executors find the slave that is back, most in time.
+func (r *runtime) reconnect(s *slave) {
+	for _, c := range r.all {
+		if c.exec != nil && c.running {
+			c.exec.connect(s.w.between(20*time.Millisecond, 1500*time.Millisecond))
+		}
+	}
+}
+
+// powerOff ends everything at once, and nobody sees how.
+func (r *runtime) powerOff(s *slave) {
+	for _, c := range r.all {
+		if !c.running {
+			continue
+		}
+		c.running = false
+		if c.exec != nil {
+			c.exec.ended()
+		} else {
+			s.w.history.exited(s, c.task, offer.Exit{Signal: 9})
+		}
+	}
+	r.containers, r.all = map[string]*container{}, nil
+}
+
+// trouble ends some container, or an executor's connection.
+func (r *runtime) trouble(s *slave) {
+	for _, c := range r.all {
+		if !c.running || !s.w.chance(0.5) {
+			continue
+		}
+		if c.exec != nil && s.w.chance(0.7) {
+			if c.exec.conn != 0 && s.alive {
+				conn := c.exec.conn
+				r.hangUp(s, conn)
+				s.step(slavecore.ExecutorDisconnected{Conn: conn})
+			}
+			return
+		}
+		r.exit(s, c, offer.Exit{Signal: 9})
+		return
+	}
+}
+
+// makeVolumes keeps the directories of persistent volumes.
+func (r *runtime) makeVolumes(s *slave, e slavecore.MakeVolumes) {
+	for _, v := range volumes(e.Create) {
+		r.volumes[v] = true
+	}
+	for _, v := range volumes(e.Destroy) {
+		for _, run := range r.running {
+			if slices.Contains(volumes(run.resources), v) {
+				s.w.violate("R11", "%s destroys volume %s, which %s uses", s.id, v, run.key)
+			}
+		}
+		delete(r.volumes, v)
+	}
+}
+
+// volumes are the ids of persistent volumes among resources.
+func volumes(rs resource.Resources) (ids []string) {
+	for i := range rs {
+		if rs[i].Volume != nil {
+			ids = append(ids, rs[i].Volume.ID)
+		}
+	}
+	return ids
+}
+
+// tell delivers a message to an executor; hangUp ends its connection.
+func (r *runtime) tell(s *slave, e slavecore.SendExecutor) {
+	c := r.conns[e.Conn]
+	if c == nil {
+		return
+	}
+	s.w.after(s.w.between(10*time.Microsecond, 100*time.Microsecond), func() {
+		if c.running && c.exec.conn == e.Conn {
+			c.exec.receive(e.Message)
+		}
+	})
+}
+
+func (r *runtime) hangUp(s *slave, conn uint64) {
+	c := r.conns[conn]
+	if c == nil {
+		return
+	}
+	delete(r.conns, conn)
+	if c.exec.conn == conn {
+		c.exec.conn = 0
+		if c.running {
+			c.exec.connect(s.w.between(100*time.Millisecond, 2*time.Second))
+		}
+	}
+}
+
+// say sends a message from an executor's connection.
+func (r *runtime) say(s *slave, conn uint64, m message.Message) {
+	life := s.life
+	s.w.after(s.w.between(10*time.Microsecond, 100*time.Microsecond), func() {
+		if s.life == life && r.conns[conn] != nil {
+			s.step(slavecore.FromExecutor{Conn: conn, Message: m})
+		}
+	})
 }

@@ -12,28 +12,27 @@ import (
 
 // A slave is a machine: a process with a core, a disk with a journal, and a runtime whose containers outlive the process.
 type slave struct {
-	w       *World
+	node
 	number  int
-	id      string
-	alive   bool
-	cutOff  bool
-	life    int // of the process, counts restarts
+	address string
+	boots   int // of the machine, counts them
+	sid     offer.SlaveID
+	past    []offer.SlaveID // identities that the machine has lost
 	core    *slavecore.Core
-	disk    []slavecore.Record // flushed
-	cache   []slavecore.Record // written, not flushed
-	writeAt time.Time          // when the flush under way ends
+	disk    disk
 	runtime runtime
 	reign   uint64 // highest on disk
 	conn    *link
 	connNo  uint64
 	dialing bool
-	tickAt  time.Time
+	tickAt  int64
 	busy    bool
 	queue   []slavecore.Event
+	unseen  int
 }
 
-func (s *slave) name() string   { return s.id }
-func (s *slave) isolated() bool { return s.cutOff || !s.alive }
+func (s *slave) name() string { return s.id }
+func (s *slave) self() *node  { return &s.node }
 
 func (w *World) uuid() (u offer.UUID) {
 	binary.BigEndian.PutUint64(u[:8], w.random.Uint64())
@@ -41,49 +40,71 @@ func (w *World) uuid() (u offer.UUID) {
 	return u
 }
 
+func (s *slave) restart() {
+	if !s.alive {
+		s.begin()
+	}
+}
+
 // begin starts the process on what the disk holds.
 func (s *slave) begin() {
 	w := s.w
 	s.life++
 	s.alive = true
-	core, err := slavecore.New(w.now, slavecore.Config{
-		Slave:  offer.Slave{Hostname: s.id, Resources: w.cfg.Resources},
-		BootID: "boot", Seed: w.random.Uint64(), Nonce: w.uuid(),
-	}, w.carryJournal(s.disk))
+	core, err := s.newCore()
 	if err != nil {
 		w.violate("S7", "%s does not start on its journal: %v", s.id, err)
 		return
 	}
-	w.note(s.id, "begins life %d with %d records", s.life, len(s.disk))
+	w.note(s.id, "begins life %d with %d records", s.life, len(s.disk.records))
 	s.core = core
-	s.tickAt = time.Time{}
+	s.tickAt = 0
 	s.arm()
 	s.connect()
+	s.runtime.reconnect(s)
 }
 
-// crash ends the process. What was not flushed is lost, but for a prefix that the disk may have got to; containers go on.
+// crash ends the process; containers go on.
 func (s *slave) crash() {
 	if !s.alive {
 		return
 	}
 	w := s.w
-	kept := w.random.IntN(len(s.cache) + 1)
-	for _, r := range s.cache[:kept] {
-		w.history.flushed(s, r)
-	}
-	s.disk = append(s.disk, s.cache[:kept]...)
-	if w.cfg.LyingDisk {
-		s.disk = s.disk[: len(s.disk)*4/5 : len(s.disk)*4/5]
-	}
-	w.note(s.id, "crashes, %d of %d unflushed records survive", kept, len(s.cache))
-	s.cache, s.core, s.alive, s.queue, s.busy = nil, nil, false, nil, false
-	s.life++
+	kept, of := s.disk.lose(s)
+	w.note(s.id, "crashes, %d of %d unflushed records survive", kept, of)
+	s.core, s.queue, s.busy = nil, nil, false
+	s.died()
 	s.dialing = false
+	s.runtime.slaveDied()
 	if s.conn != nil {
 		s.conn.sever(time.Second)
 		s.conn = nil
 	}
 	w.counts.SlaveCrashes++
+}
+
+// reboot ends everything that runs on the machine.
+func (s *slave) reboot() {
+	s.crash()
+	s.boots++
+	s.w.note(s.id, "reboots")
+	s.runtime.powerOff(s)
+	s.w.states.reach(StateReboot)
+}
+
+// wipe makes another machine of it: nothing is left of the old one but its name.
+func (s *slave) wipe() {
+	s.reboot()
+	s.w.note(s.id, "is another machine now")
+	if s.sid != "" {
+		s.past = append(s.past, s.sid)
+	}
+	for _, r := range s.w.history.order {
+		r.dead = r.dead || r.slave == s
+	}
+	s.sid, s.reign = "", 0
+	s.disk = disk{}
+	s.runtime = newRuntime()
 }
 
 // connect looks for the leader, until it has a connection.
@@ -94,11 +115,11 @@ func (s *slave) connect() {
 	s.dialing = true
 	life := s.life
 	s.w.after(s.w.between(time.Millisecond, 300*time.Millisecond), func() {
-		if s.life != life || !s.alive {
+		if s.life != life {
 			return
 		}
 		s.w.dial(s, s.w.detect(), func(l *link) {
-			if s.life != life || !s.alive {
+			if s.life != life {
 				if l != nil {
 					l.sever(time.Millisecond)
 				}
@@ -109,21 +130,21 @@ func (s *slave) connect() {
 				s.connect()
 				return
 			}
-			s.connected(l)
+			s.conn = l
+			s.connNo++
+			s.step(slavecore.Connected{Conn: s.connNo})
 		})
 	})
 }
 
-func (s *slave) connected(l *link) {
-	s.conn = l
-	s.connNo++
-	s.step(slavecore.Connected{Conn: s.connNo})
-}
-
 func (s *slave) receive(l *link, e message.Envelope) {
-	if s.conn == l && s.alive {
-		s.step(slavecore.FromMaster{Conn: s.connNo, Envelope: e})
+	if s.conn != l || !s.alive {
+		return
 	}
+	if m, ok := e.Message.(*message.StatusAck); ok {
+		s.w.history.acked(m)
+	}
+	s.step(slavecore.FromMaster{Conn: s.connNo, Envelope: e})
 }
 
 func (s *slave) closed(l *link) {
@@ -138,26 +159,43 @@ func (s *slave) step(ev slavecore.Event) {
 	if !s.alive || s.core == nil {
 		return
 	}
+	life := s.life
+	if s.paused {
+		s.later(func() {
+			if s.life == life {
+				s.step(ev)
+			}
+		})
+		return
+	}
 	s.queue = append(s.queue, ev)
 	if s.busy {
 		return
 	}
 	s.busy = true
-	life := s.life
+	w := s.w
 	for len(s.queue) > 0 {
 		ev, s.queue = s.queue[0], s.queue[1:]
-		for _, e := range s.core.Step(s.w.now, ev, nil) {
+		reign := s.reign
+		out := s.advance(ev)
+		w.history.obeyed(s, ev, reign, out)
+		for _, e := range out {
+			if w.diesHere() {
+				s.crash()
+				w.after(w.between(100*time.Millisecond, 30*time.Second), s.restart)
+			}
+			if s.life != life {
+				return
+			}
 			s.perform(e)
 		}
 		if s.life != life {
 			return
 		}
-		if err := check(s.core); err != nil {
-			s.w.violate("core", "%s after %T: %v", s.id, ev, err)
-			return
-		}
+		s.check(ev)
 	}
 	s.busy = false
+	s.disk.compact(s)
 	s.arm()
 }
 
@@ -165,6 +203,7 @@ func (s *slave) perform(e slavecore.Effect) {
 	w, life := s.w, s.life
 	switch e := e.(type) {
 	case slavecore.Send:
+		w.history.reported(s, e.Message)
 		if s.conn != nil && e.Conn == s.connNo {
 			s.conn.toMaster(message.Envelope{Cluster: s.core.Cluster(), Reign: s.core.Reign(), Message: e.Message})
 		}
@@ -176,7 +215,7 @@ func (s *slave) perform(e slavecore.Effect) {
 		}
 		s.connect()
 	case slavecore.Checkpoint:
-		s.write(e)
+		s.disk.write(s, e)
 	case slavecore.Start:
 		s.runtime.start(s, life, e)
 	case slavecore.Adopt:
@@ -185,9 +224,15 @@ func (s *slave) perform(e slavecore.Effect) {
 		s.runtime.kill(s, e)
 	case slavecore.Forget:
 		s.runtime.forget(e.Container)
-	case slavecore.Resize, slavecore.SendExecutor, slavecore.CloseExecutor, slavecore.MakeVolumes:
+	case slavecore.SendExecutor:
+		s.runtime.tell(s, e)
+	case slavecore.CloseExecutor:
+		s.runtime.hangUp(s, e.Conn)
+	case slavecore.Resize:
+	case slavecore.MakeVolumes:
+		s.runtime.makeVolumes(s, e)
 	case slavecore.Stop:
-		w.violate("sim", "%s stops: %v", s.id, e.Refusal)
+		s.stopped(e.Refusal)
 	case slavecore.Note:
 		w.note(s.id, "%s framework=%s task=%s %s %s", e.Event, e.Framework, e.Task, e.Reason, e.Text)
 	default:
@@ -195,29 +240,28 @@ func (s *slave) perform(e slavecore.Effect) {
 	}
 }
 
-// write appends to the journal. Flushes end in order.
-func (s *slave) write(e slavecore.Checkpoint) {
-	w, life := s.w, s.life
-	s.cache = append(s.cache, e.Records...)
-	n := len(e.Records)
-	at := w.now.Add(w.between(100*time.Microsecond, 5*time.Millisecond))
-	if !w.calm && w.chance(0.02) {
-		at = w.now.Add(w.between(50*time.Millisecond, time.Second))
-	}
-	if at.Before(s.writeAt) {
-		at = s.writeAt
-	}
-	s.writeAt = at
-	w.at(at, func() {
-		if s.life != life {
+// stopped is the end of the process by its own will. Who was turned away for good, or has left, comes back as another machine.
+func (s *slave) stopped(why *offer.Refusal) {
+	w := s.w
+	w.note(s.id, "stops: %v", why)
+	w.after(0, func() {
+		if why != nil && why.Reason == offer.ReasonDiskFailed {
+			w.states.reach(StateDiskFailed)
+			s.crash()
+			w.after(w.between(time.Second, 20*time.Second), s.restart)
 			return
 		}
-		for _, r := range s.cache[:n] {
-			w.history.flushed(s, r)
+		if why != nil && why.Reason != offer.ReasonSlaveGone { // S5: who is not gone may come back
+			w.violate("S5", "%s, which is not gone, is turned away for good: %v", s.id, why)
 		}
-		s.disk = append(s.disk, s.cache[:n]...)
-		s.cache = s.cache[n:]
-		s.step(slavecore.Checkpointed{Token: e.Token})
+		for _, c := range s.runtime.all {
+			if c.running {
+				w.violate("T11", "%s has stopped for good (%v) and container %s still runs", s.id, why, c.id)
+			}
+		}
+		w.states.reach(StateRetired)
+		s.wipe()
+		w.after(w.between(time.Second, 20*time.Second), s.restart)
 	})
 }
 
@@ -226,18 +270,27 @@ func (s *slave) arm() {
 		return
 	}
 	at := s.core.Deadline()
-	if at.IsZero() || !s.tickAt.IsZero() && !at.Before(s.tickAt) {
+	if at.IsZero() {
 		return
 	}
-	if at.Before(s.w.now) {
-		at = s.w.now
+	due := max(s.when(at), s.w.ns)
+	if s.tickAt != 0 && due >= s.tickAt {
+		return
 	}
-	s.tickAt = at
+	s.tickAt = due
 	life := s.life
-	s.w.at(at, func() {
-		if s.life == life && s.tickAt.Equal(at) {
-			s.tickAt = time.Time{}
+	s.w.atNS(due, func() {
+		if s.life == life && s.tickAt == due {
+			s.tickAt = 0
 			s.step(slavecore.Tick{})
 		}
 	})
+}
+
+// leave asks the process to stop in good order and for good.
+func (s *slave) leave() {
+	if s.alive {
+		s.w.note(s.id, "is asked to leave")
+		s.step(slavecore.StopAsked{Leave: true})
+	}
 }

@@ -1,0 +1,121 @@
+package sim
+
+import (
+	"fmt"
+
+	"github.com/meros-project/meros/internal/frameworkcore"
+	"github.com/meros-project/meros/internal/mastercore"
+	"github.com/meros-project/meros/internal/slavecore"
+	"github.com/meros-project/meros/offer"
+	"github.com/meros-project/meros/offer/allocator"
+)
+
+// This file is the one place in which cores are made and stepped, so that a bug can be planted at their borders: Config.Plant, if it is not
+// nil, sees every event before its core and every effect after it.
+
+// A Plant is a bug for the checkers to find. Each of its functions may be nil.
+type Plant struct {
+	Name string
+	// Master, Slave and Framework change what a core that is about to begin is made of.
+	Master    func(*mastercore.Config)
+	Slave     func(*slavecore.Config)
+	Framework func(*frameworkcore.Config)
+	// MasterEvent, SlaveEvent and FrameworkEvent change an event; false swallows it. Node is the id in the trace.
+	MasterEvent    func(node string, ev mastercore.Event) (mastercore.Event, bool)
+	SlaveEvent     func(node string, ev slavecore.Event) (slavecore.Event, bool)
+	FrameworkEvent func(node string, ev frameworkcore.Event) (frameworkcore.Event, bool)
+	// MasterEffects, SlaveEffects and FrameworkEffects change the effects of a step.
+	MasterEffects    func(node string, out []mastercore.Effect) []mastercore.Effect
+	SlaveEffects     func(node string, out []slavecore.Effect) []slavecore.Effect
+	FrameworkEffects func(node string, out []frameworkcore.Effect) []frameworkcore.Effect
+	// Journal changes what a slave finds on its disk after a crash.
+	Journal func(node string, records []slavecore.Record) []slavecore.Record
+}
+
+// LyingDisk is a plant that loses a fifth of what was flushed at each crash of a slave.
+func LyingDisk() *Plant {
+	return &Plant{Name: "lying-disk", Journal: func(_ string, disk []slavecore.Record) []slavecore.Record {
+		n := len(disk) * 4 / 5
+		return disk[:n:n]
+	}}
+}
+
+// Plants are those that can be named in a scenario file.
+var Plants = map[string]func() *Plant{"lying-disk": LyingDisk}
+
+func (m *master) newCore() *mastercore.Core {
+	w := m.w
+	cfg := mastercore.Config{MasterID: m.id, Registry: m.state.View(), Seed: w.cfg.Seed,
+		Allocator: allocator.New(allocator.Config{Seed: w.cfg.Seed, MaxOutstanding: mastercore.DefaultMaxOffers})}
+	if p := w.cfg.Plant; p != nil && p.Master != nil {
+		p.Master(&cfg)
+	}
+	return mastercore.New(m.time(), cfg)
+}
+
+func (s *slave) newCore() (*slavecore.Core, error) {
+	w := s.w
+	info := offer.Slave{Hostname: s.id, Address: s.address, Resources: w.cfg.Resources, Version: "sim",
+		Attributes: []offer.Attribute{{Name: "rack", Text: fmt.Sprintf("r%d", s.number%3)}}}
+	cfg := slavecore.Config{Slave: info, BootID: fmt.Sprintf("boot-%d", s.boots), Seed: w.random.Uint64(), Nonce: w.uuid()}
+	if p := w.cfg.Plant; p != nil && p.Slave != nil {
+		p.Slave(&cfg)
+	}
+	return slavecore.New(s.time(), cfg, w.carryJournal(s.disk.records))
+}
+
+func (f *framework) newCore() (*frameworkcore.Core, error) {
+	w := f.w
+	info := f.user.describe()
+	info.ID = f.fid
+	cfg := frameworkcore.Config{Framework: info, Nonce: w.uuid(), Seed: w.random.Uint64()}
+	if p := w.cfg.Plant; p != nil && p.Framework != nil {
+		p.Framework(&cfg)
+	}
+	return frameworkcore.New(f.time(), cfg)
+}
+
+func (r *reign) advance(ev mastercore.Event) []mastercore.Effect {
+	p := r.m.w.cfg.Plant
+	if p != nil && p.MasterEvent != nil {
+		var ok bool
+		if ev, ok = p.MasterEvent(r.m.id, ev); !ok {
+			return nil
+		}
+	}
+	out := r.core.Step(r.m.time(), ev, nil)
+	if p != nil && p.MasterEffects != nil {
+		out = p.MasterEffects(r.m.id, out)
+	}
+	return out
+}
+
+func (s *slave) advance(ev slavecore.Event) []slavecore.Effect {
+	p := s.w.cfg.Plant
+	if p != nil && p.SlaveEvent != nil {
+		var ok bool
+		if ev, ok = p.SlaveEvent(s.id, ev); !ok {
+			return nil
+		}
+	}
+	out := s.core.Step(s.time(), ev, nil)
+	if p != nil && p.SlaveEffects != nil {
+		out = p.SlaveEffects(s.id, out)
+	}
+	return out
+}
+
+func (f *framework) advance(ev frameworkcore.Event) []frameworkcore.Effect {
+	p := f.w.cfg.Plant
+	if p != nil && p.FrameworkEvent != nil {
+		var ok bool
+		if ev, ok = p.FrameworkEvent(f.id, ev); !ok {
+			return nil
+		}
+	}
+	out := f.core.Step(f.time(), ev, nil)
+	if p != nil && p.FrameworkEffects != nil {
+		out = p.FrameworkEffects(f.id, out)
+	}
+	return out
+}

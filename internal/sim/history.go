@@ -1,0 +1,446 @@
+package sim
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/meros-project/meros/internal/mastercore"
+	"github.com/meros-project/meros/internal/message"
+	"github.com/meros-project/meros/internal/registry"
+	"github.com/meros-project/meros/internal/slavecore"
+	"github.com/meros-project/meros/offer"
+	"github.com/meros-project/meros/offer/resource"
+)
+
+// history is what an all-seeing observer wrote down. Its methods are told of what happens, and each compares it with the rules whose numbers
+// it names; so that a check costs what the event touches, and not what there is.
+type history struct {
+	w        *World
+	tasks    map[string]*record // by framework/task; looked up
+	order    []*record          // ranged over
+	done     map[string]bool    // tasks of earlier rounds that are over; looked up
+	machines map[offer.SlaveID]*slave
+	gone     map[offer.SlaveID]bool     // marked gone in the log
+	retired  map[offer.FrameworkID]bool // removed in the log
+	owners   map[offer.FrameworkID]*framework
+	torn     map[offer.FrameworkID]bool // a teardown was asked
+	offers   map[offer.OfferID]offer.SlaveID
+}
+
+func newHistory(w *World) history {
+	return history{w: w, tasks: map[string]*record{}, done: map[string]bool{}, machines: map[offer.SlaveID]*slave{}, gone: map[offer.SlaveID]bool{},
+		retired: map[offer.FrameworkID]bool{}, owners: map[offer.FrameworkID]*framework{}, torn: map[offer.FrameworkID]bool{},
+		offers: map[offer.OfferID]offer.SlaveID{}}
+}
+
+// record is the life of one task on one slave.
+type record struct {
+	key       string
+	framework offer.FrameworkID
+	slave     *slave
+	resources resource.Resources
+	launched  bool     // its slave has it on disk
+	starts    int      // processes forked
+	log       []logged // its updates, in the order of the slave's log
+	state     offer.State
+	delivered int  // how many of log the program has seen, at least once
+	acked     int  // how many acknowledgements the slave has got
+	durable   int  // how many of them are on its disk
+	sent      int  // how often the first that is not acknowledged was sent
+	terminal  bool // the log ends with a terminal state
+	running   bool // a process of it lives
+	exited    bool
+	exit      offer.Exit
+	dead      bool // its machine is gone, and its disk with it
+}
+
+type logged struct {
+	uuid  offer.UUID
+	state offer.State
+}
+
+func (r *record) index(u offer.UUID) int {
+	return slices.IndexFunc(r.log, func(l logged) bool { return l.uuid == u })
+}
+
+func (h *history) of(key string) *record {
+	r := h.tasks[key]
+	if r == nil {
+		id, _, _ := strings.Cut(key, "/")
+		r = &record{key: key, framework: offer.FrameworkID(id), state: offer.Staging}
+		h.tasks[key] = r
+		h.order = append(h.order, r)
+	}
+	return r
+}
+
+func (h *history) find(f offer.FrameworkID, t offer.TaskID) *record { return h.tasks[string(f)+"/"+string(t)] }
+
+// flushed sees each record that reaches a slave's disk in its life.
+func (h *history) flushed(s *slave, rec slavecore.Record) {
+	w := h.w
+	switch rec := rec.(type) {
+	case *slavecore.Registered:
+		id := rec.Slave.ID
+		if m := h.machines[id]; m != nil && (m != s || slices.Contains(s.past, id)) { // S4: ids are never given out twice
+			w.violate("S4", "%s gets the id %s, which was given to %s", s.id, id, m.id)
+		}
+		h.machines[id], s.sid = s, id
+	case *slavecore.Launched:
+		r := h.of(string(rec.Framework.ID) + "/" + string(rec.Task.ID))
+		if h.done[r.key] || r.launched && r.slave != s { // T5: one slave, once
+			w.violate("T5", "%s is launched a second time, on %s", r.key, s.id)
+		}
+		r.launched, r.slave, r.resources = true, s, rec.Task.Resources
+		if rec.Group != 0 {
+			w.states.reach(StateGroup)
+		}
+	case *slavecore.Updated:
+		h.updated(s, rec)
+	case *slavecore.Acked:
+		if r := h.find(rec.Framework, rec.Task); r != nil {
+			if i := r.index(rec.UUID); i == r.durable {
+				r.durable++
+			}
+		}
+	case *slavecore.Reign:
+		if rec.Reign < s.reign { // L1: the highest reign is kept
+			w.violate("L1", "%s accepts reign %d after %d", s.id, rec.Reign, s.reign)
+		}
+		s.reign = rec.Reign
+	}
+}
+
+func (h *history) updated(s *slave, rec *slavecore.Updated) {
+	r := h.of(string(rec.Framework) + "/" + string(rec.Status.TaskID))
+	if r.index(rec.Status.UUID) >= 0 {
+		return
+	}
+	next := rec.Status.State
+	if len(r.log) > 0 && !offer.CanFollow(r.state, next) { // T2: legal transitions
+		h.w.violate("T2", "%s on %s: %s after %s", r.key, s.id, next, r.state)
+	}
+	if next == offer.Finished && (!r.exited || !r.exit.Success()) { // T9: finished means exit status 0
+		h.w.violate("T9", "%s is said to have finished, but exited=%v with %v", r.key, r.exited, r.exit)
+	}
+	if next.Terminal() && r.running { // T11: what has ended does not run
+		h.w.violate("T11", "%s is %s and a process of it runs on %s", r.key, next, s.id)
+	}
+	if next.Terminal() && h.unreachable(s.sid) {
+		h.w.states.reach(StateEndedUnreachable)
+	}
+	r.slave, r.state, r.terminal = s, next, next.Terminal()
+	r.log = append(r.log, logged{rec.Status.UUID, next})
+}
+
+// unreachable reports what the registry says of a slave.
+func (h *history) unreachable(id offer.SlaveID) bool {
+	g := h.w.log
+	if g.leader == nil || id == "" {
+		return false
+	}
+	r, ok := g.leader.m.state.View().Slave(id)
+	return ok && r.State == registry.SlaveUnreachable
+}
+
+// started sees the start of a task's process.
+func (h *history) started(s *slave, c *container, key string) {
+	w := h.w
+	r := h.of(key)
+	r.starts++
+	r.running, r.exited = true, false
+	if r.starts > 1 || h.done[key] { // T5: once, ever
+		w.violate("T5", "%s was started %d times", key, r.starts)
+	}
+	onDisk := slices.ContainsFunc(s.disk.records, func(rec slavecore.Record) bool {
+		l, is := rec.(*slavecore.Launched)
+		return is && l.Container == c.id && string(l.Framework.ID)+"/"+string(l.Task.ID) == key
+	})
+	if !onDisk { // T5: checkpoint before fork
+		w.violate("T5", "%s was started before its launch was on the disk of %s", key, s.id)
+	}
+	left, fits := s.w.cfg.Resources, true
+	for _, x := range append(slices.Clone(s.runtime.running), r) { // R1, R6: what runs on the machine fits it, ports included
+		if left, fits = left.Sub(x.resources.Unstacked()); !fits {
+			w.violate("R1", "%s starts %s and then runs more than it has (%d tasks)", s.id, key, len(s.runtime.running)+1)
+			break
+		}
+	}
+	for _, v := range volumes(r.resources) { // R11: a volume exists, and has one user
+		w.states.reach(StateVolume)
+		if !s.runtime.volumes[v] {
+			w.violate("R11", "%s starts %s on volume %s, which does not exist there", s.id, key, v)
+		}
+		for _, x := range s.runtime.running {
+			if slices.Contains(volumes(x.resources), v) {
+				w.violate("R11", "%s and %s use volume %s of %s", x.key, key, v, s.id)
+			}
+		}
+	}
+	s.runtime.running = append(s.runtime.running, r)
+}
+
+func (h *history) exited(s *slave, key string, exit offer.Exit) {
+	r := h.of(key)
+	r.running, r.exited, r.exit = false, true, exit
+	if i := slices.Index(s.runtime.running, r); i >= 0 {
+		s.runtime.running = slices.Delete(s.runtime.running, i, i+1)
+	}
+}
+
+// executor sees the start of a custom executor: its record is on disk (T5).
+func (h *history) executor(s *slave, c *container) {
+	if !slices.ContainsFunc(s.disk.records, func(rec slavecore.Record) bool {
+		e, is := rec.(*slavecore.ExecutorStarted)
+		return is && e.Container == c.id
+	}) {
+		h.w.violate("T5", "executor %s was started before its record was on the disk of %s", c.exec.info.ID, s.id)
+	}
+}
+
+// acked sees an acknowledgement arrive at a slave.
+func (h *history) acked(m *message.StatusAck) {
+	if r := h.find(m.Framework, m.Task); r != nil {
+		if i := r.index(m.UUID); i == r.acked {
+			r.acked++
+			r.sent = 0
+		}
+	}
+}
+
+// reported sees what a slave sends to its master.
+func (h *history) reported(s *slave, m message.Message) {
+	w := h.w
+	switch m := m.(type) {
+	case *message.StatusUpdate:
+		r := h.find(m.Framework, m.Status.TaskID)
+		if r == nil {
+			return
+		}
+		i := r.index(m.Status.UUID)
+		switch {
+		case i < 0:
+			if r.launched && r.slave == s && !r.terminal && !r.dead && m.Status.State.Terminal() && !m.Status.UUID.IsZero() { // T1: no end but on disk
+				w.violate("T1", "%s says that %s is %s, which is not on its disk", s.id, r.key, m.Status.State)
+			}
+		case i > r.acked: // T4: one in flight
+			w.violate("T4", "%s sends update %d of %s, and %d are acknowledged", s.id, i, r.key, r.acked)
+		case i < r.durable: // T10: an acknowledgement on disk is for ever
+			w.violate("T10", "%s sends update %d of %s again, and the acknowledgements of %d are on its disk", s.id, i, r.key, r.durable)
+		default:
+			if r.sent++; r.sent >= 3 {
+				w.states.reach(StateResent3)
+			}
+		}
+	case *message.SlaveReregister:
+		for i := range m.Tasks {
+			if m.Tasks[i].Latest.Terminal() {
+				w.states.reach(StateTerminalReregister)
+			}
+		}
+	}
+}
+
+// obeyed sees what a slave does after an event: nothing at all on behalf of a reign that has been succeeded (L1).
+func (h *history) obeyed(s *slave, ev slavecore.Event, reign uint64, out []slavecore.Effect) {
+	m, is := ev.(slavecore.FromMaster)
+	if !is || m.Envelope.Reign == 0 || m.Envelope.Reign >= reign {
+		return
+	}
+	h.w.states.reach(StateOldReign)
+	for _, e := range out {
+		switch e.(type) {
+		case slavecore.Start, slavecore.Kill, slavecore.Checkpoint:
+			h.w.violate("L1", "%s, which has seen reign %d, obeys reign %d: %T after %T", s.id, reign, m.Envelope.Reign, e, m.Envelope.Message)
+		}
+	}
+}
+
+// asked sees what arrives at a leader.
+func (h *history) asked(r *reign, _ *link, m message.Message) {
+	if m, ok := m.(*message.Accept); ok {
+		for _, id := range m.Offers {
+			if r.quotas.rescinded[id] {
+				h.w.states.reach(StateRescindCrossed)
+			}
+		}
+	}
+}
+
+// told sees what a leader sends: it speaks of what is committed only (L2), and never welcomes who is gone (S5).
+func (h *history) told(r *reign, l *link, m message.Message) {
+	w := h.w
+	switch m := m.(type) {
+	case *message.SlaveRegistered:
+		rec, ok := r.m.state.View().Slave(m.ID)
+		if !ok || rec.State == registry.SlaveUnreachable {
+			w.violate("L2", "%s welcomes slave %s, which is not admitted in its registry", r.m.id, m.ID)
+		} else if rec.State == registry.SlaveGone {
+			w.violate("S5", "%s welcomes slave %s, which is gone", r.m.id, m.ID)
+		}
+	case *message.Subscribed:
+		if _, ok := r.m.state.View().Framework(m.ID); !ok {
+			w.violate("L2", "%s welcomes framework %s, which is not in its registry", r.m.id, m.ID)
+		}
+	case *message.FrameworkShutdown:
+		if !r.m.state.View().Removed(m.Framework) { // F1: nothing is killed before the framework is over
+			w.violate("F1", "%s ends the tasks of %s, which is not retired", r.m.id, m.Framework)
+		}
+	case *message.Rescind:
+		r.quotas.rescind(m.Offers)
+	case *message.Launch:
+		r.quotas.launched(r, m)
+	case *message.Update:
+		if m.Status.Reason == offer.ReasonInvalidOffers {
+			w.states.reach(StateInvalidOffers)
+		}
+	case *message.Error:
+		if _, is := l.client.(*hostile); is {
+			w.states.reach(StateHostileRefused)
+		}
+	}
+}
+
+// committed sees each entry that becomes part of the log.
+func (h *history) committed(e registry.Entry) {
+	if e.Reign != h.w.log.opened {
+		return // applying ignores it
+	}
+	for i := range e.Commands {
+		switch op := e.Commands[i].Op.(type) {
+		case *registry.MarkGone:
+			h.gone[op.ID] = true
+		case *registry.RemoveFramework:
+			h.removed(op.ID)
+		case *registry.MarkReachable:
+			h.w.states.reach(StateUnreachableBack)
+		}
+	}
+}
+
+// removed sees the end of a framework: asked for, or its failover time is over (F2).
+func (h *history) removed(id offer.FrameworkID) {
+	if h.retired[id] {
+		return
+	}
+	h.retired[id] = true
+	f := h.owners[id]
+	if f == nil || h.torn[id] {
+		h.w.states.reach(StateTornDown)
+		return
+	}
+	timeout := f.user.describe().FailoverTimeout
+	away := time.Duration(h.w.ns - f.heard)
+	if away < timeout-timeout/10-5*time.Second {
+		h.w.violate("F2", "%s (%s) is torn down %v after it was last heard of, and has %v", id, f.id, away, timeout)
+	}
+	h.w.states.reach(StateTimedOut)
+}
+
+// led sees a new leader: nothing that was acknowledged is lost (L4).
+func (h *history) led(r *reign) {
+	v := r.m.state.View()
+	for _, s := range h.w.slaves {
+		for _, id := range append(slices.Clone(s.past), s.sid) {
+			if h.gone[id] && !v.Gone(id) {
+				h.w.violate("L4", "%s leads and does not know that slave %s is gone", r.m.id, id)
+			}
+		}
+	}
+	for _, f := range h.w.frameworks {
+		if f.fid != "" && h.retired[f.fid] && !v.Removed(f.fid) {
+			h.w.violate("L4", "%s leads and does not know that framework %s is retired", r.m.id, f.fid)
+		}
+	}
+}
+
+func (h *history) noted(e mastercore.Note) {
+	if e.Event == "slave drained" {
+		h.w.states.reach(StateDrained)
+	}
+}
+
+// subscribed sees a framework's welcome.
+func (h *history) subscribed(f *framework) {
+	if o := h.owners[f.fid]; o != nil && o != f { // S4
+		h.w.violate("S4", "%s gets the id %s, which was given to %s", f.id, f.fid, o.id)
+	}
+	if g := h.w.log; g.leader != nil && f.under != 0 && f.under != g.leader.number {
+		h.w.states.reach(StateDoubleFailover)
+	}
+	if g := h.w.log; g.leader != nil {
+		f.under = g.leader.number
+	}
+	h.owners[f.fid] = f
+}
+
+// offered sees offers that a program gets.
+func (h *history) offered(f *framework, offers []offer.Offer) {
+	roles := f.user.describe().Roles
+	for i := range offers {
+		o := &offers[i]
+		if s, again := h.offers[o.ID]; again && s != o.SlaveID { // S4
+			h.w.violate("S4", "offer %s is of %s and of %s", o.ID, s, o.SlaveID)
+		}
+		h.offers[o.ID] = o.SlaveID
+		if !slices.Contains(roles, o.Role) { // R9
+			h.w.violate("R9", "%s with roles %v is offered %s in role %s", f.id, roles, o.ID, o.Role)
+		}
+		for j := range o.Resources {
+			if rs := o.Resources[j].Reservations; len(rs) > 0 { // R7
+				if role := rs[len(rs)-1].Role; role != o.Role && !resource.IsDescendant(o.Role, role) {
+					h.w.violate("R7", "offer %s in role %s has resources that are reserved for %s", o.ID, o.Role, role)
+				}
+			}
+		}
+	}
+}
+
+// hearsay sees an answer that comes from a master and not from a slave: it does not bury what lives (T8).
+func (h *history) hearsay(f *framework, st offer.Status) {
+	if !st.UUID.IsZero() || st.State != offer.Dropped && st.State != offer.Gone {
+		return
+	}
+	if r := h.find(f.fid, st.TaskID); r != nil && r.running {
+		h.w.violate("T8", "%s is told that %s is %s (%s), and it runs on %s", f.id, r.key, st.State, st.Reason, r.slave.id)
+	}
+}
+
+// delivered sees each status that a program has taken over: those of one task come in the order of the slave's log, without gaps (T3).
+func (h *history) delivered(f *framework, st offer.Status) {
+	if st.UUID.IsZero() {
+		return
+	}
+	r := h.of(string(f.fid) + "/" + string(st.TaskID))
+	i := r.index(st.UUID)
+	switch {
+	case i < 0: // an answer that the slave does not keep on disk, such as Dropped
+		return
+	case i > r.delivered:
+		h.w.violate("T3", "%s: update %d was delivered before update %d", r.key, i, r.delivered)
+	case i == r.delivered:
+		r.delivered++
+	default:
+		h.w.states.reach(StateAckLost)
+	}
+}
+
+// prune forgets the tasks that are over, but for their ids.
+func (h *history) prune() {
+	keep := h.order[:0]
+	for _, r := range h.order {
+		over := r.terminal && r.durable == len(r.log) || !r.launched || r.dead || h.retired[r.framework]
+		if r.running || !over {
+			keep = append(keep, r)
+			continue
+		}
+		if r.launched {
+			h.done[r.key] = true
+		}
+		delete(h.tasks, r.key)
+	}
+	clear(h.order[len(keep):])
+	h.order = keep
+	clear(h.offers)
+}

@@ -1,0 +1,90 @@
+package sim
+
+import "time"
+
+// A node is what machines have in common: a clock, a process that may stand still, and connections that may be cut in either direction.
+// It is embedded in master, slave and framework.
+type node struct {
+	w       *World
+	id      string
+	alive   bool
+	life    int // of the process, counts starts and ends
+	paused  bool
+	backlog []func() // what a process that stands still will find when it goes on
+	clock   clock
+	mute    uint32 // masters, by bit, that do not hear this node
+	deaf    uint32 // masters that this node does not hear
+	away    bool   // is not healed in this round
+}
+
+// time is what the node's clock shows.
+func (n *node) time() time.Time { return n.clock.at(n.w.ns) }
+
+// when is the virtual time of a time of the node.
+func (n *node) when(t time.Time) int64 {
+	now := n.time()
+	return n.clock.when(n.clock.reading(n.w.ns) + int64(t.Sub(now)))
+}
+
+// later keeps do for when the process goes on, if it stands still.
+func (n *node) later(do func()) bool {
+	if n.paused {
+		n.backlog = append(n.backlog, do)
+	}
+	return n.paused
+}
+
+// pause stops the process for a while: its sockets fill up, its timers are late.
+func (n *node) pause(d time.Duration) {
+	if n.paused || !n.alive {
+		return
+	}
+	n.paused = true
+	n.w.note(n.id, "stands still for %v", d)
+	life := n.life
+	n.w.after(d, func() {
+		if n.life == life {
+			n.resume()
+		}
+	})
+}
+
+// resume lets the process go on with what has piled up.
+func (n *node) resume() {
+	if !n.paused {
+		return
+	}
+	n.w.note(n.id, "goes on")
+	n.paused = false
+	work := n.backlog
+	n.backlog = nil
+	for _, do := range work {
+		do()
+	}
+}
+
+// died forgets what a process held.
+func (n *node) died() {
+	n.alive, n.paused, n.backlog = false, false, nil
+	n.life++
+}
+
+// cutFrom reports whether nothing gets from the node to a master, or back.
+func (n *node) cutFrom(m *master) (up, down bool) {
+	bit := uint32(1) << m.number
+	return n.mute&bit != 0, n.deaf&bit != 0
+}
+
+// nodes are all of them, in order.
+func (w *World) nodes() (out []*node) {
+	for _, m := range w.masters {
+		out = append(out, &m.node)
+	}
+	for _, s := range w.slaves {
+		out = append(out, &s.node)
+	}
+	for _, f := range w.frameworks {
+		out = append(out, &f.node)
+	}
+	return out
+}
