@@ -71,11 +71,17 @@ func TestEveryCommandOfTheDocumentationRuns(t *testing.T) {
 		"go test ./internal/mastercore -rewrite": func(t *testing.T, line string) {
 			shell(t, line+" -run NoSuchTest") // the flag is known; nothing is written
 		},
-		"go run ./internal/sim/simulate -seeds 100": func(t *testing.T, line string) {
-			require.Contains(t, shell(t, strings.Replace(line, "100", "2", 1)), "failed=0")
+		"go run ./internal/sim/simulate -seeds 100 -hours 3": func(t *testing.T, line string) {
+			require.Contains(t, shell(t, strings.Replace(strings.Replace(line, "100", "2", 1), "-hours 3", "-hours 0.1", 1)), "violations=0")
 		},
-		"go run ./internal/sim/simulate -seed 42 -seeds 1 -trace 1000": func(t *testing.T, line string) {
-			require.Contains(t, shell(t, line), "failed=0")
+		"go run ./internal/sim/simulate -seeds 1 -seed 42 -trace 1000": func(t *testing.T, line string) {
+			require.Contains(t, shell(t, line), "violations=0")
+		},
+		"go run ./internal/sim/simulate -scenario FILE -trace 400": func(t *testing.T, line string) {
+			files, err := filepath.Glob("../../internal/sim/testdata/regress/*.txt")
+			require.NoError(t, err)
+			require.NotEmpty(t, files)
+			require.NotContains(t, shell(t, strings.Replace(line, "FILE", "./internal/sim/testdata/regress/"+filepath.Base(files[0]), 1)), "VIOLATION")
 		},
 		"go run ./internal/bench": func(t *testing.T, line string) {
 			require.Contains(t, shell(t, line), "e2e/offer")

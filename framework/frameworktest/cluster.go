@@ -49,7 +49,8 @@ func New(t testing.TB, cfg Config) *Cluster {
 		cfg.Runs = func(*rand.Rand, *offer.Task) (time.Duration, offer.Exit) { return time.Second, offer.Exit{} }
 	}
 	w := sim.New(sim.Config{Seed: cfg.Seed, Masters: cfg.Masters, Slaves: cfg.Slaves, Frameworks: -1, Resources: cfg.Resources, Runs: cfg.Runs,
-		FaultEvery: cfg.FaultEvery, Keep: cfg.Keep, MaxSteps: 1 << 40})
+		FaultEvery: cfg.FaultEvery, Keep: cfg.Keep, MaxSteps: 1 << 40, Swarm: true,
+		Faults: sim.AllFaults &^ (sim.FaultOperator | sim.FaultLeave | sim.FaultHostile)}) // what nobody but the program itself could set right
 	w.Calm()
 	return &Cluster{t: t, cfg: cfg, world: w}
 }

@@ -19,18 +19,15 @@ func (c *Core) called(call message.Message) {
 	case *message.Decline:
 		c.decline(m)
 	case *message.Revive:
-		if len(m.Roles) == 0 {
-			c.suppress.set(nil)
-		}
-		c.suppress.remove(m.Roles)
-		c.sendOrDrop(m)
+		c.revive(m)
 	case *message.Suppress:
 		roles := m.Roles
 		if len(roles) == 0 {
 			roles = c.framework.Roles
 		}
 		c.suppress.add(roles)
-		c.sendOrDrop(m)
+		c.owed.revived = without(c.owed.revived, roles)
+		c.sendOrOwe(m)
 	case *message.KillTask:
 		c.killTask(m)
 	case *message.Reconcile:
@@ -52,7 +49,53 @@ func (c *Core) called(call message.Message) {
 	}
 }
 
-// sendOrDrop sends what a new subscription would say anyway.
+// revive ends the suppression of roles, and their filters. Without a master the latter is owed: a subscription clears none.
+func (c *Core) revive(m *message.Revive) {
+	roles := m.Roles
+	if len(roles) == 0 {
+		roles = c.framework.Roles
+		c.suppress.set(nil)
+	}
+	c.suppress.remove(roles)
+	if !c.subscribed {
+		c.owed.revived = append(without(c.owed.revived, roles), roles...)
+	}
+	c.sendOrOwe(m)
+}
+
+// debt is what was called while a subscription was under way, which says what held before.
+type debt struct {
+	update  bool     // description and suppressed roles
+	revived []string // roles whose filters are to be cleared
+}
+
+// sendOrOwe sends what the next subscription would say anyway. One that is under way has said something else already.
+func (c *Core) sendOrOwe(m message.Message) {
+	if c.subscribed {
+		c.send(m)
+	} else if c.linked {
+		c.owed.update = true
+	}
+}
+
+// payOwed catches up once the subscription is there.
+func (c *Core) payOwed() {
+	owed := c.owed
+	c.owed = debt{}
+	if owed.update {
+		c.send(&message.UpdateFramework{Framework: c.framework, Suppressed: c.suppress.list(c.framework.Roles)})
+	}
+	if roles := slices.DeleteFunc(owed.revived, func(r string) bool { return !slices.Contains(c.framework.Roles, r) }); len(roles) > 0 {
+		c.send(&message.Revive{Roles: roles})
+	}
+}
+
+// without returns list less what is in less.
+func without(list, less []string) []string {
+	return slices.DeleteFunc(slices.Clone(list), func(s string) bool { return slices.Contains(less, s) })
+}
+
+// sendOrDrop sends what is said again after each subscription anyway.
 func (c *Core) sendOrDrop(m message.Message) {
 	if c.subscribed {
 		c.send(m)
@@ -140,7 +183,7 @@ func (c *Core) updateFramework(m *message.UpdateFramework) {
 	info.Roles = slices.Clone(info.Roles)
 	c.framework = info
 	c.suppress.set(m.Suppressed)
-	c.sendOrDrop(&message.UpdateFramework{Framework: info, Suppressed: c.suppress.list(info.Roles)})
+	c.sendOrOwe(&message.UpdateFramework{Framework: info, Suppressed: c.suppress.list(info.Roles)})
 }
 
 // tearDown ends the framework: at once if there is a master to tell, else as soon as there is.

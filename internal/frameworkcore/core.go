@@ -21,6 +21,7 @@ type Core struct {
 	framework offer.Framework // with its id once known
 	reign     uint64
 	suppress  suppression
+	owed      debt
 
 	conn       uint64
 	linked     bool

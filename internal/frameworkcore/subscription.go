@@ -15,6 +15,7 @@ func (c *Core) connected(conn uint64) {
 	}
 	c.unlink()
 	c.conn, c.linked, c.attempts = conn, true, 0
+	c.owed.update = false // it is said now
 	c.subscribe()
 }
 
@@ -133,6 +134,7 @@ func (c *Core) welcome(cluster offer.ClusterID, m *message.Subscribed) {
 	}
 	c.rescindAll()
 	c.push(delivery{message: m})
+	c.payOwed()
 	calls := c.calls
 	c.calls = nil
 	for _, call := range calls {

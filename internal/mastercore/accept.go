@@ -95,7 +95,7 @@ func (c *Core) checkOffers(n uint32, a *acceptParts) (list []*outstanding, bad s
 }
 
 // invalidAccept answers an accept with offers that cannot be used (R3): all that it names go back, every task is dropped, nothing
-// reaches a slave.
+// reaches a slave. A task that is here already is none of those: the accept is a repeat of the one that launched it (T8).
 func (c *Core) invalidAccept(n uint32, f *framework, a *acceptParts, why string) {
 	for _, id := range a.offers {
 		if o := c.offerOf(id); o != nil && o.framework == n {
@@ -105,7 +105,9 @@ func (c *Core) invalidAccept(n uint32, f *framework, a *acceptParts, why string)
 	for i := range a.operations {
 		op := &a.operations[i]
 		for j := range op.Tasks {
-			c.tellRefused(f, &op.Tasks[j], offer.Dropped, offer.ReasonInvalidOffers, why)
+			if c.tasks.find(n, op.Tasks[j].ID) == 0 {
+				c.tellRefused(f, &op.Tasks[j], offer.Dropped, offer.ReasonInvalidOffers, why)
+			}
 		}
 		if op.Kind != offer.OperationLaunch && op.Kind != offer.OperationLaunchGroup && op.ID != "" {
 			c.tellOperation(f, op.ID, "", offer.OperationDropped, offer.ReasonInvalidOffers, why)

@@ -97,7 +97,12 @@ func (c *Core) setRole(r registry.RoleRecord, quota bool) {
 	}
 	for n := uint32(1); n <= c.maxFramework; n++ {
 		if f := c.frameworks.get(n); f != nil && f.state == frameworkLive {
-			c.holdQuotaRoles(c.frameworks.mut(n))
+			f = c.frameworks.mut(n)
+			was := f.held
+			c.holdQuotaRoles(f)
+			if open := without(without(was, f.held), f.suppressed); len(open) > 0 { // their quota is gone, and the hold with it
+				c.apply(allocator.Revived{Framework: f.info.ID, Roles: open})
+			}
 		}
 	}
 }

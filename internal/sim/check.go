@@ -142,6 +142,9 @@ func (w *World) converged() (why string) {
 // verdict checks what must hold when all is quiet.
 func (w *World) verdict() {
 	if why := w.converged(); why != "" {
+		if r := w.log.leader; r != nil {
+			w.show(r.m.id, "knows:\n%s", r.core.Describe())
+		}
 		w.violate("T1", "no convergence: %s", why)
 		return
 	}
@@ -183,7 +186,7 @@ func (w *World) checkBooks() {
 		return
 	}
 	awaySlave := func(id offer.SlaveID) bool { m := w.history.machines[id]; return m == nil || m.sid != id || m.away }
-	awayFramework := func(id offer.FrameworkID) bool { f := w.history.owners[id]; return f == nil || f.away }
+	awayFramework := func(id offer.FrameworkID) bool { f := w.history.owners[id]; return f == nil || f.away || f.fid != id }
 	v := w.log.leader.core.View()
 	connected, want := 0, 0
 	for s := range v.Slaves() {

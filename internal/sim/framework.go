@@ -65,7 +65,7 @@ func (f *framework) begin() {
 		return
 	}
 	f.core = core
-	f.tickAt = 0
+	f.queue, f.busy, f.inbox, f.working, f.dialing, f.tickAt = nil, false, nil, false, false, 0
 	w.note(f.id, "begins life %d as %q", f.life, f.fid)
 	f.arm()
 	f.connect()

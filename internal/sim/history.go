@@ -75,7 +75,9 @@ func (h *history) of(key string) *record {
 	return r
 }
 
-func (h *history) find(f offer.FrameworkID, t offer.TaskID) *record { return h.tasks[string(f)+"/"+string(t)] }
+func (h *history) find(f offer.FrameworkID, t offer.TaskID) *record {
+	return h.tasks[string(f)+"/"+string(t)]
+}
 
 // flushed sees each record that reaches a slave's disk in its life.
 func (h *history) flushed(s *slave, rec slavecore.Record) {
@@ -226,7 +228,7 @@ func (h *history) reported(s *slave, m message.Message) {
 			}
 		case i > r.acked: // T4: one in flight
 			w.violate("T4", "%s sends update %d of %s, and %d are acknowledged", s.id, i, r.key, r.acked)
-		case i < r.durable: // T10: an acknowledgement on disk is for ever
+		case i < r.durable && !h.retired[r.framework]: // T10: an acknowledgement on disk is for ever
 			w.violate("T10", "%s sends update %d of %s again, and the acknowledgements of %d are on its disk", s.id, i, r.key, r.durable)
 		default:
 			if r.sent++; r.sent >= 3 {

@@ -15,9 +15,9 @@ type hostile struct {
 	conn *link
 }
 
-func (h *hostile) name() string                      { return h.id }
-func (h *hostile) self() *node                       { return &h.node }
-func (h *hostile) closed(*link)                      { h.died() }
+func (h *hostile) name() string                    { return h.id }
+func (h *hostile) self() *node                     { return &h.node }
+func (h *hostile) closed(*link)                    { h.died() }
 func (h *hostile) receive(*link, message.Envelope) {}
 
 // stranger sends one against the leader.

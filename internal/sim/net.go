@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/meros-project/meros/internal/mastercore"
@@ -110,7 +112,7 @@ func (l *link) twice(m message.Message) bool {
 	case *message.Accept:
 		return m.Part == 0 && m.Last
 	case *message.Decline, *message.KillTask, *message.Acknowledge, *message.AcknowledgeOperation, *message.Reconcile, *message.Revive,
-		*message.Suppress, *message.StatusUpdate, *message.OperationUpdate, *message.Pong, *message.Launch, *message.Kill, *message.StatusAck,
+		*message.Suppress, *message.StatusUpdate, *message.OperationUpdate, *message.Pong, *message.Kill, *message.StatusAck,
 		*message.Apply, *message.OperationAck, *message.Rescind, *message.Ping, *message.Drain, *message.Resend, *message.Subscribe,
 		*message.SlaveRegister:
 		return true
@@ -126,6 +128,9 @@ func (l *link) arriveUp(e message.Envelope) {
 		l.up.held = append(l.up.held, e)
 		return
 	}
+	if l.w.trace.keep > 0 {
+		l.w.show(l.server.id, "<- %s %s", l.client.name(), describe(e.Message))
+	}
 	l.server.receive(l, e)
 }
 
@@ -137,7 +142,55 @@ func (l *link) arriveDown(e message.Envelope) {
 		l.down.held = append(l.down.held, e)
 		return
 	}
+	if l.w.trace.keep > 0 {
+		l.w.show(l.client.name(), "<- %s %s", l.server.id, describe(e.Message))
+	}
 	l.client.receive(l, e)
+}
+
+// describe is a message in a few words.
+func describe(m message.Message) string {
+	name := strings.TrimPrefix(fmt.Sprintf("%T", m), "*message.")
+	switch m := m.(type) {
+	case *message.StatusUpdate:
+		return fmt.Sprintf("%s %s/%s %s latest=%s %.8s", name, m.Framework, m.Status.TaskID, m.Status.State, m.Latest, m.Status.UUID)
+	case *message.StatusAck:
+		return fmt.Sprintf("%s %s/%s %.8s", name, m.Framework, m.Task, m.UUID)
+	case *message.Update:
+		return fmt.Sprintf("%s %s %s %.8s", name, m.Status.TaskID, m.Status.State, m.Status.UUID)
+	case *message.Acknowledge:
+		return fmt.Sprintf("%s %s %.8s", name, m.Task, m.UUID)
+	case *message.Launch:
+		text := name + " of " + string(m.Framework.ID)
+		for i := range m.Tasks {
+			text += " " + string(m.Tasks[i].ID)
+		}
+		return text
+	case *message.SlaveReregister:
+		text := name + " " + string(m.Slave.ID)
+		for i := range m.Tasks {
+			text += fmt.Sprintf(" %s/%s=%s", m.Tasks[i].Framework, m.Tasks[i].Task.ID, m.Tasks[i].Latest)
+		}
+		return text
+	case *message.Offers:
+		text := name
+		for i := range m.Offers {
+			text += fmt.Sprintf(" %s=%s:%s:%s", m.Offers[i].ID, m.Offers[i].SlaveID, m.Offers[i].Role, m.Offers[i].Resources)
+		}
+		return text
+	case *message.Accept:
+		text := fmt.Sprintf("%s %v", name, m.Offers)
+		for i := range m.Operations {
+			text += " " + m.Operations[i].Kind.String()
+			for j := range m.Operations[i].Tasks {
+				text += " " + string(m.Operations[i].Tasks[j].ID)
+			}
+		}
+		return text
+	case *message.Pong, *message.Heartbeat, *message.ToExecutor, *message.SlaveRegister:
+		return name
+	}
+	return fmt.Sprintf("%s %.600v", name, fmt.Sprintf("%+v", m))
 }
 
 // unblock delivers what has waited, once the ways are open again, and dooms what is blocked.

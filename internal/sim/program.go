@@ -143,7 +143,6 @@ func (p *program) handle(f *framework, m message.Message) bool {
 	w := f.w
 	switch m := m.(type) {
 	case *message.Subscribed:
-		p.suppressed = false
 		p.reconcile(f)
 	case *message.Offers:
 		w.history.offered(f, m.Offers)
@@ -160,19 +159,19 @@ func (p *program) handle(f *framework, m message.Message) bool {
 }
 
 // reconcile asks for what this life of the session has heard nothing of, again and again: it may never have reached the master, and the
-// master is silent as long as it cannot know.
+// master is silent as long as it cannot know. It asks for what is unreachable too: a leader that does not know of a task does not tell of the
+// end of its slave.
 func (p *program) reconcile(f *framework) {
 	life, conn := f.life, f.connNo
 	var refs []message.TaskRef
 	for _, j := range p.tasks {
-		if !j.ended && j.heard != life {
+		if !j.ended && (j.heard != life || j.state == offer.Unreachable || j.state == offer.Unknown) {
 			refs = append(refs, message.TaskRef{Task: j.id, Slave: j.slave})
 		}
 	}
-	if len(refs) == 0 {
-		return
+	if len(refs) > 0 {
+		f.call(&message.Reconcile{Tasks: refs})
 	}
-	f.call(&message.Reconcile{Tasks: refs})
 	f.w.after(30*time.Second, func() {
 		if f.life == life && f.connNo == conn {
 			p.reconcile(f)
@@ -344,7 +343,6 @@ func (p *program) killLater(f *framework, j *job) {
 func (p *program) status(f *framework, st offer.Status) {
 	w := f.w
 	j := p.byID[st.TaskID]
-	aware := p.info.Capabilities.Has(offer.PartitionAware)
 	switch {
 	case j == nil && w.history.done[string(f.fid)+"/"+string(st.TaskID)]:
 		return
@@ -353,12 +351,11 @@ func (p *program) status(f *framework, st offer.Status) {
 		return
 	case j == nil:
 		return
-	case !st.UUID.IsZero() && j.ended && st.State.Terminal() && st.State != j.state && !(absent(st.State) && absent(j.state)) && j.state != offer.Lost:
+	case !st.UUID.IsZero() && j.ended && st.State.Terminal() && st.State != j.state && !(absent(st.State) && absent(j.state)) && j.state != offer.Lost &&
+		j.state != offer.Unknown:
 		w.violate("T2", "%s: task %s ended as %s and as %s", f.id, j.id, j.state, st.State)
 	case !st.UUID.IsZero() && j.ended && absent(j.state) && !st.State.Terminal():
 		w.violate("T11", "%s: task %s is %s after %s", f.id, j.id, st.State, j.state)
-	case !st.UUID.IsZero() && j.ended && j.state == offer.Lost && !aware && st.State == offer.Running:
-		w.violate("T2", "%s: task %s is %s after %s, and it does not know of partitions", f.id, j.id, st.State, j.state)
 	}
 	j.heard = f.life
 	if j.ended {
@@ -366,8 +363,12 @@ func (p *program) status(f *framework, st offer.Status) {
 	}
 	j.state = st.State
 	j.ended = st.State.Terminal()
+	if m := w.history.machines[j.slave]; st.State == offer.Unknown && (m == nil || m.sid != j.slave) { // its slave has left for good
+		j.ended = true
+	}
 	w.note(f.id, "task %s is %s (%s)", j.id, st.State, st.Reason)
 	if !j.ended {
+		p.wake(f)
 		return
 	}
 	if j.state == offer.Finished || j.killed {

@@ -50,7 +50,10 @@ var smallerConfigs = []func(c *Config) bool{
 	func(c *Config) bool { c.Rounds /= 2; return c.Rounds > 0 },
 	func(c *Config) bool { c.Slaves /= 2; return c.Slaves > 0 },
 	func(c *Config) bool { c.Frameworks /= 2; return c.Frameworks > 0 },
-	func(c *Config) bool { c.Trouble = (c.Trouble / 2).Round(time.Second); return c.Trouble >= 10*time.Second },
+	func(c *Config) bool {
+		c.Trouble = (c.Trouble / 2).Round(time.Second)
+		return c.Trouble >= 10*time.Second
+	},
 	func(c *Config) bool { c.Tasks /= 2; return c.Tasks > 0 },
 	func(c *Config) bool { c.Masters -= 2; return c.Masters > 0 },
 	func(c *Config) bool { was := c.Rich; c.Rich = false; return was },

@@ -252,6 +252,14 @@ func (w *World) note(who, format string, args ...any) {
 	for _, v := range args {
 		t.value(v)
 	}
+	if t.keep > 0 {
+		w.show(who, format, args...)
+	}
+}
+
+// show writes a line for people, which is not part of the hash.
+func (w *World) show(who, format string, args ...any) {
+	t := &w.trace
 	if t.keep == 0 {
 		return
 	}
@@ -270,4 +278,3 @@ func (t *trace) tail() []string {
 	}
 	return t.last
 }
-
