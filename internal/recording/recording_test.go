@@ -34,7 +34,7 @@ func record(t testing.TB, seed uint64, cfg Config) (files []string, books map[ui
 	cfg.Dir = t.TempDir()
 	var recorders []*Recorder
 	var cores []*mastercore.Core
-	report := sim.Run(sim.Config{Seed: seed, Slaves: 3, Tasks: 12, Wire: true, Witness: func(now time.Time, core *mastercore.Core) sim.Witness {
+	report := sim.Run(sim.Config{Seed: seed, Slaves: 3, Tasks: 12, Wire: true, Faults: sim.AllFaults &^ sim.FaultJump, Witness: func(now time.Time, core *mastercore.Core) sim.Witness {
 		r, err := Start(cfg, now, core)
 		require.NoError(t, err)
 		recorders, cores = append(recorders, r), append(cores, core)

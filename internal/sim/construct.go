@@ -83,7 +83,17 @@ func (r *reign) advance(ev mastercore.Event) []mastercore.Effect {
 			return nil
 		}
 	}
-	out := r.core.Step(r.m.time(), ev, nil)
+	if swap := r.m.w.cfg.Swap; swap != nil {
+		r.core = swap(r.core)
+	}
+	now := r.m.time()
+	if r.witness != nil {
+		r.witness.Event(now, ev)
+	}
+	out := r.core.Step(now, ev, nil)
+	if r.witness != nil {
+		r.witness.Effects(out)
+	}
 	if p != nil && p.MasterEffects != nil {
 		out = p.MasterEffects(r.m.id, out)
 	}

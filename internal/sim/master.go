@@ -37,6 +37,7 @@ type reign struct {
 	queue   []mastercore.Event
 	unseen  int // events since the core was checked as a whole
 	quotas  quotaWatch
+	witness Witness
 }
 
 // catchUp applies what is committed and returns the results of the last entry.
@@ -64,6 +65,9 @@ func (m *master) lead() {
 	view := m.state.View()
 	r := &reign{m: m, number: view.Reign(), cluster: view.ClusterID(), conns: map[mastercore.ConnID]*link{}}
 	r.core = m.newCore()
+	if witness := m.w.cfg.Witness; witness != nil {
+		r.witness = witness(m.time(), r.core)
+	}
 	m.reign = r
 	m.w.counts.Reigns++
 	m.w.note(m.id, "leads reign %d", r.number)
@@ -194,6 +198,9 @@ func (r *reign) step(ev mastercore.Event) {
 		r.check(ev)
 	}
 	r.busy = false
+	if r.witness != nil {
+		r.witness.Settled(r.m.time())
+	}
 	r.arm()
 }
 

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/meros-project/meros/internal/mastercore"
 	"github.com/meros-project/meros/offer"
 	"github.com/meros-project/meros/offer/resource"
 )
@@ -40,6 +41,10 @@ type Config struct {
 	// Plant is a bug to be found. Defaults to none.
 	Plant *Plant
 	Keep  int // lines of the trace to keep for the report; defaults to 0
+	// Swap, if not nil, gives what takes the place of a leader's core before each of its events: the same core, or one that was restored.
+	Swap func(*mastercore.Core) *mastercore.Core
+	// Witness, if not nil, is called at the beginning of each reign; what it returns sees all that the core sees and does.
+	Witness func(now time.Time, core *mastercore.Core) Witness
 }
 
 // NoFaults in Config.Faults is a calm world.
@@ -87,6 +92,13 @@ func mixture(random *rand.Rand, _ *offer.Task) (time.Duration, offer.Exit) {
 		return runs, offer.Exit{Code: 1}
 	}
 	return runs, offer.Exit{}
+}
+
+// A Witness is shown each event of a core before it is stepped, the effects after it, and when all is performed. A recorder is one.
+type Witness interface {
+	Event(now time.Time, ev mastercore.Event)
+	Effects(effects []mastercore.Effect)
+	Settled(now time.Time)
 }
 
 // Counts says what a run has met, so that a campaign can tell whether its faults bite.

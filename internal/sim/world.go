@@ -35,7 +35,6 @@ type World struct {
 	round      int  // counts from 1; 0 before the first trouble
 	swarm      swarm
 	partitions []*partition
-	hostiles   []*hostile
 	history    history
 	operator   operator
 	Faults     int // injected so far
