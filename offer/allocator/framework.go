@@ -271,10 +271,13 @@ func (a *Hierarchical) revive(ev Revived) {
 		c.suppressed = false
 		a.settle(c)
 		if c.filters != none && c.enabled && !c.woken {
+			some := false
 			for id := c.filters; id != none; id = a.filters.slab.at(id).next {
-				a.stir(a.slaves[a.filters.slab.at(id).slave])
+				some = a.stir(a.slaves[a.filters.slab.at(id).slave]) || some
 			}
-			a.stirClient(c)
+			if some {
+				a.stirClient(c)
+			}
 		}
 		a.clearClient(c)
 	})

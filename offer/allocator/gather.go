@@ -78,7 +78,8 @@ func (x *run) sortTickets() {
 	}
 	size := bits.Len(uint(n)) // 1<<size buckets for those that fit, and as many for those that do not
 	place := func(t *ticket) uint64 { return uint64(flag(t.unfit))<<size | t.key>>(64-size) }
-	x.starts = append(x.starts[:0], make([]int32, 2<<size+1)...)
+	x.starts = slices.Grow(x.starts[:0], 2<<size+1)[:2<<size+1]
+	clear(x.starts)
 	for i := range x.todo {
 		x.starts[place(&x.todo[i])+1]++
 	}

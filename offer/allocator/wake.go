@@ -35,12 +35,16 @@ func (a *Hierarchical) wakeClient(c *client) {
 	}
 }
 
-// stir has a slave tried at the next run, with the clients that are woken or stirred.
-func (a *Hierarchical) stir(s *slave) {
-	if !s.again && !a.isDirty.has(s.handle) && s.active && s.offerable() {
+// stir has a slave tried at the next run, with the clients that are woken or stirred, if it has something to offer and is not tried anyway.
+func (a *Hierarchical) stir(s *slave) bool {
+	if a.isDirty.has(s.handle) || !s.active || !s.offerable() {
+		return false
+	}
+	if !s.again {
 		s.again = true
 		a.again = append(a.again, s.handle)
 	}
+	return true
 }
 
 // stirClient has a client tried with the slaves that are stirred.
@@ -89,8 +93,7 @@ func (a *Hierarchical) catchUp(c *client) {
 	some := false
 	for i := since; i < a.changes.end(); i++ {
 		if s := a.slaves[a.changes.list[i-a.changes.base]]; s != nil && s.changed == i+1 {
-			a.stir(s)
-			some = true
+			some = a.stir(s) || some
 		}
 	}
 	if some {
