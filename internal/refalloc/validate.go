@@ -144,18 +144,23 @@ func (a *Allocator) validateRole(ev allocator.RoleSet) error {
 	return a.validateGuarantee(ev)
 }
 
-// validateGuarantee sets the guarantee for a moment, to see whether all are within those above and within the cluster.
+// validateGuarantee sets the quota for a moment, to see whether all guarantees are within those above, the limits and the cluster.
 func (a *Allocator) validateGuarantee(ev allocator.RoleSet) error {
 	r := a.role(ev.Role)
-	old := r.guarantee
-	r.guarantee = ev.Guarantee
+	old, limit := r.guarantee, r.limit
+	r.guarantee, r.limit = ev.Guarantee, ev.Limit
 	defer func() {
-		r.guarantee = old
+		r.guarantee, r.limit = old, limit
 		a.prune(r)
 	}()
-	for _, q := range slices.Concat(old, ev.Guarantee) {
+	for _, q := range slices.Concat(old, ev.Guarantee, ev.Limit) {
 		name := q.Name
 		for n := r; n != nil; n = n.parent {
+			for _, l := range n.limit {
+				if all := promised([]*role{n}, name); l.Name == name && all > int64(l.Amount) {
+					return fmt.Errorf("limit of %s of role %s: must not be under the %s promised to it and below", name, n.name, resource.Scalar(all))
+				}
+			}
 			if own, below := int64(n.guarantee.Get(name)), promised(n.children, name); own > 0 && below > own {
 				return fmt.Errorf("guarantee of %s of role %s: must not be under the %s of the roles below", name, n.name, resource.Scalar(below))
 			}

@@ -191,6 +191,11 @@ func (a *Hierarchical) validateQuota(ev RoleSet) error {
 	for _, g := range ev.Guarantee {
 		changed = append(changed, g.Name)
 	}
+	for _, limit := range ev.Limit {
+		if !slices.Contains(changed, limit.Name) {
+			changed = append(changed, limit.Name)
+		}
+	}
 	if r != nil {
 		for k, old := range r.guarantee {
 			if name := a.kinds.names[k]; old > 0 && !slices.Contains(changed, name) {
@@ -222,7 +227,7 @@ func (a *Hierarchical) childrenByRole() map[*role][]*role {
 }
 
 // validateGuarantee checks one kind: what the roles below are promised fits their parent's guarantee, at every level above the role
-// and at its own, and all promises fit the cluster. A role without a guarantee of its own promises what its children promise.
+// and at its own, what a role and those below it are promised fits its limit, and all promises fit the cluster. A role without a guarantee of its own promises what its children promise.
 func (a *Hierarchical) validateGuarantee(ev RoleSet, name string, kids map[*role][]*role) error {
 	k, known := a.kinds.index[name]
 	at := func(v vec) int64 {
@@ -257,7 +262,18 @@ func (a *Hierarchical) validateGuarantee(ev RoleSet, name string, kids map[*role
 			bad = fmt.Errorf("guarantee %s:%s of role %s: must not have the roles below %s promised %s, over its guarantee of %s",
 				name, ev.Guarantee.Get(name), ev.Role, r.name, resource.Scalar(below), resource.Scalar(own))
 		}
-		return max(own, below)
+		all, limit := max(own, below), noLimit
+		switch {
+		case r == target:
+			limit = limitOf(ev.Limit, name)
+		case known && k < len(r.limit):
+			limit = r.limit[k]
+		}
+		if bad == nil && limit != noLimit && all > limit && (r == target || resource.IsDescendant(ev.Role, r.name)) {
+			bad = fmt.Errorf("limit %s:%s of role %s: must not be under the %s that it and the roles below are promised", name,
+				resource.Scalar(limit), r.name, resource.Scalar(all))
+		}
+		return all
 	}
 	sum := promise(a.root)
 	if bad == nil && ev.Guarantee.Get(name) > 0 && sum > at(a.total) {
@@ -265,6 +281,15 @@ func (a *Hierarchical) validateGuarantee(ev RoleSet, name string, kids map[*role
 			name, ev.Guarantee.Get(name), ev.Role, resource.Scalar(sum), resource.Scalar(at(a.total)))
 	}
 	return bad
+}
+
+func limitOf(q resource.Quantities, name string) int64 {
+	for i := range q {
+		if q[i].Name == name {
+			return int64(q[i].Amount)
+		}
+	}
+	return noLimit
 }
 
 func addPromise(x, y int64) int64 {
