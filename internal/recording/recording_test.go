@@ -96,7 +96,7 @@ func TestFilesAreBounded(t *testing.T) {
 }
 
 func TestOtherDecisionsAreNoticed(t *testing.T) {
-	files, _ := record(t, 60, Config{})
+	files, _ := record(t, 63, Config{})
 	data, err := os.ReadFile(files[len(files)-1])
 	require.NoError(t, err)
 	r, err := NewReader(bytes.NewReader(data))

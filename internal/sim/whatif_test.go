@@ -21,6 +21,7 @@ func busy(t *testing.T, tasks int) (*mastercore.Core, time.Time) {
 	images, err := image.New[mastercore.Core](mastercore.StateTypes(), image.Field{Package: "github.com/tidwall/btree", Name: "isoid"})
 	require.NoError(t, err)
 	w := New(Config{Seed: 5, Masters: 1, Slaves: 3, Frameworks: 1, Tasks: tasks, Runs: long})
+	w.frameworks[0].user.(*program).goal = tasks / 4
 	w.until(epoch.Add(time.Minute))
 	require.Nil(t, w.failed)
 	b, err := images.Encode(nil, w.log.leader.core)
