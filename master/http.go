@@ -11,10 +11,15 @@ import (
 	"github.com/meros-project/meros/internal/mastercore"
 	"github.com/meros-project/meros/internal/masterhttp"
 	"github.com/meros-project/meros/internal/transport"
+	"github.com/meros-project/meros/offer"
 )
 
-// queryTimeout is how long a fresh view is waited for; then an older one is shown.
-const queryTimeout = time.Second
+const (
+	// queryTimeout is how long a fresh view is waited for; then an older one is shown.
+	queryTimeout = time.Second
+	// explainTimeout is how long an explanation is waited for.
+	explainTimeout = 10 * time.Second
+)
 
 // newHandler connects the endpoints to this master.
 func (m *Master) newHandler() http.Handler {
@@ -36,6 +41,11 @@ func (m *Master) newHandler() http.Handler {
 			return p.Address, ok
 		},
 		Leading: func() bool { return m.current.Load() != nil },
+		Explain: func(ctx context.Context, framework offer.FrameworkID, role string, slave offer.SlaveID) (mastercore.Why, error) {
+			ctx, cancel := context.WithTimeout(ctx, explainTimeout)
+			defer cancel()
+			return m.explain(ctx, framework, role, slave)
+		},
 		Members: func(ctx context.Context) ([]masterhttp.Member, error) {
 			members, err := m.Members(ctx)
 			out := make([]masterhttp.Member, len(members))

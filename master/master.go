@@ -64,8 +64,8 @@ func New(cfg Config) (*Master, error) {
 // Ready is closed once the master takes connections. Whether anybody leads by then is another matter; see Leader.
 func (m *Master) Ready() <-chan struct{} { return m.ready }
 
-// Handler serves the master's HTTP endpoints in JSON: GET /health, /state-summary, /slaves, /frameworks, /tasks, /roles and /members, POST
-// /members and DELETE /members/{id}. Masters that do not lead redirect to the leader's own port (307) what only the leader knows. Run serves it
+// Handler serves the master's HTTP endpoints in JSON: GET /health, /state-summary, /slaves, /frameworks, /tasks, /roles, /explain and
+// /members, POST /members and DELETE /members/{id}. Masters that do not lead redirect to the leader's own port (307) what only the leader knows. Run serves it
 // on the master's own port too. It asks nobody who they are: that is up to the program that mounts it.
 func (m *Master) Handler() http.Handler { return m.handler }
 

@@ -39,6 +39,8 @@ type reign struct {
 	viewMu      sync.Mutex
 	viewWaiters []chan struct{} // closed when a view was published
 
+	questions chan *question // for the core
+
 	mu      sync.Mutex
 	closed  bool
 	conns   map[mastercore.ConnID]*conn
@@ -57,7 +59,8 @@ type publishedView struct {
 	at   time.Time
 }
 
-// steppable lets queries have the core's view made on the loop's goroutine, which is the only one that may touch the core.
+// steppable lets queries have the core's view made, and their questions answered, on the loop's goroutine, which is the only one that may
+// touch the core.
 type steppable struct{ r *reign }
 
 func (s steppable) Deadline() time.Time { return s.r.core.Deadline() }
@@ -71,13 +74,14 @@ func (s steppable) Step(now time.Time, ev mastercore.Event, out []mastercore.Eff
 	if s.r.viewWanted.Load() {
 		s.r.publish()
 	}
+	s.r.reply(now)
 	return out
 }
 
 func newReign(m *Master, term election.Term) *reign {
 	view := m.fsm.view()
 	r := &reign{m: m, term: term, log: m.log.With("reign", term.Reign()), cluster: view.ClusterID(),
-		conns: map[mastercore.ConnID]*conn{}, calls: map[uint64]func(*offer.Refusal){}}
+		conns: map[mastercore.ConnID]*conn{}, calls: map[uint64]func(*offer.Refusal){}, questions: make(chan *question, maxQuestions)}
 	clock := m.clock()
 	now := clock()
 	r.core = m.newCore(now, term.Reign(), view)

@@ -106,7 +106,7 @@ func TestEveryCommandOfTheDocumentationRuns(t *testing.T) {
 	for line := range table {
 		require.True(t, seen[line], "no page says %q", line)
 	}
-	require.Equal(t, []string{"master", "slave", "run", "members"}, real.ran)
+	require.Equal(t, []string{"master", "slave", "run", "members", "explain"}, real.ran)
 }
 
 // hosts run the README's commands for real hosts on loopback.
@@ -166,6 +166,22 @@ func (h *hosts) run(line string) {
 			require.Zero(t, code, errs)
 			return strings.Count(out, "\n") == 5
 		})
+	case "explain": // of a framework that is there
+		args := h.arguments(line)
+		command := append(append([]string{"run"}, args[2:]...), "--cpus", "1", "--mem", "64", "--", "sleep", "1000")
+		waiting := background(t, command...)
+		eventually(t, "the framework is explained", func() bool {
+			tasks := list[taskRow](t, append([]string{"tasks"}, args[2:]...)...)
+			if len(tasks) == 0 {
+				return false
+			}
+			args[1] = tasks[len(tasks)-1].FrameworkID
+			out, errs, code := meros(t, args...)
+			require.Zero(t, code, errs)
+			return strings.Contains(out, args[1]+" in *")
+		})
+		require.NoError(t, waiting.cmd.Process.Signal(os.Interrupt))
+		require.Equal(t, 130, waiting.wait())
 	default:
 		t.Errorf("%s: nothing is known about this command", line)
 	}

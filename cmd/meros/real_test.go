@@ -475,6 +475,9 @@ func TestEveryWrongFlagGetsOneLineAndStatusTwo(t *testing.T) {
 		{[]string{"replay", "x", "--add-framework", "batch=web,none,cpus:1"}, []string{"--add-framework", "100000"}},
 		{[]string{"replay", "x", "--for", "0s"}, []string{"--for", "0s"}},
 		{[]string{"replay", "x", "--explain", "a b"}, []string{"--explain", "a b"}},
+		{[]string{"explain"}, []string{"explain", "one framework"}},
+		{[]string{"explain", "f-1", "f-2"}, []string{"explain", "one framework"}},
+		{[]string{"explain", "f-1", "--master", "nowhere"}, []string{"--master", "nowhere", "HOST:PORT"}},
 		{[]string{"version", "please"}, []string{"please"}},
 	} {
 		out, errs, code := meros(t, c.args...)
@@ -490,7 +493,7 @@ func TestEveryWrongFlagGetsOneLineAndStatusTwo(t *testing.T) {
 func TestHelpAndVersion(t *testing.T) {
 	out, _, code := meros(t, "--help")
 	require.Zero(t, code)
-	for _, name := range []string{"dev", "master", "slave", "run", "tasks", "members", "replay", "version"} {
+	for _, name := range []string{"dev", "master", "slave", "run", "tasks", "explain", "members", "replay", "version"} {
 		require.Contains(t, out, "  "+name+" ")
 		help, _, code := meros(t, name, "--help")
 		require.Zero(t, code)

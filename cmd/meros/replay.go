@@ -147,11 +147,11 @@ func (f *replayFlags) show(p *recording.Replay) error {
 	if f.explain == "" {
 		return nil
 	}
-	e, err := p.Core.Explain(offer.FrameworkID(f.explain), "", "")
-	if err != nil {
-		return usagef("--explain: %v", err)
+	why, bad := p.Core.Explain(p.At, offer.FrameworkID(f.explain), "", "")
+	if bad != nil {
+		return usagef("--explain: %s", bad.Message)
 	}
-	_, err = io.WriteString(f.out, e.String())
+	_, err := io.WriteString(f.out, why.String())
 	return err
 }
 

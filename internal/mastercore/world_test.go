@@ -92,6 +92,8 @@ func (w *world) line(text string) string {
 		w.state.Apply(registry.Entry{Commands: []registry.Command{{Key: registry.Key{0xff, w.opened}, Op: &registry.Open{Master: "other"}}}})
 	case "describe":
 		w.out.WriteString(w.core.Describe())
+	case "explain": // framework [role=] [slave=]
+		w.explain(f[1:])
 	case "tasks":
 		w.showTasks()
 	case "registry":

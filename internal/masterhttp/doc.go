@@ -7,9 +7,11 @@
 //	GET    /frameworks        each framework
 //	GET    /tasks             tasks; ?framework=, ?slave=, ?limit= (default 100, at most 10000), ?offset=
 //	GET    /roles             roles with a weight or quota
+//	GET    /explain           why ?framework= is offered nothing; &role=, &slave=; in plain text with Accept: text/plain
 //	GET    /members           the masters
 //	POST   /members           {"id": "...", "address": "host:port"}
 //	DELETE /members/{id}
 //
-// Queries read a view of the core that never changes, so that they neither wait for decisions nor hold them up.
+// Queries read a view of the core that never changes, so that they neither wait for decisions nor hold them up; but for /explain, of which the
+// core answers one at a time.
 package masterhttp

@@ -17,6 +17,8 @@ import (
 type Source struct {
 	// View returns the core of the present reign as it was a moment ago; nil when this master does not lead.
 	View func(ctx context.Context) *mastercore.View
+	// Explain says why a framework is offered nothing, in a role or in all, on a slave or on all.
+	Explain func(ctx context.Context, framework offer.FrameworkID, role string, slave offer.SlaveID) (mastercore.Why, error)
 	// Leader returns the address of the leader, if it is known.
 	Leader func() (address string, ok bool)
 	// Leading reports whether this master leads.
@@ -54,6 +56,7 @@ func New(s Source) http.Handler {
 	mux.HandleFunc("GET /frameworks", h.view(h.frameworks))
 	mux.HandleFunc("GET /tasks", h.view(h.tasks))
 	mux.HandleFunc("GET /roles", h.view(h.roles))
+	mux.HandleFunc("GET /explain", h.leading(h.explain))
 	mux.HandleFunc("GET /members", h.members)
 	mux.HandleFunc("POST /members", h.leading(h.addMember))
 	mux.HandleFunc("DELETE /members/{id}", h.leading(h.removeMember))
@@ -160,6 +163,10 @@ func statusOf(err error) int {
 		switch refusal.Reason {
 		case offer.ReasonInvalidField, offer.ReasonMalformed:
 			return http.StatusBadRequest
+		case offer.ReasonUnknownID, offer.ReasonFrameworkUnknown:
+			return http.StatusNotFound
+		case offer.ReasonLimitReached:
+			return http.StatusTooManyRequests
 		case offer.ReasonNotLeader:
 			return http.StatusServiceUnavailable
 		}

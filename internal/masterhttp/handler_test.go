@@ -85,6 +85,9 @@ func source(v *mastercore.View) masterhttp.Source {
 		Members: func(context.Context) ([]masterhttp.Member, error) {
 			return []masterhttp.Member{{ID: "a", Address: "m1:5050", Voter: true}}, nil
 		},
+		Explain: func(context.Context, offer.FrameworkID, string, offer.SlaveID) (mastercore.Why, error) {
+			return mastercore.Why{}, nil
+		},
 		AddMember:    func(context.Context, string, string) error { return nil },
 		RemoveMember: func(context.Context, string) error { return nil },
 	}

@@ -85,7 +85,7 @@ func (f *Finding) why() string {
 	case TooManyOffers:
 		return fmt.Sprintf("has %s of at most %s offers outstanding", f.Want, f.Have)
 	case NoSlaves:
-		return "there is no slave"
+		return "no slave is registered"
 	case SlaveInactive:
 		return "the slave takes no part in offers: it is draining, deactivated or not connected"
 	case NotListed:
