@@ -19,6 +19,7 @@ type lotInfo struct {
 	hash   uint64
 	used   bool // something of the allocator's state has it; scratch of sweep
 	traits traits
+	owner  string // the role that all of it is reserved to, if that is one
 	scarce uint64 // scarce kinds that it has any of
 }
 
@@ -124,7 +125,7 @@ func identical(x, y resource.Resources) bool {
 
 // inform computes what follows from a value.
 func (a *Hierarchical) inform(res resource.Resources, hash uint64) lotInfo {
-	in := lotInfo{res: res, hash: hash, traits: traitsOf(res), scarce: a.scarceOf(res)}
+	in := lotInfo{res: res, hash: hash, traits: traitsOf(res), owner: ownerOfAll(res), scarce: a.scarceOf(res)}
 	all := make(vec, 0, vecKinds)
 	a.addScalars(&all, res, 1)
 	in.all, in.plain = all, all
@@ -134,6 +135,19 @@ func (a *Hierarchical) inform(res resource.Resources, hash uint64) lotInfo {
 		in.plain = plain
 	}
 	return in
+}
+
+// ownerOfAll returns the role that everything is reserved to, or nothing if there is not just one.
+func ownerOfAll(res resource.Resources) string {
+	owner := ""
+	for i := range res {
+		of := ownerOf(&res[i])
+		if of == "" || i > 0 && of != owner {
+			return ""
+		}
+		owner = of
+	}
+	return owner
 }
 
 // hashOf reads everything that Resources.Equal compares.

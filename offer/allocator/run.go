@@ -33,8 +33,9 @@ type run struct {
 	viewMask uint8
 	viewRole *role
 	proposal proposal
-	sight    lot // what of it the present client may see
-	open     lot // free, and the shared volumes if they may still be offered
+	sight    lot   // what of it the present client may see
+	owner    *role // to which all of it is reserved, if that is one
+	open     lot   // free, and the shared volumes if they may still be offered
 
 	// The client found by pick and what it gets.
 	client *client
@@ -113,7 +114,7 @@ func (a *Hierarchical) Run(now time.Time, out []Allotment) []Allotment {
 	if len(x.out) > len(out) {
 		a.runs++
 	}
-	out, x.out, x.slave, x.client, x.offer = x.out, nil, nil, nil, 0
+	out, x.out, x.slave, x.client, x.owner, x.offer = x.out, nil, nil, nil, nil, 0
 	return out
 }
 
@@ -152,6 +153,10 @@ func (a *Hierarchical) serve(s *slave, full bool) {
 		x.open = s.free
 		if x.shared {
 			x.open = a.add(s.free, s.shared)
+		}
+		x.owner = nil
+		if owner := a.lot(x.open).owner; owner != "" {
+			x.owner = a.roleIndex[owner]
 		}
 		if !a.pick() {
 			return
@@ -264,6 +269,9 @@ func (a *Hierarchical) visit(r *role, guaranteed bool) bool {
 				continue
 			}
 			n := a.roles[h]
+			if x.owner != nil && !related(n, x.owner) {
+				continue
+			}
 			x.work++
 			if !x.full && n.awake == 0 || guaranteed && r == a.root && !n.needs || plain && n.open == 0 {
 				continue
@@ -274,6 +282,17 @@ func (a *Hierarchical) visit(r *role, guaranteed bool) bool {
 		}
 	}
 	return false
+}
+
+// related reports whether one role is the other, or below it.
+func related(n, m *role) bool {
+	for n.depth > m.depth {
+		n = n.parent
+	}
+	for m.depth > n.depth {
+		m = m.parent
+	}
+	return n == m
 }
 
 func (a *Hierarchical) visitClients(r *role, guaranteed bool) bool {
