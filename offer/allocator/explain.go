@@ -126,15 +126,15 @@ type Promise struct {
 // they part: Mine and Its are the roles or frameworks there, and MyShare and ItsShare their weighted dominant shares in millionths of the
 // cluster. Under the Random policy the shares are 0, and the order is drawn for each slave.
 type Rival struct {
-	Framework          offer.FrameworkID
-	Role               string
-	Level              string
-	Mine, Its          string
-	MyShare, ItsShare  int64
-	Later              bool               // it comes later now; it came first when it got Resources
-	Resources          resource.Resources // what it holds of the slave
-	mineIsRole, random bool
-	guaranteed         bool // it comes first because of its guarantee
+	Framework         offer.FrameworkID
+	Role              string
+	Level             string
+	Mine, Its         string
+	MyShare, ItsShare int64
+	Later             bool               // it comes later now; it came first when it got Resources
+	Resources         resource.Resources // what it holds of the slave
+	random            bool
+	guaranteed        bool // it comes first because of its guarantee
 }
 
 // An Explanation says why a framework is offered nothing, by role and in the order of Cause.

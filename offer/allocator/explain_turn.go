@@ -101,7 +101,7 @@ func (x *explainer) rival(c, q *client, s *slave) *Rival {
 		out.MyShare, out.ItsShare = millionths(a.share(c.held)), millionths(a.share(q.held))
 	} else {
 		of := childrenOf{a, r}
-		out.Mine, out.Its, out.mineIsRole = of.label(from), of.label(to), true
+		out.Mine, out.Its = of.label(from), of.label(to)
 		out.MyShare, out.ItsShare = millionths(of.rank(from).key), millionths(of.rank(to).key)
 	}
 	if out.random {
