@@ -46,3 +46,48 @@ func crowded(t testing.TB, slaves, frameworks int) *Hierarchical {
 	}
 	return a
 }
+
+// TestExplainIsBounded asks about more roles, slaves and rivals than are looked at: what was left out is counted.
+func TestExplainIsBounded(t *testing.T) {
+	const slaves, roles = 1500, 100
+	a, now := New(Config{}), time.Unix(0, 0)
+	do := func(ev Event) { require.NoError(t, a.Apply(now, ev)) }
+	f := offer.Framework{ID: "f", Constraints: map[string][]offer.ConstraintGroup{}}
+	for i := range roles {
+		f.Roles = append(f.Roles, fmt.Sprintf("r%02d", i))
+	}
+	f.Constraints["r00"] = where("host~web-.*")
+	do(FrameworkAdded{Framework: f, Suppressed: f.Roles[1:]})
+	for i := range slaves {
+		do(SlaveAdded{Slave: offer.Slave{ID: offer.SlaveID(fmt.Sprint("s", i)), Hostname: fmt.Sprint("web-", i), Resources: resource.Must("cpus:1")}})
+	}
+	e, err := a.Explain(now, "f", "", "")
+	require.NoError(t, err)
+	require.Equal(t, slaves*roles-MaxExplained, e.Unseen)
+	require.Len(t, e.Findings, MaxFindings)
+	require.Equal(t, roles+1-MaxFindings, e.More) // each is suppressed but the first, of which some slaves were compared and some not
+	require.Equal(t, NotCompared, e.Findings[0].Cause)
+	require.Equal(t, slaves-maxCompared, e.Findings[0].Slaves)
+	require.Equal(t, NextRun, e.Findings[1].Cause)
+	require.Equal(t, maxCompared, e.Findings[1].Slaves)
+	require.Contains(t, e.String(), "18928 pairs")
+
+	a.Run(now, nil) // compares them all
+	e, err = a.Explain(now, "f", "r00", "")
+	require.NoError(t, err)
+	require.Len(t, e.Findings, 1)
+	require.Equal(t, Holding, e.Findings[0].Cause)
+	require.Equal(t, slaves, e.Findings[0].Slaves)
+	require.Zero(t, e.Unseen+e.More)
+
+	do(SlaveAdded{Slave: offer.Slave{ID: "late", Resources: resource.Must("cpus:1")}})
+	for i := range maxRivals + 100 {
+		do(FrameworkAdded{Framework: offer.Framework{ID: offer.FrameworkID(fmt.Sprint("g", i)), Roles: []string{"other"},
+			MinAllocatable: map[string][]resource.Quantities{"other": {{{Name: resource.CPUs, Amount: 2000}}}}}})
+	}
+	do(Revived{Framework: "f", Roles: []string{"r07"}})
+	x := &explainer{a: a, out: &Explanation{}, rows: map[finding]int{}, subjects: map[int32]*subject{}}
+	x.explainSlave(x.subject(a.frameworks["f"].client("r07")), a.slaveIndex["late"])
+	require.Equal(t, NextRun, x.out.Findings[0].Cause)
+	require.LessOrEqual(t, len(x.subjects), maxRivals+1)
+}
