@@ -92,7 +92,7 @@ func (f *framework) connect() {
 	}
 	f.dialing = true
 	life := f.life
-	f.w.after(f.w.between(time.Millisecond, 300*time.Millisecond), func() {
+	f.w.after(f.patience(), func() {
 		if f.life != life {
 			return
 		}
@@ -117,6 +117,7 @@ func (f *framework) connect() {
 
 func (f *framework) receive(l *link, e message.Envelope) {
 	if f.conn == l && f.alive {
+		f.heardOf(e)
 		switch e.Message.(type) {
 		case *message.Leader, *message.Error:
 		default:

@@ -220,13 +220,13 @@ func (h *history) reported(s *slave, m message.Message) {
 		if r == nil {
 			return
 		}
-		i := r.index(m.Status.UUID)
+		i := r.index(m.Status.UUID) // of a framework that is over, the slave acknowledges all by itself
 		switch {
 		case i < 0:
 			if r.launched && r.slave == s && !r.terminal && !r.dead && m.Status.State.Terminal() && !m.Status.UUID.IsZero() { // T1: no end but on disk
 				w.violate("T1", "%s says that %s is %s, which is not on its disk", s.id, r.key, m.Status.State)
 			}
-		case i > r.acked: // T4: one in flight
+		case i > r.acked && !h.retired[r.framework]: // T4: one in flight
 			w.violate("T4", "%s sends update %d of %s, and %d are acknowledged", s.id, i, r.key, r.acked)
 		case i < r.durable && !h.retired[r.framework]: // T10: an acknowledgement on disk is for ever
 			w.violate("T10", "%s sends update %d of %s again, and the acknowledgements of %d are on its disk", s.id, i, r.key, r.durable)

@@ -1,6 +1,10 @@
 package sim
 
-import "time"
+import (
+	"time"
+
+	"github.com/meros-project/meros/internal/message"
+)
 
 // A node is what machines have in common: a clock, a process that may stand still, and connections that may be cut in either direction.
 // It is embedded in master, slave and framework.
@@ -15,6 +19,20 @@ type node struct {
 	mute    uint32 // masters, by bit, that do not hear this node
 	deaf    uint32 // masters that this node does not hear
 	away    bool   // is not healed in this round
+	failed  int    // attempts to find the leader since it was last heard
+}
+
+// patience is how long a client waits before it looks for the leader again.
+func (n *node) patience() time.Duration {
+	n.failed++
+	return n.w.between(time.Millisecond, 100*time.Millisecond<<min(n.failed, 6))
+}
+
+// heardOf notes that a leader speaks.
+func (n *node) heardOf(e message.Envelope) {
+	if e.Reign != 0 {
+		n.failed = 0
+	}
 }
 
 // time is what the node's clock shows.

@@ -17,12 +17,12 @@ type program struct {
 	plain      bool // launches command tasks and nothing else
 	goal       int  // tasks that must have ended well, or by our own kill, by now
 	well       int  // tasks that have
+	busy       int  // tasks under way, as far as is known
 	started    int
 	volumes    int
 	tasks      []*job // in the order of their launches
 	byID       map[offer.TaskID]*job
 	suppressed bool
-	leaving    bool // tears itself down
 }
 
 // A job is one task as the program knows it.
@@ -95,14 +95,14 @@ func (p *program) wake(f *framework) {
 }
 
 // open is how many tasks are neither ended well nor under way, as far as is known.
-func (p *program) open() int {
-	n := p.goal - p.well
-	for _, j := range p.tasks {
-		if !j.ended && j.state != offer.Unreachable {
-			n--
-		}
+func (p *program) open() int { return p.goal - p.well - p.busy }
+
+// underWay is 1 for a job that counts as such.
+func (j *job) underWay() int {
+	if j.ended || j.state == offer.Unreachable {
+		return 0
 	}
-	return n
+	return 1
 }
 
 func (p *program) unfinished(w *World) string {
@@ -132,7 +132,7 @@ func (p *program) again(f *framework) {
 	if !f.ended {
 		return
 	}
-	p.tasks, p.byID, p.suppressed, p.leaving = nil, map[offer.TaskID]*job{}, false, false
+	p.tasks, p.byID, p.busy, p.suppressed = nil, map[offer.TaskID]*job{}, 0, false
 	f.ended, f.why, f.fid, f.under = false, nil, "", 0
 	if !f.away {
 		f.begin()
@@ -241,6 +241,7 @@ func (p *program) task(f *framework, o *offer.Offer, rs resource.Resources) offe
 		Command: &offer.Command{Value: "work", Shell: true}}
 	j := &job{id: t.ID, slave: o.SlaveID, state: offer.Staging, heard: f.life}
 	p.tasks = append(p.tasks, j)
+	p.busy++
 	p.byID[t.ID] = j
 	if f.w.chance(0.05) {
 		p.killLater(f, j)
@@ -361,11 +362,13 @@ func (p *program) status(f *framework, st offer.Status) {
 	if j.ended {
 		return
 	}
+	p.busy -= j.underWay()
 	j.state = st.State
 	j.ended = st.State.Terminal()
 	if m := w.history.machines[j.slave]; st.State == offer.Unknown && (m == nil || m.sid != j.slave) { // its slave has left for good
 		j.ended = true
 	}
+	p.busy += j.underWay()
 	w.note(f.id, "task %s is %s (%s)", j.id, st.State, st.Reason)
 	if !j.ended {
 		p.wake(f)

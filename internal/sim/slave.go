@@ -114,7 +114,7 @@ func (s *slave) connect() {
 	}
 	s.dialing = true
 	life := s.life
-	s.w.after(s.w.between(time.Millisecond, 300*time.Millisecond), func() {
+	s.w.after(s.patience(), func() {
 		if s.life != life {
 			return
 		}
@@ -141,6 +141,7 @@ func (s *slave) receive(l *link, e message.Envelope) {
 	if s.conn != l || !s.alive {
 		return
 	}
+	s.heardOf(e)
 	if m, ok := e.Message.(*message.StatusAck); ok {
 		s.w.history.acked(m)
 	}

@@ -52,7 +52,7 @@ var rooms = []room{
 	{path: "framework/frameworktest", ours: []string{"offer/...", "framework", "internal/sim"}},
 	{path: "internal/sim", ours: []string{"offer/...", "internal/mastercore", "internal/slavecore", "internal/frameworkcore",
 		"internal/registry", "internal/message", "internal/wire", "internal/invariant", "internal/image", "internal/recording"}},
-	{path: "internal/sim/simulate", ours: []string{"internal/sim"}},
+	{path: "internal/sim/simulate", ours: []string{"internal/sim", "offer/..."}},
 	{path: "internal/bench/...", ours: []string{"..."}},
 	{path: "internal/tidy"},
 	{path: "cmd/...", ours: []string{"..."}},

@@ -6,14 +6,19 @@ import (
 	"flag"
 	"fmt"
 	"hash/fnv"
+	"math/rand/v2"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"runtime/pprof"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/meros-project/meros/internal/sim"
+	"github.com/meros-project/meros/offer"
+	"github.com/meros-project/meros/offer/resource"
 )
 
 type options struct {
@@ -24,6 +29,8 @@ type options struct {
 	every                              time.Duration
 	trace, workers, shrink             int
 	twice                              bool
+	resources                          string
+	runs                               time.Duration
 }
 
 func main() {
@@ -40,6 +47,8 @@ func main() {
 	flag.IntVar(&o.shrink, "shrink", 60, "runs to spend on making a seed that fails smaller")
 	flag.BoolVar(&o.twice, "twice", false, "run each seed twice and compare the traces")
 	flag.DurationVar(&o.every, "every", 0, "mean time between two faults (default: 10 s to 1 min, by seed)")
+	flag.StringVar(&o.resources, "resources", "", "resources of each slave (default: those of a small one)")
+	flag.DurationVar(&o.runs, "runs", 0, "how long tasks run on the average (default: half a minute)")
 	tree := flag.String("tree", "", "derive the first seed from this text, such as the hash of a tree")
 	faults := flag.String("faults", "all", "classes of faults that may be on")
 	scenario := flag.String("scenario", "", "run this scenario file and nothing else")
@@ -70,11 +79,12 @@ func main() {
 			fail("%v", err)
 		}
 	}
+	debug.SetGCPercent(400) // worlds are small and short-lived
 	ok := false
 	if *scenario != "" {
 		ok = replay(*scenario, o.trace)
 	} else {
-		ok = (&campaign{options: o, began: time.Now()}).run()
+		ok = (&campaign{options: o, shown: time.Now()}).run()
 	}
 	pprof.StopCPUProfile()
 	if !ok {
@@ -110,7 +120,6 @@ func replay(file string, trace int) bool {
 // A campaign is many seeds.
 type campaign struct {
 	options
-	began  time.Time
 	mu     sync.Mutex
 	done   uint64
 	failed int
@@ -147,6 +156,19 @@ func (c *campaign) config(seed uint64) sim.Config {
 	cfg.Faults = c.options.faults
 	if c.every > 0 {
 		cfg.FaultEvery = c.every
+	}
+	if c.resources != "" {
+		rs, err := resource.Parse(c.resources)
+		if err != nil {
+			fail("%v", err)
+		}
+		cfg.Resources = rs
+	}
+	if c.runs > 0 {
+		cfg.Patience += 4 * c.runs
+		cfg.Runs = func(random *rand.Rand, _ *offer.Task) (time.Duration, offer.Exit) {
+			return time.Duration(random.Int64N(int64(2 * c.runs))), offer.Exit{}
+		}
 	}
 	return cfg
 }
@@ -196,6 +218,15 @@ func (c *campaign) explain(r *sim.Report) string {
 	return b.String()
 }
 
+// cpu is the time that the process has spent on all cores, so that a speed means one core, and does not depend on who else uses the machine.
+func cpu() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		fail("%v", err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
 func (c *campaign) summary() bool {
 	sometimes := "all"
 	missing := c.states.Missing()
@@ -203,7 +234,7 @@ func (c *campaign) summary() bool {
 		sometimes = fmt.Sprintf("%d/%d", len(c.states)-len(missing), len(c.states))
 		fmt.Printf("never reached: %v\n", missing)
 	}
-	speed := c.hours * 3600 / time.Since(c.began).Seconds() / float64(min(c.workers, int(c.seeds)))
+	speed := c.hours * 3600 / cpu().Seconds()
 	fmt.Printf("sim seeds=%d hours=%.1f events=%d faults=%d violations=%d sometimes=%s speed=%.0fx\n", c.seeds, c.hours, c.events, c.faults, c.failed,
 		sometimes, speed)
 	whole := c.options.faults == sim.AllFaults && c.hours >= enough
