@@ -131,7 +131,9 @@ func FuzzConstraintPattern(f *testing.F) {
 func TestTheNearestMiss(t *testing.T) {
 	level := resource.Units(3)
 	s := &offer.Slave{Hostname: "web-1", Attributes: []offer.Attribute{{Name: "rack", Text: "r12"}, {Name: "level", Scalar: &level}}}
-	rack := func(value string) offer.Constraint { return offer.Constraint{Attribute: "rack", Op: offer.Equals, Value: value} }
+	rack := func(value string) offer.Constraint {
+		return offer.Constraint{Attribute: "rack", Op: offer.Equals, Value: value}
+	}
 	zone := offer.Constraint{Of: offer.OfZone, Op: offer.Matches, Value: "z.*"}
 	bare := offer.Constraint{Attribute: "level", Op: offer.NotExists}
 	for _, c := range []struct {
