@@ -43,6 +43,15 @@ const (
 	hashB = 0xd6e8feb86659fd93
 )
 
+// Word folds in a number.
+func (h *Hasher) Word(w uint64) { h.word(w) }
+
+// Text folds in a string.
+func (h *Hasher) Text(s string) {
+	h.word(uint64(len(s)))
+	h.bytes(unsafe.Slice(unsafe.StringData(s), len(s)))
+}
+
 func (h *Hasher) word(w uint64) {
 	hi, lo := bits.Mul64(h.sum^w^hashA, hashB)
 	h.sum = hi ^ lo ^ bits.RotateLeft64(w, 29)
@@ -52,12 +61,11 @@ func (h *Hasher) bytes(b []byte) {
 	for ; len(b) >= 8; b = b[8:] {
 		h.word(binary.LittleEndian.Uint64(b))
 	}
-	if len(b) > 0 {
-		w := uint64(len(b)) << 56
-		for i, x := range b {
-			w |= uint64(x) << (8 * i)
-		}
-		h.word(w)
+	switch n := len(b); {
+	case n >= 4:
+		h.word(uint64(n)<<60 | uint64(binary.LittleEndian.Uint32(b)) | uint64(binary.LittleEndian.Uint32(b[n-4:]))<<28)
+	case n > 0:
+		h.word(uint64(n)<<60 | uint64(b[0]) | uint64(b[n/2])<<8 | uint64(b[n-1])<<16)
 	}
 }
 
@@ -66,9 +74,7 @@ func (h *Hasher) value(p *plan, at unsafe.Pointer) {
 	case raw:
 		h.bytes(unsafe.Slice((*byte)(at), p.size))
 	case text:
-		s := *(*string)(at)
-		h.word(uint64(len(s)))
-		h.bytes(unsafe.Slice(unsafe.StringData(s), len(s)))
+		h.Text(*(*string)(at))
 	case moment:
 		t := *(*time.Time)(at)
 		h.word(uint64(t.Unix()))
@@ -139,9 +145,7 @@ func (h *Hasher) iface(p *plan, at unsafe.Pointer) {
 	if err != nil {
 		panic(err)
 	}
-	name := v.Type().String()
-	h.word(uint64(len(name)))
-	h.bytes(unsafe.Slice(unsafe.StringData(name), len(name)))
+	h.Text(v.Type().String())
 	if of.shape == pointer {
 		h.follow(of, v.UnsafePointer())
 		return

@@ -1,50 +1,121 @@
 package recording
 
 import (
+	"encoding/binary"
+
 	"github.com/meros-project/meros/internal/image"
 	"github.com/meros-project/meros/internal/mastercore"
+	"github.com/meros-project/meros/internal/message"
+	"github.com/meros-project/meros/offer"
+	"github.com/meros-project/meros/offer/resource"
 )
 
-// digest folds effects into a running sum. The fields are scratch, so that hashing needs no memory.
+// digest folds effects into a running sum. Of the messages that make up most of the traffic it takes who is told what about which task, and not
+// what they pass on as it came (a task's command, a status's message): that is in the events. All else is folded in whole. The fields are
+// scratch, so that hashing needs no memory.
 type digest struct {
-	hasher  *image.Hasher
-	send    mastercore.Send
-	close   mastercore.Close
-	propose mastercore.Propose
-	answer  mastercore.Answer
-	resign  mastercore.Resign
-	note    mastercore.Note
+	*image.Hasher
+	send      mastercore.Send
+	close     mastercore.Close
+	propose   mastercore.Propose
+	answer    mastercore.Answer
+	resign    mastercore.Resign
+	note      mastercore.Note
+	resources resource.Resources
+	executor  *offer.Executor
 }
 
-func newDigest() *digest { return &digest{hasher: image.NewHasher()} }
+func newDigest() *digest { return &digest{Hasher: image.NewHasher()} }
 
-func (d *digest) reset() { d.hasher.Reset() }
+func (d *digest) reset() { d.Reset() }
+
+// Numbers of effects in a digest.
+const (
+	digestUpdate = iota + 1
+	digestAck
+	digestLaunch
+	digestPing
+	digestSend
+	digestClose
+	digestPropose
+	digestAnswer
+	digestResign
+	digestNote
+)
 
 // add folds effects in and returns the sum of all so far, which is never zero.
 func (d *digest) add(effects []mastercore.Effect) uint32 {
 	for _, e := range effects {
 		switch e := e.(type) {
 		case mastercore.Send:
-			d.send = e
-			image.Add(d.hasher, &d.send)
-			d.send = mastercore.Send{}
+			d.sent(e)
 		case mastercore.Close:
 			d.close = e
-			image.Add(d.hasher, &d.close)
+			d.Word(digestClose)
+			image.Add(d.Hasher, &d.close)
 		case mastercore.Propose:
 			d.propose = e
-			image.Add(d.hasher, &d.propose)
+			d.Word(digestPropose)
+			image.Add(d.Hasher, &d.propose)
 		case mastercore.Answer:
 			d.answer = e
-			image.Add(d.hasher, &d.answer)
+			d.Word(digestAnswer)
+			image.Add(d.Hasher, &d.answer)
 		case mastercore.Resign:
 			d.resign = e
-			image.Add(d.hasher, &d.resign)
+			d.Word(digestResign)
+			image.Add(d.Hasher, &d.resign)
 		case mastercore.Note:
 			d.note = e
-			image.Add(d.hasher, &d.note)
+			d.Word(digestNote)
+			image.Add(d.Hasher, &d.note)
 		}
 	}
-	sum := d.hasher.Sum()
+	sum := d.Sum()
 	return uint32(sum^sum>>32) | 1
+}
+
+func (d *digest) sent(e mastercore.Send) {
+	conn := uint64(e.Conn) << 8
+	switch m := e.Message.(type) {
+	case *message.Update:
+		s := m.Status
+		d.Word(conn | digestUpdate)
+		d.Text(string(s.TaskID))
+		d.Text(string(s.SlaveID))
+		d.Word(uint64(s.State)<<32 | uint64(s.Reason)<<8 | uint64(s.Source))
+		d.uuid(&s.UUID)
+	case *message.StatusAck:
+		d.Word(conn | digestAck)
+		d.Text(string(m.Framework))
+		d.Text(string(m.Task))
+		d.uuid(&m.UUID)
+	case *message.Launch:
+		d.Word(conn | digestLaunch)
+		d.Text(string(m.Framework.ID))
+		d.Text(m.Role)
+		d.executor = m.Executor
+		image.Add(d.Hasher, &d.executor)
+		d.Word(uint64(len(m.Tasks)))
+		for i := range m.Tasks {
+			d.Text(string(m.Tasks[i].ID))
+			d.resources = m.Tasks[i].Resources
+			image.Add(d.Hasher, &d.resources)
+		}
+	case *message.Ping:
+		d.Word(conn | digestPing)
+		if m.Connected {
+			d.Word(1)
+		}
+	default:
+		d.send = e
+		d.Word(digestSend)
+		image.Add(d.Hasher, &d.send)
+		d.send = mastercore.Send{}
+	}
+}
+
+func (d *digest) uuid(u *offer.UUID) {
+	d.Word(binary.LittleEndian.Uint64(u[:8]))
+	d.Word(binary.LittleEndian.Uint64(u[8:]))
 }

@@ -65,10 +65,10 @@ func (r *Recorder) write() {
 func (r *Recorder) next(flush bool) (piece, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if flush && len(r.queue) == 0 && !r.pending {
-		r.hand()
-	}
 	if len(r.queue) == 0 {
+		if flush && !r.held {
+			return r.cutOff()
+		}
 		return piece{}, false
 	}
 	p := r.queue[0]
@@ -79,19 +79,13 @@ func (r *Recorder) next(flush bool) (piece, bool) {
 	return p, true
 }
 
-func (r *Recorder) written(p piece) {
-	r.mu.Lock()
-	r.queued -= len(p.block)
-	r.mu.Unlock()
-}
+func (r *Recorder) written(p piece) { r.waiting.Add(-int64(len(p.block))) }
 
-// failed cuts the recording because the disk did not take it.
+// failed has the recording cut because the disk did not take it.
 func (r *Recorder) failed(err error) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.on {
-		r.cut(err.Error())
-	}
+	r.broken = err.Error()
+	r.mu.Unlock()
 }
 
 // disk is the file at hand.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/meros-project/meros/internal/image"
@@ -59,7 +60,7 @@ func Images() (*image.Codec[mastercore.Core], error) {
 	return image.New[mastercore.Core](mastercore.StateTypes(), image.Field{Package: "github.com/tidwall/btree", Name: "isoid"})
 }
 
-// A Recorder records one core from Start to Close. Event, Effects, Settled and Close are called by the goroutine that steps the core.
+// A Recorder records one core from Start to Close. Event, Encoded, Effects, Settled and Close are called by the goroutine that steps the core.
 type Recorder struct {
 	cfg    Config
 	core   *mastercore.Core
@@ -74,17 +75,22 @@ type Recorder struct {
 	stop chan struct{}
 	done chan struct{}
 
-	mu      sync.Mutex
+	// Of the goroutine that steps the core while held, so that an event costs no lock; otherwise under mu.
 	on      bool
-	size    int64 // of the file at hand, as far as it was handed over
-	limit   int64
 	block   []byte // entries that were not handed over
 	pending bool   // the last entry waits for its digest
-	queue   []piece
-	queued  int    // bytes of blocks in queue and on their way
+	size    int64  // of the file at hand, as far as it was handed over
+	limit   int64
 	why     string // there is a gap
 	since   time.Time
 	missed  uint64
+
+	waiting atomic.Int64 // bytes of blocks in queue and on their way
+
+	mu     sync.Mutex
+	held   bool
+	broken string // what the disk failed with
+	queue  []piece
 }
 
 // piece is what goes to the disk in one go: the beginning of a file, a block, or the end of a file.
@@ -107,6 +113,7 @@ func Start(cfg Config, now time.Time, core *mastercore.Core) (*Recorder, error) 
 	if err := r.begin(now); err != nil {
 		return nil, err
 	}
+	r.Settled(now)
 	go r.write()
 	return r, nil
 }
@@ -122,8 +129,7 @@ func (r *Recorder) begin(now time.Time) error {
 	about := r.core.View().Summary()
 	h := &Header{Build: r.images.Fingerprint(), Cluster: about.Cluster, Reign: about.Reign, Master: about.Master, File: r.files, At: now}
 	r.digest.reset()
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.hold()
 	if r.on {
 		r.hand()
 		r.push(piece{end: "the next file goes on"})
@@ -138,9 +144,26 @@ func (r *Recorder) begin(now time.Time) error {
 	return nil
 }
 
+// hold takes what belongs to the goroutine that steps the core, until Settled.
+func (r *Recorder) hold() {
+	if r.held {
+		return
+	}
+	r.mu.Lock()
+	r.held = true
+	broken := r.broken
+	r.broken = ""
+	r.mu.Unlock()
+	if broken != "" && r.on {
+		r.cut(broken)
+	}
+}
+
 // push queues a piece.
 func (r *Recorder) push(p piece) {
+	r.mu.Lock()
 	r.queue = append(r.queue, p)
+	r.mu.Unlock()
 	select {
 	case r.wake <- struct{}{}:
 	default:
@@ -149,29 +172,55 @@ func (r *Recorder) push(p piece) {
 
 // hand queues the block at hand.
 func (r *Recorder) hand() {
-	if len(r.block) == 0 {
-		return
+	if p, ok := r.cutOff(); ok {
+		r.push(p)
 	}
-	r.queued += len(r.block)
+}
+
+// cutOff takes the block at hand.
+func (r *Recorder) cutOff() (piece, bool) {
+	if len(r.block) == 0 {
+		return piece{}, false
+	}
+	p := piece{block: r.block}
+	r.waiting.Add(int64(len(r.block)))
 	r.size += int64(len(r.block)) + blockFrame
-	r.push(piece{block: r.block})
 	r.block, r.pending = nil, false
+	return p, true
 }
 
 // Event records an event that is about to be stepped.
 func (r *Recorder) Event(now time.Time, ev mastercore.Event) {
-	var err error
-	if r.event, err = wire.AppendEvent(r.event[:0], ev); err == nil && len(r.event) > maxBody-blockSize-64 {
-		err = fmt.Errorf("%d bytes (allowed: %d)", len(r.event), maxBody-blockSize-64)
+	r.hold()
+	if !r.on {
+		r.missed++
+		return
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	switch {
-	case !r.on:
-	case err != nil:
+	var err error
+	if r.event, err = wire.AppendEvent(r.event[:0], ev); err != nil {
 		r.cut(fmt.Sprintf("an event cannot be recorded: %v", err))
-	case r.queued+len(r.block)+len(r.event) > r.cfg.Queue:
-		r.cut(fmt.Sprintf("the disk did not keep up: %d bytes wait", r.queued+len(r.block)))
+		r.missed++
+		return
+	}
+	r.entry(now, r.event)
+}
+
+// Encoded is Event for one of which the encoding is known: what wire.AppendEvent would write.
+func (r *Recorder) Encoded(now time.Time, event []byte) {
+	r.hold()
+	if !r.on {
+		r.missed++
+		return
+	}
+	r.entry(now, event)
+}
+
+func (r *Recorder) entry(now time.Time, event []byte) {
+	const most = maxBody - blockSize - 64
+	if len(event) > most {
+		r.cut(fmt.Sprintf("an event of %d bytes cannot be recorded (allowed: %d)", len(event), most))
+	} else if wait := int(r.waiting.Load()) + len(r.block); wait+len(event) > r.cfg.Queue {
+		r.cut(fmt.Sprintf("the disk did not keep up: %d bytes wait", wait))
 	}
 	if !r.on {
 		r.missed++
@@ -186,21 +235,18 @@ func (r *Recorder) Event(now time.Time, ev mastercore.Event) {
 		r.lastAt = at
 	}
 	r.block = binary.AppendVarint(r.block, at-r.lastAt)
-	r.block = binary.AppendUvarint(r.block, uint64(len(r.event)))
-	r.block = append(append(r.block, r.event...), 0, 0, 0, 0)
+	r.block = binary.AppendUvarint(r.block, uint64(len(event)))
+	r.block = append(append(r.block, event...), 0, 0, 0, 0)
 	r.lastAt, r.pending = at, true
 }
 
 // Effects records what the event brought about.
 func (r *Recorder) Effects(effects []mastercore.Effect) {
-	sum := r.digest.add(effects)
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	if !r.pending {
 		return
 	}
 	r.pending = false
-	binary.LittleEndian.PutUint32(r.block[len(r.block)-4:], sum)
+	binary.LittleEndian.PutUint32(r.block[len(r.block)-4:], r.digest.add(effects))
 	if len(r.block) >= blockSize || r.cfg.events > 0 && int64(len(r.block)) >= r.cfg.events {
 		r.hand()
 	}
@@ -214,20 +260,25 @@ func (r *Recorder) cut(why string) {
 	r.push(piece{end: why})
 }
 
-// Settled is called after each batch of steps: the moment for a new file, when the one at hand is full or a while after the recording was cut.
+// Settled is called after each batch of steps: the moment for a new file, when the one at hand is full or a while after the recording was
+// cut. What was recorded before it reaches the disk within a second, if the disk keeps up.
 func (r *Recorder) Settled(now time.Time) {
+	r.hold()
+	if r.on && r.size >= r.limit || !r.on && r.idle() && time.Since(r.since) >= r.cfg.Retry {
+		if err := r.begin(now); err != nil {
+			r.cut(err.Error())
+		}
+	}
 	r.mu.Lock()
-	full := r.on && r.size >= r.limit
-	again := !r.on && r.queued == 0 && len(r.queue) == 0 && time.Since(r.since) >= r.cfg.Retry
+	r.held = false
 	r.mu.Unlock()
-	if !full && !again {
-		return
-	}
-	if err := r.begin(now); err != nil {
-		r.mu.Lock()
-		r.cut(err.Error())
-		r.mu.Unlock()
-	}
+}
+
+// idle reports whether all that was queued is written.
+func (r *Recorder) idle() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.queue) == 0 && r.waiting.Load() == 0
 }
 
 // closeTimeout is how long Close waits for the disk.
@@ -236,13 +287,12 @@ const closeTimeout = 2 * time.Second
 // Close ends the recording with a reason and waits until it is written. A disk that hangs is waited for two seconds; then the goroutine that
 // writes is left behind, until the disk comes back.
 func (r *Recorder) Close(why string) {
-	r.mu.Lock()
+	r.hold()
 	if r.on {
 		r.hand()
 		r.push(piece{end: why})
 	}
 	r.on = false
-	r.mu.Unlock()
 	close(r.stop)
 	timer := time.NewTimer(closeTimeout)
 	defer timer.Stop()

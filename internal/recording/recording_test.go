@@ -234,8 +234,12 @@ func (f *slowFile) Write(b []byte) (int, error) {
 func (f *slowFile) Close() error { return nil }
 
 func (r *Recorder) active() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.hold()
+	defer func() {
+		r.mu.Lock()
+		r.held = false
+		r.mu.Unlock()
+	}()
 	return r.on
 }
 
@@ -257,7 +261,7 @@ func TestADiskThatDoesNotKeepUpCutsTheRecordingAndNotTheMaster(t *testing.T) {
 			step(r, core, clock(), big)
 		}
 		require.False(t, r.active())
-		require.LessOrEqual(t, r.queued, 200<<10)
+		require.LessOrEqual(t, r.waiting.Load(), int64(200<<10))
 		time.Sleep(time.Minute)
 		step(r, core, clock(), big) // the disk still hangs: it is not tried again
 		require.False(t, r.active())
