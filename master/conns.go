@@ -29,6 +29,7 @@ type conn struct {
 	reign  *reign // nil until a message was taken to a core
 	id     mastercore.ConnID
 	events []mastercore.Event
+	head   []byte // of an event of this connection, as it is recorded
 
 	cluster atomic.Pointer[offer.ClusterID] // as the peer last named it
 	mu      sync.Mutex
@@ -81,7 +82,7 @@ func (m *Master) accept(ctx context.Context, ln net.Listener) error {
 
 // serve reads one connection to its end.
 func (m *Master) serve(ctx context.Context, nc net.Conn) {
-	t := transport.NewConn(nc, transport.ConnConfig{HelloTimeout: helloTimeout, Decoders: m.decoders})
+	t := transport.NewConn(nc, transport.ConnConfig{HelloTimeout: helloTimeout, Decoders: m.decoders, KeepEncoded: m.cfg.Recorder.Dir != ""})
 	c := &conn{t: t, principal: t.Principal()}
 	defer func() { c.close(); <-t.Done() }()
 	if !m.enter(c) {
@@ -135,7 +136,8 @@ var errTurnedAway = errors.New("turned away")
 func (m *Master) take(ctx context.Context, c *conn, envs []message.Envelope) error {
 	events := c.events
 	defer func() { c.events = transport.Emptied(events) }()
-	for _, e := range envs {
+	var kept *encodings
+	for i, e := range envs {
 		if known := c.cluster.Load(); e.Cluster != "" && (known == nil || *known != e.Cluster) {
 			cluster := e.Cluster
 			c.cluster.Store(&cluster)
@@ -157,7 +159,14 @@ func (m *Master) take(ctx context.Context, c *conn, envs []message.Envelope) err
 		if err := c.reign.admit(c, e); err != nil {
 			return err
 		}
-		events = append(events, mastercore.Received{Conn: c.id, Principal: c.principal, Message: e.Message})
+		var ev mastercore.Event = mastercore.Received{Conn: c.id, Principal: c.principal, Message: e.Message}
+		if c.reign.recorder != nil {
+			if kept == nil {
+				kept = newEncodings(c, len(envs)-i)
+			}
+			ev = kept.with(ev, c.t.Encoded(i))
+		}
+		events = append(events, ev)
 	}
 	if len(events) == 0 {
 		return nil

@@ -6,6 +6,7 @@ import (
 
 	"github.com/meros-project/meros/internal/mastercore"
 	"github.com/meros-project/meros/internal/recording"
+	"github.com/meros-project/meros/internal/wire"
 	"github.com/meros-project/meros/offer"
 )
 
@@ -67,11 +68,57 @@ func (r *reign) record(now time.Time) {
 // recorded steps the core between what the recorder wants to know of it.
 func (r *reign) recorded(now time.Time, ev mastercore.Event, out []mastercore.Effect) []mastercore.Effect {
 	n := len(out)
-	r.recorder.Event(now, ev)
+	if e, ok := ev.(*encoded); ok {
+		ev = e.Event
+		r.recorder.Encoded(now, e.bytes)
+	} else {
+		r.recorder.Event(now, ev)
+	}
 	out = r.core.Step(now, ev, out)
 	r.recorder.Effects(out[n:])
 	return out
 }
+
+// encoded is an event of which the encoding came with it, so that to record it costs no more than a copy.
+type encoded struct {
+	mastercore.Event
+	bytes []byte
+}
+
+// plain is the event as the core knows it.
+func plain(ev mastercore.Event) mastercore.Event {
+	if e, ok := ev.(*encoded); ok {
+		return e.Event
+	}
+	return ev
+}
+
+// encodings are the events of one batch of messages, in one piece of memory.
+type encodings struct {
+	head   []byte
+	events []encoded
+	bytes  []byte
+}
+
+func newEncodings(c *conn, n int) *encodings {
+	if c.head == nil {
+		c.head = wire.AppendReceived(nil, c.id, c.principal, nil)
+	}
+	return &encodings{head: c.head, events: make([]encoded, 0, n)}
+}
+
+func (e *encodings) with(ev mastercore.Event, message []byte) mastercore.Event {
+	if need := len(e.head) + len(message); cap(e.bytes)-len(e.bytes) < need {
+		e.bytes = make([]byte, 0, max(need, min((cap(e.events)-len(e.events))*need, maxEncodings)))
+	}
+	from := len(e.bytes)
+	e.bytes = append(append(e.bytes, e.head...), message...)
+	e.events = append(e.events, encoded{ev, e.bytes[from:len(e.bytes):len(e.bytes)]})
+	return &e.events[len(e.events)-1]
+}
+
+// maxEncodings is how much memory is taken at once for messages that are yet to come.
+const maxEncodings = 16 << 10
 
 func (r *reign) endRecord(err error) {
 	if r.recorder == nil {

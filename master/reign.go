@@ -92,7 +92,7 @@ func newReign(m *Master, term election.Term) *reign {
 		Tick:    mastercore.Tick{},
 		Perform: r.perform,
 		Inbox:   m.cfg.MaxPending,
-		Record:  func(_ time.Time, ev mastercore.Event) { r.current = ev },
+		Record:  func(_ time.Time, ev mastercore.Event) { r.current = plain(ev) },
 	}
 	if r.recorder != nil {
 		cfg.Settled = func() { r.recorder.Settled(clock()) }

@@ -74,7 +74,7 @@ func TestWhatIsWrongIsSaidInOneLine(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"e2e/nothing"}, `"e2e/nothing" is not a benchmark (allowed: e2e/launch, e2e/offer, e2e/failover, e2e/recover, mem/tasks, alloc/decline, `},
+		{[]string{"e2e/nothing"}, `"e2e/nothing" is not a benchmark (allowed: e2e/launch, e2e/offer, e2e/failover, e2e/recover, e2e/record, mem/tasks, alloc/decline, `},
 		{[]string{"mem/tasks", "-tasks", "x"}, `invalid value "x" for flag -tasks`},
 		{[]string{"mem/tasks", "-tasks", "0"}, `-tasks is 0 (allowed: at least 1)`},
 		{[]string{"mem/tasks", "-rounds", "1"}, `-rounds`},
@@ -169,4 +169,11 @@ func TestFailoverSurvivesAKilledLeader(t *testing.T) {
 func TestRecoverBringsEveryTaskBack(t *testing.T) {
 	f := figures(t, "e2e/recover", "-rounds", "1", "-slaves", "10", "-tasks", "55", "-spread", "50ms")
 	require.Positive(t, f["seconds"])
+}
+
+func TestRecordCountsTheLeadersTime(t *testing.T) {
+	f := figures(t, "e2e/record", "-tasks", "2000", "-slaves", "2", "-parallel", "200", "-rounds", "1")
+	require.Contains(t, f, "percent")
+	require.Positive(t, f["us_per_task"])
+	require.Positive(t, f["bytes_per_task"])
 }

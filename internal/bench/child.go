@@ -32,6 +32,7 @@ type childSpec struct {
 	Peers   []election.Peer
 	Verbose bool   // write its log to standard error
 	Profile string // CPU profile to write, if it ends in order
+	Record  string // folder to record in
 }
 
 func isChild() bool { return os.Getenv(childVariable) != "" }
@@ -68,7 +69,7 @@ func childMain() int {
 		defer mu.Unlock()
 		fmt.Println(what, reign, now)
 	}
-	m, err := newMaster(spec.Dir, ln, spec.Peers, master.Hooks{
+	m, err := newMaster(spec.Dir, ln, spec.Peers, master.Recorder{Dir: spec.Record}, master.Hooks{
 		Elected: func(reign uint64) { say("elected", reign) },
 		Deposed: func(reign uint64) { say("deposed", reign) },
 	}, newLogger(spec.Verbose).With("node", fmt.Sprintf("master-%d", spec.Number)))

@@ -45,11 +45,16 @@ func startCluster(ctx context.Context, slaves int, resources string, via network
 	if _, err = w.masters.awaitLeader(ctx); err != nil {
 		return w, err
 	}
+	return w, w.startSlaves(ctx, w.masters.addresses, slaves, resources, via, logger)
+}
+
+// startSlaves returns once every slave is registered.
+func (w *cluster) startSlaves(ctx context.Context, masters []string, slaves int, resources string, via network, logger *slog.Logger) error {
 	registered := make(chan struct{}, slaves)
 	for i := range slaves {
 		x := newExecutors()
 		w.executors = append(w.executors, x)
-		s, err := slave.New(slave.Config{WorkDir: filepath.Join(w.dir, fmt.Sprintf("slave-%d", i)), Masters: w.masters.addresses,
+		s, err := slave.New(slave.Config{WorkDir: filepath.Join(w.dir, fmt.Sprintf("slave-%d", i)), Masters: masters,
 			Listen: "none", Hostname: fmt.Sprintf("node-%d", i), Resources: resource.Must(resources), Runner: x, Network: via,
 			Logger: logger.With("node", fmt.Sprintf("slave-%d", i)),
 			Observer: slave.Observer{Registered: func(offer.SlaveID) {
@@ -59,7 +64,7 @@ func startCluster(ctx context.Context, slaves int, resources string, via network
 				}
 			}}})
 		if err != nil {
-			return w, err
+			return err
 		}
 		w.wg.Go(func() { w.keep(s.Run(ctx)) })
 	}
@@ -67,10 +72,10 @@ func startCluster(ctx context.Context, slaves int, resources string, via network
 		select {
 		case <-registered:
 		case <-ctx.Done():
-			return w, fmt.Errorf("slaves did not register: %w", context.Cause(ctx))
+			return fmt.Errorf("slaves did not register: %w", context.Cause(ctx))
 		}
 	}
-	return w, nil
+	return nil
 }
 
 func (w *cluster) keep(err error) {

@@ -24,7 +24,7 @@ type benchmark struct {
 
 // benchmarks is the table, in the order in which it is listed.
 func benchmarks() []benchmark {
-	return append([]benchmark{launchBenchmark(), offerBenchmark(), failoverBenchmark(), recoverBenchmark(), memoryBenchmark()}, allocBenchmarks()...)
+	return append([]benchmark{launchBenchmark(), offerBenchmark(), failoverBenchmark(), recoverBenchmark(), recordBenchmark(), memoryBenchmark()}, allocBenchmarks()...)
 }
 
 func main() {

@@ -48,7 +48,7 @@ func startMasters(ctx context.Context, dir string, n int, logger *slog.Logger, w
 	for i, ln := range listeners {
 		ln = wrap(ln)
 		log := logger.With("node", fmt.Sprintf("master-%d", i))
-		node, err := newMaster(filepath.Join(dir, fmt.Sprintf("master-%d", i)), ln, peers, master.Hooks{Elected: m.note, Deposed: func(uint64) { m.deposed.Add(1) }}, log)
+		node, err := newMaster(filepath.Join(dir, fmt.Sprintf("master-%d", i)), ln, peers, master.Recorder{}, master.Hooks{Elected: m.note, Deposed: func(uint64) { m.deposed.Add(1) }}, log)
 		if err != nil {
 			m.cancel()
 			for _, ln := range listeners[i:] {
@@ -75,12 +75,12 @@ func (m *masters) note(reign uint64) {
 }
 
 // newMaster makes a master with default settings on Raft.
-func newMaster(dir string, ln net.Listener, peers []election.Peer, hooks master.Hooks, logger *slog.Logger) (*master.Master, error) {
+func newMaster(dir string, ln net.Listener, peers []election.Peer, record master.Recorder, hooks master.Hooks, logger *slog.Logger) (*master.Master, error) {
 	elector, err := raft.New(raft.Config{Dir: dir, Cluster: "bench", Bootstrap: peers})
 	if err != nil {
 		return nil, err
 	}
-	return master.New(master.Config{Election: elector, Listener: ln, ClusterName: "bench", Hooks: hooks, Logger: logger})
+	return master.New(master.Config{Election: elector, Listener: ln, ClusterName: "bench", Recorder: record, Hooks: hooks, Logger: logger})
 }
 
 // awaitLeader waits for the first election and returns its reign.

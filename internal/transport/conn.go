@@ -24,6 +24,7 @@ const (
 	writeChunk  = 256 << 10 // written under one deadline
 	readBuffer  = 2 << 10   // small: a process holds thousands of connections
 	keptBuffer  = 1 << 20   // larger buffers are not kept for later use
+	keptEncoded = 64 << 10  // likewise, of Encoded
 	refuseFlush = time.Second
 )
 
@@ -54,6 +55,8 @@ type ConnConfig struct {
 	// Decoders, when not nil, bounds how many of the connections that share it decode a frame at the same time, by its capacity: thousands
 	// that are woken together must not stand before everything else that has to run. Defaults to no bound.
 	Decoders chan struct{}
+	// KeepEncoded has Encoded tell the bytes of what Receive returns. Defaults to false.
+	KeepEncoded bool
 }
 
 func (c ConnConfig) withDefaults() ConnConfig {
@@ -83,6 +86,8 @@ type Conn struct {
 	principal string
 	in        *bufio.Reader
 	greeted   bool // a frame has come; of the receiver
+	encoded   []byte
+	spans     []wire.Span // in encoded; both of the receiver
 
 	mu       sync.Mutex
 	out      []byte // frames that wait, from a pool
@@ -320,6 +325,10 @@ func (c *Conn) Receive(dst []message.Envelope) ([]message.Envelope, error) {
 	}
 }
 
+// Encoded returns the bytes of message i of those that the last Receive has appended, with ConnConfig.KeepEncoded. They are good until the
+// next Receive.
+func (c *Conn) Encoded(i int) []byte { return c.encoded[c.spans[i].From:c.spans[i].To] }
+
 // Emptied returns s without its elements, to be filled again, such as by the next Receive. A very long one is let go.
 func Emptied[T any](s []T) []T {
 	const kept = 1024 // for as long as the connection lasts
@@ -347,6 +356,14 @@ func (c *Conn) receive(dst []message.Envelope) ([]message.Envelope, error) {
 	}
 	switch kind {
 	case frameBatch:
+		if c.cfg.KeepEncoded {
+			envs, spans, err := wire.DecodeBatchSpans(dst, c.spans[:0], body)
+			if cap(c.encoded) > keptEncoded {
+				c.encoded, c.spans = nil, nil
+			}
+			c.spans, c.encoded = spans, append(c.encoded[:0], body...)
+			return envs, asFault(err)
+		}
 		envs, err := wire.DecodeBatch(dst, body)
 		return envs, asFault(err)
 	case frameRefusal:
