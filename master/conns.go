@@ -136,7 +136,7 @@ var errTurnedAway = errors.New("turned away")
 func (m *Master) take(ctx context.Context, c *conn, envs []message.Envelope) error {
 	events := c.events
 	defer func() { c.events = transport.Emptied(events) }()
-	var kept *encodings
+	var first *encoded // of the events
 	for i, e := range envs {
 		if known := c.cluster.Load(); e.Cluster != "" && (known == nil || *known != e.Cluster) {
 			cluster := e.Cluster
@@ -161,10 +161,11 @@ func (m *Master) take(ctx context.Context, c *conn, envs []message.Envelope) err
 		}
 		var ev mastercore.Event = mastercore.Received{Conn: c.id, Principal: c.principal, Message: e.Message}
 		if c.reign.recorder != nil {
-			if kept == nil {
-				kept = newEncodings(c, len(envs)-i)
+			if first == nil {
+				first = c.encoded(ev, len(envs)-i)
+				ev = first
 			}
-			ev = kept.with(ev, c.t.Encoded(i))
+			first.add(c, i)
 		}
 		events = append(events, ev)
 	}

@@ -69,8 +69,13 @@ func (r *reign) record(now time.Time) {
 func (r *reign) recorded(now time.Time, ev mastercore.Event, out []mastercore.Effect) []mastercore.Effect {
 	n := len(out)
 	if e, ok := ev.(*encoded); ok {
-		ev = e.Event
-		r.recorder.Encoded(now, e.bytes)
+		ev, r.frame = e.Event, e
+	}
+	if e := r.frame; e != nil {
+		r.recorder.Encoded(now, e.head, e.bytes[e.spans[0].From:e.spans[0].To])
+		if e.spans = e.spans[1:]; len(e.spans) == 0 {
+			r.frame = nil
+		}
 	} else {
 		r.recorder.Event(now, ev)
 	}
@@ -79,10 +84,28 @@ func (r *reign) recorded(now time.Time, ev mastercore.Event, out []mastercore.Ef
 	return out
 }
 
-// encoded is an event of which the encoding came with it, so that to record it costs no more than a copy.
+// encoded is the first of some events that came in one frame and are stepped one after the other, with their encoding, so that to record them
+// costs no more than a copy. The others are queued with it.
 type encoded struct {
 	mastercore.Event
+	head  []byte // what the encoding of each begins with
 	bytes []byte
+	spans []wire.Span // of those that were not stepped
+}
+
+// encoded makes the first of at most n events of the frame at hand.
+func (c *conn) encoded(first mastercore.Event, n int) *encoded {
+	if c.head == nil {
+		c.head = wire.AppendReceived(nil, c.id, c.principal, nil)
+	}
+	bytes, _ := c.t.Encoded()
+	return &encoded{Event: first, head: c.head, bytes: bytes, spans: make([]wire.Span, 0, n)}
+}
+
+// add says that message i of the frame at hand is the next event.
+func (e *encoded) add(c *conn, i int) {
+	_, spans := c.t.Encoded()
+	e.spans = append(e.spans, spans[i])
 }
 
 // plain is the event as the core knows it.
@@ -92,33 +115,6 @@ func plain(ev mastercore.Event) mastercore.Event {
 	}
 	return ev
 }
-
-// encodings are the events of one batch of messages, in one piece of memory.
-type encodings struct {
-	head   []byte
-	events []encoded
-	bytes  []byte
-}
-
-func newEncodings(c *conn, n int) *encodings {
-	if c.head == nil {
-		c.head = wire.AppendReceived(nil, c.id, c.principal, nil)
-	}
-	return &encodings{head: c.head, events: make([]encoded, 0, n)}
-}
-
-func (e *encodings) with(ev mastercore.Event, message []byte) mastercore.Event {
-	if need := len(e.head) + len(message); cap(e.bytes)-len(e.bytes) < need {
-		e.bytes = make([]byte, 0, max(need, min((cap(e.events)-len(e.events))*need, maxEncodings)))
-	}
-	from := len(e.bytes)
-	e.bytes = append(append(e.bytes, e.head...), message...)
-	e.events = append(e.events, encoded{ev, e.bytes[from:len(e.bytes):len(e.bytes)]})
-	return &e.events[len(e.events)-1]
-}
-
-// maxEncodings is how much memory is taken at once for messages that are yet to come.
-const maxEncodings = 16 << 10
 
 func (r *reign) endRecord(err error) {
 	if r.recorder == nil {

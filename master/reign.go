@@ -33,6 +33,7 @@ type reign struct {
 	current mastercore.Event // being stepped; named when the core panics
 
 	recorder *recording.Recorder // nil when nothing is recorded
+	frame    *encoded            // whose other events come next; of the loop
 
 	view        atomic.Pointer[publishedView]
 	viewWanted  atomic.Bool // viewWaiters is not empty

@@ -15,14 +15,13 @@ import (
 // scratch, so that hashing needs no memory.
 type digest struct {
 	*image.Hasher
-	send      mastercore.Send
-	close     mastercore.Close
-	propose   mastercore.Propose
-	answer    mastercore.Answer
-	resign    mastercore.Resign
-	note      mastercore.Note
-	resources resource.Resources
-	executor  *offer.Executor
+	send     mastercore.Send
+	close    mastercore.Close
+	propose  mastercore.Propose
+	answer   mastercore.Answer
+	resign   mastercore.Resign
+	note     mastercore.Note
+	executor *offer.Executor
 }
 
 func newDigest() *digest { return &digest{Hasher: image.NewHasher()} }
@@ -79,28 +78,29 @@ func (d *digest) sent(e mastercore.Send) {
 	conn := uint64(e.Conn) << 8
 	switch m := e.Message.(type) {
 	case *message.Update:
-		s := m.Status
 		d.Word(conn | digestUpdate)
-		d.Text(string(s.TaskID))
-		d.Text(string(s.SlaveID))
-		d.Word(uint64(s.State)<<32 | uint64(s.Reason)<<8 | uint64(s.Source))
-		d.uuid(&s.UUID)
+		d.Word(uint64(m.Status.State)<<32 | uint64(m.Status.Reason)<<8 | uint64(m.Status.Source))
+		d.uuid(&m.Status.UUID)
+		if m.Status.UUID.IsZero() { // what the master says of its own accord
+			d.Text(string(m.Status.TaskID))
+		}
 	case *message.StatusAck:
 		d.Word(conn | digestAck)
-		d.Text(string(m.Framework))
-		d.Text(string(m.Task))
 		d.uuid(&m.UUID)
 	case *message.Launch:
 		d.Word(conn | digestLaunch)
 		d.Text(string(m.Framework.ID))
 		d.Text(m.Role)
-		d.executor = m.Executor
-		image.Add(d.Hasher, &d.executor)
+		if m.Executor != nil {
+			d.executor = m.Executor
+			image.Add(d.Hasher, &d.executor)
+		}
 		d.Word(uint64(len(m.Tasks)))
 		for i := range m.Tasks {
 			d.Text(string(m.Tasks[i].ID))
-			d.resources = m.Tasks[i].Resources
-			image.Add(d.Hasher, &d.resources)
+			for k := range m.Tasks[i].Resources {
+				d.resource(&m.Tasks[i].Resources[k])
+			}
 		}
 	case *message.Ping:
 		d.Word(conn | digestPing)
@@ -112,6 +112,15 @@ func (d *digest) sent(e mastercore.Send) {
 		d.Word(digestSend)
 		image.Add(d.Hasher, &d.send)
 		d.send = mastercore.Send{}
+	}
+}
+
+// resource folds a plain scalar in by its name and amount, and all else in whole.
+func (d *digest) resource(e *resource.Resource) {
+	d.Text(e.Name)
+	d.Word(uint64(e.Scalar))
+	if e.Type != resource.ScalarType || len(e.Reservations) > 0 || e.Volume != nil || e.Shared || e.Revocable {
+		image.Add(d.Hasher, e)
 	}
 }
 

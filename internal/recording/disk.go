@@ -79,7 +79,18 @@ func (r *Recorder) next(flush bool) (piece, bool) {
 	return p, true
 }
 
-func (r *Recorder) written(p piece) { r.waiting.Add(-int64(len(p.block))) }
+func (r *Recorder) written(p piece) {
+	if p.block == nil {
+		return
+	}
+	r.waiting.Add(-int64(len(p.block)))
+	if cap(p.block) <= 2*blockSize {
+		select {
+		case r.free <- p.block:
+		default:
+		}
+	}
+}
 
 // failed has the recording cut because the disk did not take it.
 func (r *Recorder) failed(err error) {
@@ -111,7 +122,12 @@ func (d *disk) put(p piece) error {
 		d.prune()
 	case d.file == nil:
 	case p.block != nil:
-		return writeBlock(d.w, p.block)
+		if err := d.w.Flush(); err != nil {
+			return err
+		}
+		frame(p.block)
+		_, err := d.file.Write(p.block)
+		return err
 	default:
 		if err := writeBlock(d.w, append([]byte{blockEnd}, p.end...)); err != nil {
 			return err

@@ -15,8 +15,8 @@ import (
 const (
 	magic      = "MEROSREC"
 	version    = 1
-	blockSize  = 64 << 10 // of entries that are written together
-	maxBody    = 16 << 20 // of one block
+	blockSize  = 128 << 10 // of entries that are written together
+	maxBody    = 16 << 20  // of one block
 	maxHeader  = 64 << 10
 	partSize   = 1 << 20 // of a checkpoint's blocks
 	maxImage   = 4 << 30
@@ -51,14 +51,17 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // writeBlock writes a body as one block.
 func writeBlock(w io.Writer, body []byte) error {
-	var frame [blockFrame]byte
-	binary.LittleEndian.PutUint32(frame[:], uint32(len(body)))
-	binary.LittleEndian.PutUint32(frame[4:], crc32.Checksum(body, castagnoli))
-	if _, err := w.Write(frame[:]); err != nil {
-		return err
-	}
-	_, err := w.Write(body)
+	block := append(make([]byte, blockFrame, blockFrame+len(body)), body...)
+	frame(block)
+	_, err := w.Write(block)
 	return err
+}
+
+// frame fills in the first bytes of a block, which were left for it.
+func frame(block []byte) {
+	body := block[blockFrame:]
+	binary.LittleEndian.PutUint32(block, uint32(len(body)))
+	binary.LittleEndian.PutUint32(block[4:], crc32.Checksum(body, castagnoli))
 }
 
 // writeBeginning writes everything before the first events.

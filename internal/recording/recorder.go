@@ -85,6 +85,7 @@ type Recorder struct {
 	since   time.Time
 	missed  uint64
 
+	free    chan []byte  // blocks that were written
 	waiting atomic.Int64 // bytes of blocks in queue and on their way
 
 	mu     sync.Mutex
@@ -109,7 +110,7 @@ func Start(cfg Config, now time.Time, core *mastercore.Core) (*Recorder, error) 
 		return nil, err
 	}
 	r := &Recorder{cfg: cfg.withDefaults(), core: core, images: images, digest: newDigest(), wake: make(chan struct{}, 1), stop: make(chan struct{}),
-		done: make(chan struct{})}
+		done: make(chan struct{}), free: make(chan []byte, 4)}
 	if err := r.begin(now); err != nil {
 		return nil, err
 	}
@@ -184,7 +185,7 @@ func (r *Recorder) cutOff() (piece, bool) {
 	}
 	p := piece{block: r.block}
 	r.waiting.Add(int64(len(r.block)))
-	r.size += int64(len(r.block)) + blockFrame
+	r.size += int64(len(r.block))
 	r.block, r.pending = nil, false
 	return p, true
 }
@@ -202,24 +203,25 @@ func (r *Recorder) Event(now time.Time, ev mastercore.Event) {
 		r.missed++
 		return
 	}
-	r.entry(now, r.event)
+	r.entry(now, nil, r.event)
 }
 
-// Encoded is Event for one of which the encoding is known: what wire.AppendEvent would write.
-func (r *Recorder) Encoded(now time.Time, event []byte) {
+// Encoded is Event for one of which the encoding is known, in two parts: head and rest are what wire.AppendEvent would write.
+func (r *Recorder) Encoded(now time.Time, head, rest []byte) {
 	r.hold()
 	if !r.on {
 		r.missed++
 		return
 	}
-	r.entry(now, event)
+	r.entry(now, head, rest)
 }
 
-func (r *Recorder) entry(now time.Time, event []byte) {
+func (r *Recorder) entry(now time.Time, head, rest []byte) {
 	const most = maxBody - blockSize - 64
-	if len(event) > most {
-		r.cut(fmt.Sprintf("an event of %d bytes cannot be recorded (allowed: %d)", len(event), most))
-	} else if wait := int(r.waiting.Load()) + len(r.block); wait+len(event) > r.cfg.Queue {
+	size := len(head) + len(rest)
+	if size > most {
+		r.cut(fmt.Sprintf("an event of %d bytes cannot be recorded (allowed: %d)", size, most))
+	} else if wait := int(r.waiting.Load()) + len(r.block); wait+size > r.cfg.Queue {
 		r.cut(fmt.Sprintf("the disk did not keep up: %d bytes wait", wait))
 	}
 	if !r.on {
@@ -229,15 +231,26 @@ func (r *Recorder) entry(now time.Time, event []byte) {
 	at := now.UnixNano()
 	if len(r.block) == 0 {
 		if r.block == nil {
-			r.block = make([]byte, 0, blockSize+4096)
+			r.block = r.spare()
 		}
+		r.block = append(r.block[:0], make([]byte, blockFrame)...)
 		r.block = binary.LittleEndian.AppendUint64(append(r.block, blockEvents), uint64(at))
 		r.lastAt = at
 	}
 	r.block = binary.AppendVarint(r.block, at-r.lastAt)
-	r.block = binary.AppendUvarint(r.block, uint64(len(event)))
-	r.block = append(append(r.block, event...), 0, 0, 0, 0)
+	r.block = binary.AppendUvarint(r.block, uint64(size))
+	r.block = append(append(append(r.block, head...), rest...), 0, 0, 0, 0)
 	r.lastAt, r.pending = at, true
+}
+
+// spare returns memory for a block, used before if there is some.
+func (r *Recorder) spare() []byte {
+	select {
+	case b := <-r.free:
+		return b
+	default:
+		return make([]byte, 0, blockSize+4096)
+	}
 }
 
 // Effects records what the event brought about.

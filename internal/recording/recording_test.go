@@ -99,12 +99,22 @@ func TestOtherDecisionsAreNoticed(t *testing.T) {
 	files, _ := record(t, 63, Config{})
 	data, err := os.ReadFile(files[len(files)-1])
 	require.NoError(t, err)
+	var eventful []bool
+	first, err := NewReader(bytes.NewReader(data))
+	require.NoError(t, err)
+	whole, err := NewReplay(first)
+	require.NoError(t, err)
+	for step := (Step{}); err == nil; {
+		if step, err = whole.Step(); err == nil {
+			eventful = append(eventful, len(step.Effects) > 0)
+		}
+	}
 	r, err := NewReader(bytes.NewReader(data))
 	require.NoError(t, err)
 	p, err := NewReplay(r)
 	require.NoError(t, err)
 	n := 0
-	for ; n < 30; n++ {
+	for ; n < 30 || !eventful[n]; n++ {
 		_, err := p.Step()
 		require.NoError(t, err)
 	}

@@ -24,7 +24,6 @@ const (
 	writeChunk  = 256 << 10 // written under one deadline
 	readBuffer  = 2 << 10   // small: a process holds thousands of connections
 	keptBuffer  = 1 << 20   // larger buffers are not kept for later use
-	keptEncoded = 64 << 10  // likewise, of Encoded
 	refuseFlush = time.Second
 )
 
@@ -325,9 +324,9 @@ func (c *Conn) Receive(dst []message.Envelope) ([]message.Envelope, error) {
 	}
 }
 
-// Encoded returns the bytes of message i of those that the last Receive has appended, with ConnConfig.KeepEncoded. They are good until the
-// next Receive.
-func (c *Conn) Encoded(i int) []byte { return c.encoded[c.spans[i].From:c.spans[i].To] }
+// Encoded returns, with ConnConfig.KeepEncoded, the bytes of the last frame, which are the caller's, and where in them each message stands that
+// the last Receive has appended, which is good until the next Receive.
+func (c *Conn) Encoded() ([]byte, []wire.Span) { return c.encoded, c.spans }
 
 // Emptied returns s without its elements, to be filled again, such as by the next Receive. A very long one is let go.
 func Emptied[T any](s []T) []T {
@@ -358,10 +357,7 @@ func (c *Conn) receive(dst []message.Envelope) ([]message.Envelope, error) {
 	case frameBatch:
 		if c.cfg.KeepEncoded {
 			envs, spans, err := wire.DecodeBatchSpans(dst, c.spans[:0], body)
-			if cap(c.encoded) > keptEncoded {
-				c.encoded, c.spans = nil, nil
-			}
-			c.spans, c.encoded = spans, append(c.encoded[:0], body...)
+			c.spans, c.encoded = spans, append(make([]byte, 0, len(body)), body...)
 			return envs, asFault(err)
 		}
 		envs, err := wire.DecodeBatch(dst, body)
