@@ -28,7 +28,7 @@ func recordBenchmark() benchmark {
 			fs.IntVar(&o.tasks, "tasks", 100_000, "tasks in a run")
 			fs.IntVar(&o.slaves, "slaves", 4, "slaves")
 			fs.IntVar(&o.parallel, "parallel", 2500, "tasks that fit on a slave at once")
-			fs.IntVar(&o.rounds, "rounds", 5, "pairs of runs; the figure is that of all together")
+			fs.IntVar(&o.rounds, "rounds", 5, "pairs of runs; the figure is that of the best with and the best without, because what else the machine does only adds")
 			return o.run
 		},
 	}
@@ -46,7 +46,7 @@ func (o *recordOptions) run(ctx context.Context, r *report) error {
 			return err
 		}
 	}
-	var sum [2]time.Duration
+	var best [2]time.Duration
 	var written int64
 	for i := range o.rounds {
 		var took [2]time.Duration
@@ -57,22 +57,25 @@ func (o *recordOptions) run(ctx context.Context, r *report) error {
 				return err
 			}
 			took[n] = cpu
-			sum[n] += cpu
-			written += bytes
+			if best[n] == 0 || cpu < best[n] {
+				best[n] = cpu
+			}
+			written = max(written, bytes)
 		}
 		r.say("round %d: the leader takes %s without and %s with a recording", i+1, took[0], took[1])
 	}
-	tasks := float64(o.tasks * o.rounds)
-	r.set("us_per_task", float64(sum[0].Microseconds())/tasks)
-	r.set("us_per_task_recorded", float64(sum[1].Microseconds())/tasks)
+	tasks := float64(o.tasks)
+	r.set("us_per_task", float64(best[0].Microseconds())/tasks)
+	r.set("us_per_task_recorded", float64(best[1].Microseconds())/tasks)
 	r.set("bytes_per_task", float64(written)/tasks)
-	r.set("percent", 100*(float64(sum[1])/float64(sum[0])-1))
+	r.set("percent", 100*(float64(best[1])/float64(max(best[0], 1))-1))
 	return nil
 }
 
+// steady repeats a run that was disturbed, by an election or a connection that was cut, as happens when the machine is too busy.
 func (o *recordOptions) steady(ctx context.Context, r *report, record bool) (cpu time.Duration, bytes int64, err error) {
 	for range 5 {
-		if cpu, bytes, err = o.once(ctx, r, record); !errors.Is(err, errElection) {
+		if cpu, bytes, err = o.once(ctx, r, record); err == nil || ctx.Err() != nil {
 			return cpu, bytes, err
 		}
 		r.say("%v: once more", err)
