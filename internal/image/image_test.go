@@ -42,7 +42,7 @@ type node struct {
 	tree    btree.Map[uint64, *node]
 	slot    *[]int
 	maps    map[string]map[string]int
-	none    struct{}
+	_       struct{}
 	extra   map[string]inner
 	floats  [2]float64
 }

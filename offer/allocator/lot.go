@@ -33,7 +33,6 @@ type lots struct {
 	live   int // entries after the last sweep
 	fresh  int // entries that have come since
 	every  int // sweep after so many fresh ones at the least
-	buffer resource.Resources
 }
 
 // remembered is the result of an operation on two values.
