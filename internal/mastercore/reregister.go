@@ -123,8 +123,8 @@ func (c *Core) reregister(d *reregistration) {
 		return
 	}
 	if s.state != slaveAbsent {
-		if bad := conflict(s, d); bad != "" {
-			c.refuseSlave(d.conn, offer.ReasonSlaveConflict, bad, true)
+		if bad, final := conflict(s, d); bad != "" {
+			c.refuseSlave(d.conn, offer.ReasonSlaveConflict, bad, final)
 			return
 		}
 	}
@@ -140,15 +140,16 @@ func (c *Core) reregister(d *reregistration) {
 	}
 }
 
-// conflict says why a slave cannot be the holder of its id: another machine has it.
-func conflict(s *slave, d *reregistration) string {
+// conflict says why a slave cannot be the holder of its id: another machine has it. By its name that is final. By its address it is not: a
+// machine that comes back under another one may be here before the end of its old connection is noticed (S5).
+func conflict(s *slave, d *reregistration) (bad string, final bool) {
 	if s.info.Hostname != d.info.Hostname {
-		return fmt.Sprintf("slave %s belongs to host %s, not %s", s.info.ID, short(s.info.Hostname), short(d.info.Hostname))
+		return fmt.Sprintf("slave %s belongs to host %s, not %s", s.info.ID, short(s.info.Hostname), short(d.info.Hostname)), true
 	}
 	if s.connected() && s.conn != d.conn && s.info.Address != d.info.Address {
-		return fmt.Sprintf("slave %s is connected from %s, not %s", s.info.ID, short(s.info.Address), short(d.info.Address))
+		return fmt.Sprintf("slave %s is connected from %s, not %s", s.info.ID, short(s.info.Address), short(d.info.Address)), false
 	}
-	return ""
+	return "", false
 }
 
 // sameSlave reports whether the registry need not be written: reservations and volumes are the slave's to remember.

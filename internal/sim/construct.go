@@ -32,17 +32,6 @@ type Plant struct {
 	Journal func(node string, records []slavecore.Record) []slavecore.Record
 }
 
-// LyingDisk is a plant that loses a fifth of what was flushed at each crash of a slave.
-func LyingDisk() *Plant {
-	return &Plant{Name: "lying-disk", Journal: func(_ string, disk []slavecore.Record) []slavecore.Record {
-		n := len(disk) * 4 / 5
-		return disk[:n:n]
-	}}
-}
-
-// Plants are those that can be named in a scenario file.
-var Plants = map[string]func() *Plant{"lying-disk": LyingDisk}
-
 func (m *master) newCore() *mastercore.Core {
 	w := m.w
 	cfg := mastercore.Config{MasterID: m.id, Registry: m.state.View(), Seed: w.cfg.Seed,

@@ -12,6 +12,7 @@ type disk struct {
 	queue   []*write
 	ends    time.Time // when the last flush under way ends
 	hung    bool
+	healed  int64 // when it last answered again
 	full    bool
 	broken  bool // a write of this life has failed: all later ones do
 	base    int  // records after the last compaction
@@ -130,8 +131,8 @@ func (d *disk) compact(s *slave) {
 }
 
 // heal makes the disk sound again.
-func (d *disk) heal() {
-	d.hung, d.full = false, false
+func (d *disk) heal(ns int64) {
+	d.hung, d.full, d.healed = false, false, ns
 	stuck := d.stuck
 	d.stuck = nil
 	for _, do := range stuck {

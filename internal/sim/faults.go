@@ -372,7 +372,7 @@ func (w *World) machineFault(f Fault) {
 			return
 		}
 		s.disk.hung = true
-		w.after(w.mostly(time.Second, 2*time.Minute), func() { s.disk.heal() })
+		w.after(w.mostly(time.Second, 2*time.Minute), func() { s.disk.heal(w.ns) })
 	case FaultRuntime:
 		s.runtime.trouble(s)
 	}
@@ -424,7 +424,7 @@ func (w *World) heal(some bool) {
 			s.crash()
 			continue
 		}
-		s.disk.heal()
+		s.disk.heal(w.ns)
 		s.resume()
 		s.restart()
 	}

@@ -211,6 +211,21 @@ func (h *history) acked(m *message.StatusAck) {
 	}
 }
 
+// killed sees a kill arrive at a slave: a minute later, which is more than any grace here, nothing of the task runs, unless the slave had
+// troubles of its own (T7).
+func (h *history) killed(s *slave, m *message.Kill) {
+	r := h.find(m.Framework, m.Task)
+	if r == nil || !r.running || r.slave != s {
+		return
+	}
+	w, life, from := h.w, s.life, h.w.ns
+	w.after(time.Minute, func() {
+		if sound := s.life == life && !s.paused && s.stood < from && !s.disk.hung && s.disk.healed < from && !s.disk.broken; sound && r.running {
+			w.violate("T7", "%s was told to kill %s a minute ago, and it runs", s.id, r.key)
+		}
+	})
+}
+
 // reported sees what a slave sends to its master.
 func (h *history) reported(s *slave, m message.Message) {
 	w := h.w

@@ -19,6 +19,7 @@ type node struct {
 	mute    uint32 // masters, by bit, that do not hear this node
 	deaf    uint32 // masters that this node does not hear
 	away    bool   // is not healed in this round
+	stood   int64  // when it last went on after a pause
 	failed  int    // attempts to find the leader since it was last heard
 }
 
@@ -73,7 +74,7 @@ func (n *node) resume() {
 		return
 	}
 	n.w.note(n.id, "goes on")
-	n.paused = false
+	n.paused, n.stood = false, n.w.ns
 	work := n.backlog
 	n.backlog = nil
 	for _, do := range work {

@@ -142,8 +142,13 @@ func (s *slave) receive(l *link, e message.Envelope) {
 		return
 	}
 	s.heardOf(e)
-	if m, ok := e.Message.(*message.StatusAck); ok {
+	switch m := e.Message.(type) {
+	case *message.StatusAck:
 		s.w.history.acked(m)
+	case *message.Kill:
+		if e.Reign >= s.reign {
+			s.w.history.killed(s, m)
+		}
 	}
 	s.step(slavecore.FromMaster{Conn: s.connNo, Envelope: e})
 }

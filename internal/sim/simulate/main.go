@@ -30,7 +30,7 @@ type options struct {
 	trace, workers, shrink             int
 	twice                              bool
 	resources                          string
-	runs                               time.Duration
+	runs, last                         time.Duration
 }
 
 func main() {
@@ -49,6 +49,7 @@ func main() {
 	flag.DurationVar(&o.every, "every", 0, "mean time between two faults (default: 10 s to 1 min, by seed)")
 	flag.StringVar(&o.resources, "resources", "", "resources of each slave (default: those of a small one)")
 	flag.DurationVar(&o.runs, "runs", 0, "how long tasks run on the average (default: half a minute)")
+	flag.DurationVar(&o.last, "for", 0, "begin no seed after this time (default: all are run)")
 	tree := flag.String("tree", "", "derive the first seed from this text, such as the hash of a tree")
 	faults := flag.String("faults", "all", "classes of faults that may be on")
 	scenario := flag.String("scenario", "", "run this scenario file and nothing else")
@@ -143,7 +144,11 @@ func (c *campaign) run() bool {
 			}
 		})
 	}
+	began := time.Now()
 	for i := range c.seeds {
+		if c.last > 0 && time.Since(began) > c.last {
+			break
+		}
 		next <- c.first + i
 	}
 	close(next)
@@ -235,7 +240,7 @@ func (c *campaign) summary() bool {
 		fmt.Printf("never reached: %v\n", missing)
 	}
 	speed := c.hours * 3600 / cpu().Seconds()
-	fmt.Printf("sim seeds=%d hours=%.1f events=%d faults=%d violations=%d sometimes=%s speed=%.0fx\n", c.seeds, c.hours, c.events, c.faults, c.failed,
+	fmt.Printf("sim seeds=%d hours=%.1f events=%d faults=%d violations=%d sometimes=%s speed=%.0fx\n", c.done, c.hours, c.events, c.faults, c.failed,
 		sometimes, speed)
 	whole := c.options.faults == sim.AllFaults && c.hours >= enough
 	return c.failed == 0 && (len(missing) == 0 || !whole)
