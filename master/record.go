@@ -6,6 +6,7 @@ import (
 
 	"github.com/meros-project/meros/internal/mastercore"
 	"github.com/meros-project/meros/internal/recording"
+	"github.com/meros-project/meros/internal/transport"
 	"github.com/meros-project/meros/internal/wire"
 	"github.com/meros-project/meros/offer"
 )
@@ -75,6 +76,7 @@ func (r *reign) recorded(now time.Time, ev mastercore.Event, out []mastercore.Ef
 		r.recorder.Encoded(now, e.head, e.bytes[e.spans[0].From:e.spans[0].To])
 		if e.spans = e.spans[1:]; len(e.spans) == 0 {
 			r.frame = nil
+			transport.ReleaseEncoded(e.bytes)
 		}
 	} else {
 		r.recorder.Event(now, ev)

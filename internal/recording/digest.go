@@ -2,6 +2,7 @@ package recording
 
 import (
 	"encoding/binary"
+	"math/bits"
 
 	"github.com/meros-project/meros/internal/image"
 	"github.com/meros-project/meros/internal/mastercore"
@@ -78,8 +79,7 @@ func (d *digest) sent(e mastercore.Send) {
 	conn := uint64(e.Conn) << 8
 	switch m := e.Message.(type) {
 	case *message.Update:
-		d.Word(conn | digestUpdate)
-		d.Word(uint64(m.Status.State)<<32 | uint64(m.Status.Reason)<<8 | uint64(m.Status.Source))
+		d.Word(conn | digestUpdate | uint64(m.Status.State)<<56 ^ uint64(m.Status.Reason)<<40)
 		d.uuid(&m.Status.UUID)
 		if m.Status.UUID.IsZero() { // what the master says of its own accord
 			d.Text(string(m.Status.TaskID))
@@ -125,6 +125,5 @@ func (d *digest) resource(e *resource.Resource) {
 }
 
 func (d *digest) uuid(u *offer.UUID) {
-	d.Word(binary.LittleEndian.Uint64(u[:8]))
-	d.Word(binary.LittleEndian.Uint64(u[8:]))
+	d.Word(binary.LittleEndian.Uint64(u[:8]) ^ bits.RotateLeft64(binary.LittleEndian.Uint64(u[8:]), 31))
 }

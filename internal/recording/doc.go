@@ -7,7 +7,11 @@
 // Files stand for themselves: each opens with the state of the core and its allocator as it lay in memory (internal/image), so any file can be
 // played without the ones before it, and the oldest are removed. The state can be read by programs with the same types only; Header.Build
 // tells. The events are msgpack (internal/wire), and after each stands a digest of all effects so far, so that a Replay knows at which event
-// its decisions are others than those recorded.
+// its decisions are others than those recorded. The digest takes decisions: who is told what about which task. What a message passes on as it
+// came, such as a task's command, stands in the event and is not in the digest.
+//
+// Checksums find damage, not malice: reading a file is bounded whatever it holds, but its checkpoint is believed to be a core's, as far as the
+// core's own invariants do not object. Play recordings of your own masters.
 //
 // # Format
 //

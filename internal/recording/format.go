@@ -15,8 +15,8 @@ import (
 const (
 	magic      = "MEROSREC"
 	version    = 1
-	blockSize  = 128 << 10 // of entries that are written together
-	maxBody    = 16 << 20  // of one block
+	blockSize  = 32 << 10 // of entries that are written together
+	maxBody    = 16 << 20 // of one block
 	maxHeader  = 64 << 10
 	partSize   = 1 << 20 // of a checkpoint's blocks
 	maxImage   = 4 << 30

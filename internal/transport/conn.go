@@ -325,8 +325,11 @@ func (c *Conn) Receive(dst []message.Envelope) ([]message.Envelope, error) {
 }
 
 // Encoded returns, with ConnConfig.KeepEncoded, the bytes of the last frame, which are the caller's, and where in them each message stands that
-// the last Receive has appended, which is good until the next Receive.
+// the last Receive has appended, which is good until the next Receive. The caller may give the bytes to ReleaseEncoded when it is done.
 func (c *Conn) Encoded() ([]byte, []wire.Span) { return c.encoded, c.spans }
+
+// ReleaseEncoded gives the bytes of a frame back, for another one. Nothing may refer to them any more.
+func ReleaseEncoded(frame []byte) { putBuffer(frame) }
 
 // Emptied returns s without its elements, to be filled again, such as by the next Receive. A very long one is let go.
 func Emptied[T any](s []T) []T {
@@ -348,7 +351,12 @@ func (c *Conn) receive(dst []message.Envelope) ([]message.Envelope, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer putBuffer(body)
+	kept := false
+	defer func() {
+		if !kept {
+			putBuffer(body)
+		}
+	}()
 	if c.cfg.Decoders != nil {
 		c.cfg.Decoders <- struct{}{}
 		defer func() { <-c.cfg.Decoders }()
@@ -357,7 +365,7 @@ func (c *Conn) receive(dst []message.Envelope) ([]message.Envelope, error) {
 	case frameBatch:
 		if c.cfg.KeepEncoded {
 			envs, spans, err := wire.DecodeBatchSpans(dst, c.spans[:0], body)
-			c.spans, c.encoded = spans, append(make([]byte, 0, len(body)), body...)
+			c.spans, c.encoded, kept = spans, body, err == nil
 			return envs, asFault(err)
 		}
 		envs, err := wire.DecodeBatch(dst, body)
