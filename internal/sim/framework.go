@@ -258,7 +258,7 @@ func (f *framework) end(refusal *offer.Refusal) {
 	}
 	f.leave()
 	if p, is := f.user.(*program); is {
-		if refusal != nil && refusal.Reason != offer.ReasonFrameworkCompleted { // F1: nobody else ends it
+		if refusal != nil && refusal.Reason != offer.ReasonFrameworkCompleted && !f.w.history.torn[f.fid] { // F1: nobody else ends it
 			f.w.violate("F1", "%s is ended: %v", f.id, refusal)
 		}
 		f.w.after(f.w.between(time.Second, 20*time.Second), func() { p.again(f) })
