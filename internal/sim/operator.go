@@ -142,6 +142,10 @@ func (o *operator) quota(role string) {
 				used += t.Resources.CPUs()
 			}
 		}
+		if used > resource.Units(1) && w.chance(0.5) {
+			limit = used / 2
+			op.Limit[0].Amount, op.Guarantee = limit, nil
+		}
 		if used > limit {
 			w.states.reach(StateQuotaLowered)
 		}

@@ -82,8 +82,34 @@ func (p *program) arrive(f *framework, end time.Time) {
 		}
 		p.goal++
 		p.wake(f)
+		if !p.plain && w.chance(0.03) {
+			p.change(f)
+		}
 		p.arrive(f, end)
 	})
+}
+
+// passing is a role that programs take on and put off again while they run.
+const passing = "d"
+
+// change takes on the passing role, or puts it off, without a new subscription.
+func (p *program) change(f *framework) {
+	if !f.alive || f.fid == "" {
+		return
+	}
+	roles := without(p.info.Roles, passing)
+	if len(roles) == len(p.info.Roles) {
+		roles = append(roles, passing)
+	}
+	p.info.Roles, p.suppressed = roles, false
+	info := p.info
+	info.ID = f.fid
+	f.w.states.reach(StateRolesChanged)
+	f.call(&message.UpdateFramework{Framework: info})
+}
+
+func without(list []string, s string) []string {
+	return slices.DeleteFunc(slices.Clone(list), func(x string) bool { return x == s })
 }
 
 // wake asks for offers again.

@@ -20,7 +20,7 @@ type Config struct {
 	Rounds     int           // of trouble and calm; defaults to 1
 	Trouble    time.Duration // how long the faults of a round go on; defaults to 4 min
 	FaultEvery time.Duration // mean time between faults that strike; defaults to 4 s
-	Patience   time.Duration // how long all may take to settle once it is calm; defaults to 40 min
+	Patience   time.Duration // how long all may take to settle once it is calm; defaults to 1 h
 	MaxSteps   int           // defaults to 2,000,000
 	Wire       bool          // messages, entries, snapshots and journals go through internal/wire
 	// Faults are the classes that may be on. Defaults to all of them; NoFaults is none.
@@ -78,15 +78,18 @@ func (c Config) withDefaults() Config {
 	set(&c.MaxSteps, 2_000_000)
 	wait(&c.Trouble, 4*time.Minute)
 	wait(&c.FaultEvery, 4*time.Second)
-	wait(&c.Patience, 40*time.Minute)
+	wait(&c.Patience, time.Hour)
 	return c
 }
 
-// mixture is short tasks and some long ones, of which one in twenty fails.
+// mixture is short tasks and some long ones, few of them longer than a slave may be silent; one in twenty fails.
 func mixture(random *rand.Rand, _ *offer.Task) (time.Duration, offer.Exit) {
 	runs := 10*time.Millisecond + time.Duration(random.Int64N(int64(20*time.Second)))
 	if random.IntN(5) == 0 {
 		runs = 20*time.Second + time.Duration(random.Int64N(int64(160*time.Second)))
+	}
+	if random.IntN(40) == 0 {
+		runs = 3*time.Minute + time.Duration(random.Int64N(int64(15*time.Minute)))
 	}
 	if random.IntN(20) == 0 {
 		return runs, offer.Exit{Code: 1}

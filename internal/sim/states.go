@@ -38,13 +38,15 @@ const (
 	StateCrashPoint                      // a process died between two effects
 	StateClockJumped                     // a node's date jumped
 	StateInvalidOffers                   // an accept of an offer that was gone dropped its tasks
+	StateRolesChanged                    // a framework changed its roles without a new subscription
 	states
 )
 
 var stateNames = [states]string{"deposed-in-flight", "snapshot-installed", "rescind-crossed", "resent-3", "terminal-reregister", "double-failover",
 	"quota-lowered", "swapped", "ack-lost", "ended-unreachable", "unreachable-back", "disk-full", "disk-failed", "torn", "compacted", "reordered",
 	"duplicated", "old-reign", "paused-leader", "reboot", "retired", "drained", "executor", "executor-back", "group", "volume", "unreserved",
-	"timed-out", "torn-down", "hostile-refused", "crash-point", "clock-jumped", "invalid-offers"}
+	"timed-out", "torn-down", "hostile-refused", "crash-point", "clock-jumped", "invalid-offers",
+	"roles-changed"}
 
 // String is the state's name in a campaign's output.
 func (s State) String() string { return stateNames[s] }

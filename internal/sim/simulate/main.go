@@ -132,7 +132,7 @@ type campaign struct {
 }
 
 // enough is how many hours a campaign lasts before it must have seen every interesting state.
-const enough = 100
+const enough = 200
 
 func (c *campaign) run() bool {
 	var wg sync.WaitGroup
