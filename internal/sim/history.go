@@ -447,7 +447,7 @@ func (h *history) delivered(f *framework, st offer.Status) {
 func (h *history) prune() {
 	keep := h.order[:0]
 	for _, r := range h.order {
-		over := r.terminal && r.durable == len(r.log) || !r.launched || r.dead || h.retired[r.framework]
+		over := r.terminal && (r.durable == len(r.log) || h.retired[r.framework]) || !r.launched || r.dead
 		if r.running || !over {
 			keep = append(keep, r)
 			continue

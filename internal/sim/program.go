@@ -136,7 +136,7 @@ func (p *program) unfinished(w *World) string {
 		return fmt.Sprintf("wants %d more tasks", n)
 	}
 	for _, j := range p.tasks {
-		if s := w.history.machines[j.slave]; !j.ended && (s == nil || !s.away) {
+		if s := w.history.machines[j.slave]; !j.ended && (s == nil || !s.away || j.state != offer.Unreachable) {
 			return "task " + string(j.id) + " is " + j.state.String()
 		}
 	}
