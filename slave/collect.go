@@ -37,11 +37,12 @@ func (s *Slave) collectOnce(ctx context.Context, before time.Time) (deleted int)
 		_ = os.RemoveAll(filepath.Join(s.folder.dir, "volumes", "deleted", e.Name()))
 	}
 	sandboxes, _ := filepath.Glob(filepath.Join(globEscape(filepath.Join(s.folder.dir, "slaves")), "*", "frameworks", "*", "*", "*"))
+	used := s.live.all()
 	for i, path := range sandboxes {
 		if ctx.Err() != nil || deleted >= collectMost || i >= collectLook {
 			break
 		}
-		if s.live.inUse(path) || !lastUse(path).Before(before) {
+		if used[path] || !lastUse(path).Before(before) || s.live.inUse(path) { // asked again: it may have been started meanwhile
 			continue
 		}
 		if err := os.RemoveAll(path); err != nil {

@@ -73,29 +73,34 @@ func (s *Slave) environment(e *slavecore.Start, sandbox string) []offer.Variable
 	return env
 }
 
+const sep = string(filepath.Separator)
+
+// sandboxRoot is where the sandboxes of this slave's frameworks are, once it has an id. Of the loop.
+type sandboxRoot struct {
+	of   offer.SlaveID
+	root string
+}
+
 // sandbox is where the sandbox of a task or an executor is. The ids were validated by the core: each is one path element.
 func (s *Slave) sandbox(framework offer.FrameworkID, kind, id string) string {
-	return filepath.Join(s.folder.dir, "slaves", string(s.core.SlaveID()), "frameworks", string(framework), kind, id)
+	if slave := s.core.SlaveID(); slave != s.sandboxes.of {
+		s.sandboxes.of, s.sandboxes.root = slave, filepath.Join(s.folder.dir, "slaves", string(slave), "frameworks")
+	}
+	return s.sandboxes.root + sep + string(framework) + sep + kind + sep + id
 }
 
 // liveContainers knows which sandboxes are in use.
 type liveContainers struct {
 	mu        sync.Mutex
 	sandboxes map[string]string // by container
-	used      map[string]int    // sandbox -> containers
 }
 
-func (l *liveContainers) init() {
-	l.sandboxes, l.used = map[string]string{}, map[string]int{}
-}
+func (l *liveContainers) init() { l.sandboxes = map[string]string{} }
 
 func (l *liveContainers) started(container, sandbox string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if _, ok := l.sandboxes[container]; !ok {
-		l.sandboxes[container] = sandbox
-		l.used[sandbox]++
-	}
+	l.sandboxes[container] = sandbox
 }
 
 func (s *Slave) adopted(e *slavecore.Adopt) {
@@ -106,23 +111,32 @@ func (s *Slave) adopted(e *slavecore.Adopt) {
 	s.live.started(e.Container, s.sandbox(e.Framework, kind, id))
 }
 
-// ended says that a sandbox is no longer in use.
-func (l *liveContainers) ended(container string) (sandbox string) {
+// ended says that a container does not use its sandbox any more.
+func (l *liveContainers) ended(container string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	sandbox, ok := l.sandboxes[container]
-	if !ok {
-		return ""
-	}
 	delete(l.sandboxes, container)
-	if l.used[sandbox]--; l.used[sandbox] <= 0 {
-		delete(l.used, sandbox)
-	}
-	return sandbox
 }
 
+// all are the sandboxes in use now.
+func (l *liveContainers) all() map[string]bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	out := make(map[string]bool, len(l.sandboxes))
+	for _, sandbox := range l.sandboxes {
+		out[sandbox] = true
+	}
+	return out
+}
+
+// inUse looks at all containers.
 func (l *liveContainers) inUse(sandbox string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.used[sandbox] > 0
+	for _, used := range l.sandboxes {
+		if used == sandbox {
+			return true
+		}
+	}
+	return false
 }

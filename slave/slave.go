@@ -41,6 +41,7 @@ type Slave struct {
 	master     link
 	executors  executorServer
 	live       liveContainers
+	sandboxes  sandboxRoot
 	registered bool
 	renewals   uint64 // how often the journal will have been rewritten when all that was asked for is done
 	out        []outgoing

@@ -25,6 +25,7 @@ const (
 	codePosFixedNumHigh = 0x7f
 	codeFixedMapHigh    = 0x8f
 	codeFixedMapMask    = 0xf
+	codeFixedArrayLow   = 0x90
 	codeFixedArrayHigh  = 0x9f
 	codeFixedArrayMask  = 0xf
 	codeFixedStrLow     = 0xa0
@@ -67,6 +68,10 @@ func Scan(b []byte, l Limits) error {
 			size = 1
 		case p < len(b) && b[p]&^codeFixedStrMask == codeFixedStrLow && int(b[p]&codeFixedStrMask) < len(b)-p:
 			size = 1 + int(b[p]&codeFixedStrMask)
+		case p < len(b) && b[p]&^codeFixedArrayMask == codeFixedArrayLow:
+			size, items = 1, int(b[p]&codeFixedArrayMask)
+		case p < len(b) && b[p] == codeNil:
+			size = 1
 		default:
 			var err error
 			if size, items, err = head(b, p); err != nil {

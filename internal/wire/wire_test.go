@@ -396,7 +396,7 @@ func TestCodesAreThoseOfTheLibrary(t *testing.T) {
 		{codePosFixedNumHigh, msgpcode.PosFixedNumHigh}, {codeFixedMapHigh, msgpcode.FixedMapHigh}, {codeFixedMapMask, msgpcode.FixedMapMask},
 		{codeFixedArrayHigh, msgpcode.FixedArrayHigh}, {codeFixedArrayMask, msgpcode.FixedArrayMask},
 		{codeFixedStrLow, msgpcode.FixedStrLow}, {codeFixedStrHigh, msgpcode.FixedStrHigh}, {codeFixedStrMask, msgpcode.FixedStrMask},
-		{codeNil, msgpcode.Nil}, {codeNegFixedNumLow, msgpcode.NegFixedNumLow},
+		{codeNil, msgpcode.Nil}, {codeFixedArrayLow, msgpcode.FixedArrayLow}, {codeNegFixedNumLow, msgpcode.NegFixedNumLow},
 	} {
 		require.Equal(t, c[1], c[0])
 	}
