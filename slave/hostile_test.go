@@ -1,6 +1,7 @@
 package slave
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"net/http"
@@ -22,9 +23,12 @@ import (
 	"github.com/meros-project/meros/offer/resource"
 )
 
-// everything lists what is below a folder.
+// everything lists what is below a folder. What goes while it looks is not there.
 func everything(t testing.TB, dir string) (list []string) {
 	require.NoError(t, filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
 		list = append(list, path)
 		return err
 	}))

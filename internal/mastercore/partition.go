@@ -119,8 +119,12 @@ func (c *Core) loseSlave(n uint32, s *slave) {
 	}
 	for slot := s.tasks.head; slot != 0; {
 		t := c.tasks.records.mut(slot)
-		if !t.latest.Terminal() {
-			c.setByMaster(t, offer.Unreachable, offer.ReasonSlaveRemoved, "")
+		if !t.state.Terminal() { // one that has ended, of which the framework has not heard yet, is not heard of any more either
+			latest := offer.Unreachable
+			if t.latest.Terminal() {
+				latest = t.latest
+			}
+			t.setStatus(&offer.Status{State: offer.Unreachable, Source: offer.SourceMaster, Reason: offer.ReasonSlaveRemoved, Time: c.now}, latest)
 			c.tellTask(slot, s)
 		}
 		slot = t.slaveNext
