@@ -63,6 +63,9 @@ func parseEntry(entry string) (Resource, error) {
 			if err := ValidateRole(role); err != nil {
 				return r, err
 			}
+			if strings.Contains(role, "(") { // it could not be printed so that it is read again
+				return r, invalid("role", role, "must not have a parenthesis here (allowed: in JSON)")
+			}
 			r.Reservations = []Reservation{{Type: Static, Role: role}}
 		}
 	}

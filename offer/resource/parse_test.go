@@ -45,6 +45,7 @@ func TestParseRefuses(t *testing.T) {
 		"cpus(a:4":                     `must be name:value or name(role):value`,
 		"cpus(a)4":                     `must be name:value or name(role):value`,
 		"cpus():4":                     `role "": must not be empty`,
+		"cpus(():4":                    `must not have a parenthesis here`,
 		"cpus(-a):4":                   `begins with -`,
 		"ports:[1-2":                   `ports "[1-2": must be like`,
 		"ports:[1-2-3]":                `must be like`,
@@ -90,7 +91,7 @@ func TestStringOfWhatTheTextFormCannotSay(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
 		"cpus:4;mem:8192;ports:[31000-32000]", "cpus(ops/db):0.001", "disks:{a,b};x:{}", "ports:[1-2,4]", "a(*):1", "cpus{revocable}:1", "x:{ a,b }",
-		`[{"name":"cpus","type":"SCALAR","scalar":{"value":2}}]`, "p:[0-18446744073709551615]", "cpus(a)b):1", ";:;",
+		`[{"name":"cpus","type":"SCALAR","scalar":{"value":2}}]`, "p:[0-18446744073709551615]", "cpus(a)b):1", ";:;", "F(():1",
 	} {
 		f.Add(seed)
 	}
