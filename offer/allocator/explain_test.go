@@ -284,8 +284,8 @@ func (m *model) change(x *answer, f *Finding) (role string, now time.Time, ok bo
 		}
 		more := offer.Slave{ID: s.id, Hostname: s.hostname, Attributes: s.attributes, Domain: s.domain,
 			Resources: a.value(s.total).Add(resource.Resources{resource.NewScalar(name, amount)})}
+		ok = !s.over // what is held beyond the slave's total has to come back first
 		do(SlaveUpdated{more})
-		ok = !s.over
 	default:
 		ok = known != nil && m.changeFramework(*known, &role, x, f)
 	}
