@@ -56,7 +56,11 @@ func (w *World) carryEntry(e registry.Entry) registry.Entry {
 
 func (w *World) carrySnapshot(v *registry.View) iter.Seq2[registry.Record, error] {
 	var b bytes.Buffer
-	if _, err := wire.WriteSnapshot(&b, v.Export()); err != nil {
+	records := v.Export()
+	if p := w.cfg.Plant; p != nil && p.Snapshot != nil {
+		records = p.Snapshot(records)
+	}
+	if _, err := wire.WriteSnapshot(&b, records); err != nil {
 		w.violate("wire", "snapshot: %v", err)
 	}
 	return wire.ReadSnapshot(&b)

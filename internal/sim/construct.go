@@ -2,9 +2,12 @@ package sim
 
 import (
 	"fmt"
+	"iter"
 
 	"github.com/meros-project/meros/internal/frameworkcore"
 	"github.com/meros-project/meros/internal/mastercore"
+	"github.com/meros-project/meros/internal/message"
+	"github.com/meros-project/meros/internal/registry"
 	"github.com/meros-project/meros/internal/slavecore"
 	"github.com/meros-project/meros/offer"
 	"github.com/meros-project/meros/offer/allocator"
@@ -16,6 +19,8 @@ import (
 // A Plant is a bug for the checkers to find. Each of its functions may be nil.
 type Plant struct {
 	Name string
+	// Rules are the numbers of the invariants of which one is broken by the bug, with a space in between.
+	Rules string
 	// Master, Slave and Framework change what a core that is about to begin is made of.
 	Master    func(*mastercore.Config)
 	Slave     func(*slavecore.Config)
@@ -30,6 +35,36 @@ type Plant struct {
 	FrameworkEffects func(node string, out []frameworkcore.Effect) []frameworkcore.Effect
 	// Journal changes what a slave finds on its disk after a crash.
 	Journal func(node string, records []slavecore.Record) []slavecore.Record
+	// Early reports whether a slave is told that records are on its disk when they are on their way there.
+	Early func(records []slavecore.Record) bool
+	// Torn returns what is read of a record that a crash has torn; nil where that is noticed.
+	Torn func(record slavecore.Record) slavecore.Record
+	// Says changes what a slave or a framework sends, and under which reign.
+	Says func(node string, e *message.Envelope)
+	// Apply takes the place of the registry's.
+	Apply func(node string, s *registry.State, e registry.Entry) []registry.Result
+	// Snapshot changes what a snapshot has of a registry.
+	Snapshot func(records iter.Seq[registry.Record]) iter.Seq[registry.Record]
+	// Hasty reports whether a leader is told that a command is committed as soon as it has proposed it.
+	Hasty func(op registry.Op) bool
+	// Forgets is how many of the last entries a new leader does not have, of so many that are not compacted.
+	Forgets func(entries int) int
+}
+
+// apply applies an entry on a master, with a bug if one is planted there.
+func (m *master) apply(e registry.Entry) []registry.Result {
+	if p := m.w.cfg.Plant; p != nil && p.Apply != nil {
+		return p.Apply(m.id, m.state, e)
+	}
+	return m.state.Apply(e)
+}
+
+// says is what a client sends, with a bug if one is planted there.
+func (w *World) says(node string, e message.Envelope) message.Envelope {
+	if p := w.cfg.Plant; p != nil && p.Says != nil {
+		p.Says(node, &e)
+	}
+	return e
 }
 
 func (m *master) newCore() *mastercore.Core {

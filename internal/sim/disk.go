@@ -24,11 +24,17 @@ type write struct {
 	token   uint64
 	records []slavecore.Record
 	replace bool
+	told    bool // the slave believes that it is on disk
 }
 
 // write appends to the journal. Flushes end in order.
 func (d *disk) write(s *slave, e slavecore.Checkpoint) {
-	d.enqueue(s, &write{token: e.Token, records: e.Records})
+	x := &write{token: e.Token, records: e.Records}
+	d.enqueue(s, x)
+	if p := s.w.cfg.Plant; p != nil && p.Early != nil && p.Early(x.records) {
+		x.told = true
+		s.step(slavecore.Checkpointed{Token: x.token})
+	}
 }
 
 func (d *disk) enqueue(s *slave, x *write) {
@@ -80,7 +86,9 @@ func (d *disk) flush(s *slave, x *write) {
 		return
 	}
 	d.keep(s, x.records)
-	s.step(slavecore.Checkpointed{Token: x.token})
+	if !x.told {
+		s.step(slavecore.Checkpointed{Token: x.token})
+	}
 }
 
 // keep puts records where they survive.
@@ -109,7 +117,13 @@ func (d *disk) lose(s *slave) (kept, of int) {
 	if kept < of {
 		w.states.reach(StateTorn)
 	}
-	if p := w.cfg.Plant; p != nil && p.Journal != nil {
+	p := w.cfg.Plant
+	if p != nil && p.Torn != nil && kept < of && !d.broken {
+		if r := p.Torn(cache[kept]); r != nil {
+			d.keep(s, []slavecore.Record{r})
+		}
+	}
+	if p != nil && p.Journal != nil {
 		d.records = p.Journal(s.id, d.records)
 	}
 	d.queue, d.stuck, d.broken = nil, nil, false

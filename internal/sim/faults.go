@@ -108,9 +108,12 @@ const striking = FaultCut | FaultPartition | FaultOneWay | FaultFlap | FaultClog
 func (w *World) drawSwarm() {
 	s := swarm{every: w.cfg.FaultEvery, slowest: 2 * time.Second}
 	for i := range faultNames {
-		on, strength := w.chance(0.5), 0.1+float64(0.9*w.random.Float64()) // rounded in between, on every machine
 		f := Fault(1) << i
-		if f&w.cfg.Faults == 0 || !on && w.cfg.Swarm {
+		if f&w.cfg.Faults == 0 { // draws nothing: a seed whose classes are named stays what it is when there are more of them
+			continue
+		}
+		on, strength := w.chance(0.5), 0.1+float64(0.9*w.random.Float64()) // rounded in between, on every machine
+		if !on && w.cfg.Swarm {
 			continue
 		}
 		s.on |= f

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"time"
 
 	"github.com/meros-project/meros/internal/mastercore"
@@ -30,6 +31,7 @@ type proposal struct {
 	reign   *reign
 	propose mastercore.Propose
 	settled bool
+	told    bool // the leader believes that it is committed
 }
 
 func (g *replicated) length() int { return g.base + len(g.entries) }
@@ -75,6 +77,9 @@ func (g *replicated) decide() {
 	if m.reign != nil { // deposed without having noticed
 		m.reign.end()
 	}
+	if p := g.w.cfg.Plant; p != nil && p.Forgets != nil {
+		g.entries = g.entries[:len(g.entries)-p.Forgets(len(g.entries))]
+	}
 	g.opened++
 	key := registry.Key{0xff, byte(g.opened >> 16), byte(g.opened >> 8), byte(g.opened)}
 	open := &registry.Open{Cluster: offer.ClusterID("sim-" + m.id), Master: m.id, Level: 1}
@@ -104,6 +109,9 @@ func (g *replicated) depose() {
 			g.w.counts.Unknown++
 		}
 		unknown := committed || g.w.chance(0.5)
+		if p.told {
+			continue
+		}
 		g.w.after(g.w.between(0, 2*time.Second), func() {
 			old.step(mastercore.NotCommitted{Token: p.propose.Token, Unknown: unknown})
 		})
@@ -132,6 +140,23 @@ func (g *replicated) append(r *reign, p mastercore.Propose) {
 	}
 }
 
+// hurry tells a leader too early that an entry is committed, with the results that it would have now, where that bug is planted.
+func (g *replicated) hurry(x *proposal) {
+	w, r := g.w, x.reign
+	plant := w.cfg.Plant
+	if plant == nil || plant.Hasty == nil || !slices.ContainsFunc(x.propose.Commands, func(c registry.Command) bool { return plant.Hasty(c.Op) }) {
+		return
+	}
+	r.m.catchUp()
+	guess, err := registry.Import(w.carrySnapshot(r.m.state.View()))
+	if err != nil {
+		w.violate("L6", "snapshot of %s: %v", r.m.id, err)
+		return
+	}
+	x.told = true
+	r.step(mastercore.Committed{Token: x.propose.Token, Results: guess.Apply(registry.Entry{Reign: r.number, Commands: x.propose.Commands})})
+}
+
 // propose takes an entry of a reign. Those of one reign settle in order.
 func (g *replicated) propose(r *reign, p mastercore.Propose) {
 	w := g.w
@@ -143,6 +168,7 @@ func (g *replicated) propose(r *reign, p mastercore.Propose) {
 	}
 	x := &proposal{reign: r, propose: p}
 	r.flight = append(r.flight, x)
+	g.hurry(x)
 	at := w.now.Add(w.between(200*time.Microsecond, 10*time.Millisecond))
 	if !w.calm && w.chance(w.swarm.slowDisk) {
 		at = w.now.Add(w.between(50*time.Millisecond, 2*time.Second))
@@ -175,6 +201,9 @@ func (g *replicated) settle(x *proposal) {
 	}
 	g.append(r, x.propose)
 	results := r.m.catchUp()
+	if x.told {
+		return
+	}
 	if !w.calm && w.chance(w.swarm.unknown) { // committed, and the leader does not learn it
 		w.counts.Unknown++
 		w.after(w.between(time.Millisecond, time.Second), func() {

@@ -54,7 +54,7 @@ func (m *master) catchUp() (results []registry.Result) {
 		m.state, m.applied = state, g.base
 	}
 	for ; m.applied < g.length(); m.applied++ {
-		results = m.state.Apply(g.entries[m.applied-g.base])
+		results = m.apply(g.entries[m.applied-g.base])
 	}
 	return results
 }
