@@ -24,6 +24,7 @@ func (w *World) carry(e message.Envelope) message.Envelope {
 	}
 	wire.CloseBatch(b, at, 1)
 	w.trace.mix(b)
+	w.sent = b
 	if !w.cfg.Wire {
 		w.buf = b
 		return e

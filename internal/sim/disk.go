@@ -99,6 +99,21 @@ func (d *disk) keep(s *slave, records []slavecore.Record) {
 	d.records = append(d.records, records...)
 }
 
+// drain is what a process that stops in good order does last: all that waits is written, if the disk lets it.
+func (d *disk) drain(s *slave) {
+	if d.hung || d.full || d.broken {
+		return
+	}
+	for _, x := range d.queue {
+		if x.replace {
+			d.records, d.base = x.records, len(x.records)
+		} else {
+			d.keep(s, x.records)
+		}
+	}
+	d.queue = nil
+}
+
 // lose is a crash: of what was not flushed a prefix survives, and the record behind it may be torn, which is as good as nothing.
 func (d *disk) lose(s *slave) (kept, of int) {
 	w := s.w

@@ -42,6 +42,18 @@ const (
 	FaultUser                        // schedulers are slow, hoard offers and acknowledge late (F1f)
 	FaultHostile                     // strangers say what they like (F1f, F2f)
 	FaultOperator                    // quotas, weights, drains, teardowns (O1)
+	// Those from here on draw from streams of their own: see streams.go.
+	FaultCorrupt     // bytes of a frame are flipped (N10)
+	FaultNarrow      // a node's connections carry little (N11)
+	FaultAddress     // a slave comes back under another address (N12)
+	FaultDescriptors // a node can open nothing for a while (M1)
+	FaultStarve      // a node gets so little of its processor that it does everything late (M3)
+	FaultFork        // a machine can start no process for a while (M4)
+	FaultSuspend     // machines are suspended: their monotonic clocks stand still with them (C3f)
+	FaultSpin        // a master or a scheduler crashes again and again (P6)
+	FaultStop        // slaves stop in good order and come back, also when they have just begun (P3)
+	FaultSupervisor  // what watches a container is killed, and nobody knows how it ended (P2)
+	FaultBlunder     // operators forbid everything, drain all, stop all (O1)
 	endFaults
 	// AllFaults is every class.
 	AllFaults = endFaults - 1
@@ -49,7 +61,8 @@ const (
 
 var faultNames = []string{"delay", "duplicate", "reorder", "cut", "partition", "one-way", "flap", "clog", "leader", "master", "depose", "unknown",
 	"lag", "slave", "framework", "loop", "point", "pause", "reboot", "leave", "slow-disk", "disk-fails", "disk-full", "disk-hangs", "jump", "drift",
-	"swap", "runtime", "user", "hostile", "operator"}
+	"swap", "runtime", "user", "hostile", "operator", "corrupt", "narrow", "address", "descriptors", "starve", "fork", "suspend", "spin", "stop",
+	"supervisor", "blunder"}
 
 // String lists the names of the classes in a set.
 func (f Fault) String() string {
@@ -98,6 +111,7 @@ type swarm struct {
 	slowest  time.Duration
 	// Chances for each message, broken connection, proposal, flush, effect, start and delivery.
 	duplicate, reorder, depose, unknown, slowDisk, diskFails, point, runtime, slowUser float64
+	own                                                                                [64]float64 // strengths of the classes with streams of their own
 }
 
 const striking = FaultCut | FaultPartition | FaultOneWay | FaultFlap | FaultClog | FaultLeader | FaultMaster | FaultDepose | FaultLag | FaultSlave |
@@ -107,7 +121,7 @@ const striking = FaultCut | FaultPartition | FaultOneWay | FaultFlap | FaultClog
 // drawSwarm draws a round's faults: each class that is allowed is on in every second round, at a strength of its own.
 func (w *World) drawSwarm() {
 	s := swarm{every: w.cfg.FaultEvery, slowest: 2 * time.Second}
-	for i := range faultNames {
+	for i := range founders {
 		f := Fault(1) << i
 		if f&w.cfg.Faults == 0 { // draws nothing: a seed whose classes are named stays what it is when there are more of them
 			continue
@@ -143,6 +157,7 @@ func (w *World) drawSwarm() {
 			s.slowUser = 0.05 * strength
 		}
 	}
+	w.drawOwn(&s)
 	w.swarm = s
 	w.note("sim", "round %d: %s", w.round, s.on)
 }
@@ -169,6 +184,7 @@ func (w *World) faults() {
 		w.after(w.between(w.swarm.every/20, 2*w.swarm.every), next)
 	}
 	w.after(w.between(w.swarm.every/20, 2*w.swarm.every), next)
+	w.ownFaults()
 }
 
 // strike lets one of the round's faults happen.
@@ -428,6 +444,7 @@ func (w *World) heal(some bool) {
 			continue
 		}
 		s.disk.heal(w.ns)
+		s.barren = false
 		s.resume()
 		s.restart()
 	}
@@ -446,6 +463,7 @@ func (w *World) heal(some bool) {
 	}
 	for _, n := range w.nodes() {
 		n.clock.drift(w.ns, 0)
+		n.relieve()
 	}
 	w.log.watch()
 }

@@ -148,6 +148,9 @@ func (f *framework) step(ev frameworkcore.Event) {
 		})
 		return
 	}
+	if f.queued(func() { f.step(ev) }) {
+		return
+	}
 	f.queue = append(f.queue, ev)
 	if f.busy {
 		return

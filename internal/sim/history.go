@@ -220,7 +220,7 @@ func (h *history) killed(s *slave, m *message.Kill) {
 	}
 	w, life, from := h.w, s.life, h.w.ns
 	w.after(time.Minute, func() {
-		if sound := s.life == life && !s.paused && s.stood < from && !s.disk.hung && s.disk.healed < from && !s.disk.broken; sound && r.running {
+		if sound := s.life == life && !s.paused && s.stood < from && s.cost == 0 && !s.disk.hung && s.disk.healed < from && !s.disk.broken; sound && r.running {
 			w.violate("T7", "%s was told to kill %s a minute ago, and it runs", s.id, r.key)
 		}
 	})

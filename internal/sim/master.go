@@ -176,7 +176,7 @@ func (m *master) closed(l *link) {
 
 // step feeds the core. What an effect brings about at once waits until the effects before it are performed.
 func (r *reign) step(ev mastercore.Event) {
-	if r.ended || r.m.later(func() { r.step(ev) }) {
+	if r.ended || r.m.later(func() { r.step(ev) }) || r.m.queued(func() { r.step(ev) }) {
 		return
 	}
 	r.queue = append(r.queue, ev)

@@ -20,6 +20,7 @@ type client interface {
 // A way is one direction of a link. What arrives while the direction is blocked waits there, in order.
 type way struct {
 	last int64 // arrival of the last message
+	busy int64 // until when a narrow connection is busy with those under way
 	cut  bool  // nothing is delivered any more
 	held []message.Envelope
 }
@@ -61,6 +62,11 @@ func (w *World) dial(c client, m *master, done func(*link)) {
 			done(nil)
 			return
 		}
+		if n.exhausted || m.exhausted {
+			w.states.reach(StateExhausted)
+			done(nil)
+			return
+		}
 		w.lastLink++
 		l := &link{w: w, number: w.lastLink, client: c, server: m}
 		w.links = append(w.links, l)
@@ -68,13 +74,13 @@ func (w *World) dial(c client, m *master, done func(*link)) {
 	})
 }
 
-func (l *link) arrival(way *way) int64 {
+func (l *link) arrival(way *way, size int) int64 {
 	w := l.w
 	d := w.between(100*time.Microsecond, 3*time.Millisecond)
 	if !w.calm && w.chance(w.swarm.delay) {
 		d = w.mostly(10*time.Millisecond, w.swarm.slowest)
 	}
-	way.last = max(w.ns+int64(d), way.last)
+	way.last = max(w.ns+int64(d+l.squeezed(way, size)), way.last)
 	return way.last
 }
 
@@ -84,10 +90,14 @@ func (l *link) toMaster(e message.Envelope) {
 		return
 	}
 	e = l.w.carry(e)
-	l.w.atNS(l.arrival(&l.up), func() { l.arriveUp(e) })
+	if l.corrupted() {
+		return
+	}
+	size := len(l.w.sent)
+	l.w.atNS(l.arrival(&l.up, size), func() { l.arriveUp(e) })
 	if l.twice(e.Message) {
 		l.w.states.reach(StateDuplicated)
-		l.w.atNS(l.arrival(&l.up), func() { l.arriveUp(e) })
+		l.w.atNS(l.arrival(&l.up, size), func() { l.arriveUp(e) })
 	}
 }
 
@@ -97,9 +107,13 @@ func (l *link) toClient(e message.Envelope) {
 		return
 	}
 	e = l.w.carry(e)
-	l.w.atNS(l.arrival(&l.down), func() { l.arriveDown(e) })
+	if l.corrupted() {
+		return
+	}
+	size := len(l.w.sent)
+	l.w.atNS(l.arrival(&l.down, size), func() { l.arriveDown(e) })
 	if l.twice(e.Message) {
-		l.w.atNS(l.arrival(&l.down), func() { l.arriveDown(e) })
+		l.w.atNS(l.arrival(&l.down, size), func() { l.arriveDown(e) })
 	}
 }
 
@@ -209,14 +223,14 @@ func (l *link) unblock() {
 		held := l.up.held
 		l.up.held = nil
 		for _, e := range held {
-			l.w.atNS(l.arrival(&l.up), func() { l.arriveUp(e) })
+			l.w.atNS(l.arrival(&l.up, 0), func() { l.arriveUp(e) })
 		}
 	}
 	if !down && len(l.down.held) > 0 {
 		held := l.down.held
 		l.down.held = nil
 		for _, e := range held {
-			l.w.atNS(l.arrival(&l.down), func() { l.arriveDown(e) })
+			l.w.atNS(l.arrival(&l.down, 0), func() { l.arriveDown(e) })
 		}
 	}
 }
@@ -226,7 +240,7 @@ func (l *link) close() {
 	if l.severed {
 		return
 	}
-	l.w.atNS(l.arrival(&l.down), func() { l.sever(0) })
+	l.w.atNS(l.arrival(&l.down, 0), func() { l.sever(0) })
 }
 
 // sever cuts the connection: what is under way is lost, but for part of the seeds in which what the client sent arrives all the same, perhaps

@@ -21,6 +21,13 @@ type node struct {
 	away    bool   // is not healed in this round
 	stood   int64  // when it last went on after a pause
 	failed  int    // attempts to find the leader since it was last heard
+
+	rate      int64 // bytes a second of its connections; zero: as many as it likes
+	exhausted bool  // can open nothing
+	asleep    int64 // when its machine was suspended; zero: it is not
+	cost      int64 // nanoseconds that each event takes
+	turn      int64 // when the last event that waits has its turn
+	inTurn    bool
 }
 
 // patience is how long a client waits before it looks for the leader again.
@@ -74,6 +81,7 @@ func (n *node) resume() {
 		return
 	}
 	n.w.note(n.id, "goes on")
+	n.wake()
 	n.paused, n.stood = false, n.w.ns
 	work := n.backlog
 	n.backlog = nil
@@ -84,8 +92,42 @@ func (n *node) resume() {
 
 // died forgets what a process held.
 func (n *node) died() {
+	n.wake()
 	n.alive, n.paused, n.backlog = false, false, nil
+	n.cost, n.turn = 0, 0
 	n.life++
+}
+
+// queued keeps do for the node's next turn, if it is starved; events keep their order.
+func (n *node) queued(do func()) bool {
+	if n.inTurn || n.cost == 0 && n.turn <= n.w.ns {
+		return false
+	}
+	n.turn = max(n.turn, n.w.ns) + n.cost
+	life := n.life
+	n.w.atNS(n.turn, func() {
+		if n.life == life {
+			n.inTurn = true
+			do()
+			n.inTurn = false
+		}
+	})
+	return true
+}
+
+// fed ends a starvation.
+func (n *node) fed() {
+	if n.cost != 0 {
+		n.w.note(n.id, "has its processor again")
+		n.w.states.reach(StateStarved)
+		n.cost, n.stood = 0, max(n.turn, n.w.ns)
+	}
+}
+
+// relieve gives a node back all that a process can lack.
+func (n *node) relieve() {
+	n.fed()
+	n.rate, n.exhausted = 0, false
 }
 
 // cutFrom reports whether nothing gets from the node to a master, or back.

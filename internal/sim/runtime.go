@@ -29,6 +29,7 @@ type container struct {
 	exit     offer.Exit
 	told     int  // the life of the slave that knows that it runs
 	stubborn bool // ignores the polite signal
+	unseen   bool // nobody knows how it ended
 	exec     *executor
 }
 
@@ -52,7 +53,7 @@ func (r *runtime) start(s *slave, life int, e slavecore.Start) {
 		}
 		r.fork(s, e)
 	}
-	if w.chance(0.5) { // forked at once, told later: the slave may die in between
+	if soon := w.chance(0.5); soon && !s.barren && !s.exhausted { // forked at once, told later: the slave may die in between
 		launch()
 	}
 	var told func()
@@ -64,12 +65,17 @@ func (r *runtime) start(s *slave, life int, e slavecore.Start) {
 			s.step(slavecore.StartFailed{Container: e.Container, Reason: offer.ReasonContainerLaunchFailed, Error: "out of luck"})
 			return
 		}
+		if r.containers[e.Container] == nil && (s.barren || s.exhausted) {
+			w.states.reach(StateForkFailed)
+			s.step(slavecore.StartFailed{Container: e.Container, Reason: offer.ReasonContainerLaunchFailed, Error: "resource temporarily unavailable"})
+			return
+		}
 		launch()
 		c := r.containers[e.Container]
 		s.step(slavecore.Started{Container: c.id, PID: c.pid, Sandbox: "/sandbox/" + c.id})
 		c.told = life
 		if !c.running {
-			s.step(slavecore.Exited{Container: c.id, Exit: c.exit, Known: true})
+			s.step(c.end())
 		}
 	}
 	w.after(w.between(time.Millisecond, 30*time.Millisecond), told)
@@ -122,9 +128,17 @@ func (r *runtime) adopt(s *slave, life int, id string) {
 			c.told = life
 			s.step(slavecore.Started{Container: id, PID: c.pid, Sandbox: "/sandbox/" + id})
 		default:
-			s.step(slavecore.Exited{Container: id, Exit: c.exit, Known: true})
+			s.step(c.end())
 		}
 	})
+}
+
+// end is what can be said about a container that has ended.
+func (c *container) end() slavecore.Exited {
+	if c.unseen {
+		return slavecore.Exited{Container: c.id}
+	}
+	return slavecore.Exited{Container: c.id, Exit: c.exit, Known: true}
 }
 
 func (r *runtime) kill(s *slave, e slavecore.Kill) {

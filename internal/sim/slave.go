@@ -29,6 +29,9 @@ type slave struct {
 	busy    bool
 	queue   []slavecore.Event
 	unseen  int
+	moves   int           // to other addresses
+	barren  bool          // can start no process
+	back    time.Duration // after which the process that is asked to stop comes back; zero: it was not asked
 }
 
 func (s *slave) name() string { return s.id }
@@ -72,7 +75,7 @@ func (s *slave) crash() {
 	w := s.w
 	kept, of := s.disk.lose(s)
 	w.note(s.id, "crashes, %d of %d unflushed records survive", kept, of)
-	s.core, s.queue, s.busy = nil, nil, false
+	s.core, s.queue, s.busy, s.back = nil, nil, false, 0
 	s.died()
 	s.dialing = false
 	s.runtime.slaveDied()
@@ -174,6 +177,9 @@ func (s *slave) step(ev slavecore.Event) {
 		})
 		return
 	}
+	if s.queued(func() { s.step(ev) }) {
+		return
+	}
 	s.queue = append(s.queue, ev)
 	if s.busy {
 		return
@@ -255,6 +261,13 @@ func (s *slave) stopped(why *offer.Refusal) {
 			w.states.reach(StateDiskFailed)
 			s.crash()
 			w.after(w.between(time.Second, 20*time.Second), s.restart)
+			return
+		}
+		if back := s.back; back > 0 && why == nil {
+			w.states.reach(StateStopped)
+			s.disk.drain(s)
+			s.crash()
+			w.after(back, s.restart)
 			return
 		}
 		if why != nil && why.Reason != offer.ReasonSlaveGone { // S5: who is not gone may come back

@@ -39,6 +39,18 @@ const (
 	StateClockJumped                     // a node's date jumped
 	StateInvalidOffers                   // an accept of an offer that was gone dropped its tasks
 	StateRolesChanged                    // a framework changed its roles without a new subscription
+	StateCorruptRefused                  // a frame was damaged, and its reader saw it
+	StateCorruptUnseen                   // a frame was damaged, and only TLS would have seen it
+	StateSqueezed                        // a message took long because the connection was narrow
+	StateMoved                           // a slave came back under another address
+	StateExhausted                       // a connection was not made for want of descriptors
+	StateStarved                         // a node was starved for a while
+	StateForkFailed                      // a container was not started for want of processes or descriptors
+	StateSuspended                       // machines were suspended together
+	StateSpun                            // a master or a scheduler crashed again and again
+	StateStopped                         // a slave stopped in good order and came back
+	StateUnwatched                       // a container ended while nobody watched
+	StateBlunder                         // an operator did what is regretted
 	states
 )
 
@@ -46,7 +58,8 @@ var stateNames = [states]string{"deposed-in-flight", "snapshot-installed", "resc
 	"quota-lowered", "swapped", "ack-lost", "ended-unreachable", "unreachable-back", "disk-full", "disk-failed", "torn", "compacted", "reordered",
 	"duplicated", "old-reign", "paused-leader", "reboot", "retired", "drained", "executor", "executor-back", "group", "volume", "unreserved",
 	"timed-out", "torn-down", "hostile-refused", "crash-point", "clock-jumped", "invalid-offers",
-	"roles-changed"}
+	"roles-changed", "corrupt-refused", "corrupt-unseen", "squeezed", "moved", "exhausted", "starved", "fork-failed", "suspended", "spun", "stopped",
+	"unwatched", "blunder"}
 
 // String is the state's name in a campaign's output.
 func (s State) String() string { return stateNames[s] }

@@ -15,7 +15,8 @@ import (
 type World struct {
 	cfg    Config
 	random *rand.Rand
-	ns     int64 // virtual time since epoch
+	own    [64]*dice // of the classes of faults that draw from streams of their own
+	ns     int64     // virtual time since epoch
 	now    time.Time
 	queue  events
 	seq    uint64
@@ -24,6 +25,7 @@ type World struct {
 	trace  trace
 	failed *Violation
 	buf    []byte // scratch of the wire
+	sent   []byte // the last message that was carried, as it is on the wire; until the next
 
 	log        *replicated
 	masters    []*master
