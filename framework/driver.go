@@ -3,6 +3,7 @@ package framework
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"github.com/meros-project/meros/internal/message"
 	"github.com/meros-project/meros/offer"
@@ -32,7 +33,9 @@ func NewDriver(ctx context.Context, cfg Config, scheduler Scheduler) (*Driver, e
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	s.id.Store(cfg.ID)
-	return &Driver{s: s, h: newHandlers(s), ctx: ctx}, nil
+	s.calls = newHandlers(s)
+	s.calls.driven = ctx
+	return &Driver{s: s, h: s.calls, ctx: ctx}, nil
 }
 
 // Session is what the handlers get. Its calls go where Bind said.
@@ -47,6 +50,11 @@ func (d *Driver) Describe() offer.Framework {
 
 // Bind says where calls go.
 func (d *Driver) Bind(call func(message.Message)) { d.s.direct = call }
+
+// BindClock gives the session its time: now, and a way to have something done later. An error of do ends the session.
+func (d *Driver) BindClock(now func() time.Time, after func(d time.Duration, do func() error)) {
+	d.s.clock = &clock{now: now, after: after}
+}
 
 // Handle hands a message to the scheduler. False leaves a status unacknowledged; an error ends the session.
 func (d *Driver) Handle(m message.Message) (ok bool, err error) {

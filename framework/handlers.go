@@ -16,18 +16,27 @@ type handlers struct {
 	s    *Session
 	wake chan struct{} // has a token when queue has grown
 
-	mu    sync.Mutex
-	queue []frameworkcore.Deliver
+	mu     sync.Mutex
+	queue  []frameworkcore.Deliver
+	timers map[*timer]struct{} // that wait
+	due    []*timer
+	closed bool // no timer is taken any more
+
+	driven context.Context // of a Driver
 }
 
 func newHandlers(s *Session) *handlers {
-	return &handlers{s: s, wake: make(chan struct{}, 1)}
+	return &handlers{s: s, wake: make(chan struct{}, 1), timers: map[*timer]struct{}{}}
 }
 
 func (h *handlers) add(d frameworkcore.Deliver) {
 	h.mu.Lock()
 	h.queue = append(h.queue, d)
 	h.mu.Unlock()
+	h.nudge()
+}
+
+func (h *handlers) nudge() {
 	select {
 	case h.wake <- struct{}{}:
 	default:
@@ -54,6 +63,7 @@ func (e *handlerError) Unwrap() error { return e.err }
 
 // run returns nil when ctx has ended, and the error with which a handler ends the session.
 func (h *handlers) run(ctx context.Context) error {
+	defer h.close()
 	var batch []frameworkcore.Deliver
 	for {
 		select {
@@ -73,6 +83,22 @@ func (h *handlers) run(ctx context.Context) error {
 			}
 			h.s.loop.Complete(frameworkcore.Handled{Seq: d.Seq, Ok: ok})
 		}
+		for _, t := range h.takeDue() {
+			if ctx.Err() != nil {
+				return nil
+			}
+			if err := h.fire(ctx, t); err != nil && ctx.Err() == nil {
+				return err
+			}
+		}
+	}
+}
+
+// caught turns a panic of the user's code into an error. It is deferred.
+func (h *handlers) caught(method string, err *error) {
+	if p := recover(); p != nil {
+		h.s.log.Error("a handler panicked", "method", method, "panic", p, "stack", string(debug.Stack()))
+		*err = &handlerError{method: method, err: fmt.Errorf("panic: %v", p)}
 	}
 }
 

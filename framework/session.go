@@ -26,6 +26,7 @@ type Session struct {
 	loop      *runloop.Loop[frameworkcore.Event, frameworkcore.Effect]
 	link      *link
 	direct    func(message.Message) // set by a Driver, which takes the loop's place
+	clock     *clock                // set by a Driver
 	calls     *handlers
 
 	started atomic.Bool

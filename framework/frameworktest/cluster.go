@@ -1,32 +1,16 @@
 package frameworktest
 
 import (
-	"math/rand/v2"
+	"context"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/meros-project/meros/framework"
 	"github.com/meros-project/meros/internal/sim"
-	"github.com/meros-project/meros/offer"
-	"github.com/meros-project/meros/offer/resource"
 )
-
-// Config of a Cluster. The zero value is a calm cluster of three masters and four slaves.
-type Config struct {
-	// Seed decides everything that is left to chance. Defaults to 1.
-	Seed uint64
-	// Masters defaults to 3, Slaves to 4.
-	Masters, Slaves int
-	// Resources of each slave. Defaults to cpus:4;mem:4096;ports:[31000-31099].
-	Resources resource.Resources
-	// Runs says how long a task runs and how it ends. Defaults to one second and exit status 0.
-	Runs func(random *rand.Rand, task *offer.Task) (time.Duration, offer.Exit)
-	// FaultEvery is the mean time between two faults of Trouble. Defaults to 4 s.
-	FaultEvery time.Duration
-	// Keep is how many lines of the trace a failure prints. Defaults to 100.
-	Keep int
-}
 
 // A Cluster is a simulated one. It belongs to the test's goroutine.
 type Cluster struct {
@@ -34,75 +18,54 @@ type Cluster struct {
 	cfg        Config
 	world      *sim.World
 	frameworks []*Framework
+	troubles   []trouble
+	began      time.Time
+
+	owner  string          // the test's goroutine
+	marked context.Context // labels what handlers start
+	mark   string
+	clean  int // how many goroutines there were when none was a handler's
+	// handling is true while a handler runs. Then a trusting cluster does not look who calls, which takes a microsecond.
+	handling atomic.Bool
+	trusting bool
+	bubble   time.Time // when the bubble began whose clock follows the virtual one; zero if there is none
+
+	mu        sync.Mutex
+	complaint string // about a scheduler that leaves the world
 }
 
-// New makes a cluster at the beginning of its time: masters elect a leader and slaves register once time passes.
+// A trouble is a time in which faults strike.
+type trouble struct{ from, to time.Time }
+
+// New makes a cluster at the beginning of its time: masters elect a leader and slaves register once time passes. It is for tests that
+// have steps of their own; others call Run.
 func New(t testing.TB, cfg Config) *Cluster {
 	t.Helper()
-	if cfg.Seed == 0 {
-		cfg.Seed = 1
-	}
-	if cfg.Keep == 0 {
-		cfg.Keep = 100
-	}
-	if cfg.Runs == nil {
-		cfg.Runs = func(*rand.Rand, *offer.Task) (time.Duration, offer.Exit) { return time.Second, offer.Exit{} }
-	}
-	w := sim.New(sim.Config{Seed: cfg.Seed, Masters: cfg.Masters, Slaves: cfg.Slaves, Frameworks: -1, Resources: cfg.Resources, Runs: cfg.Runs,
-		FaultEvery: cfg.FaultEvery, Keep: cfg.Keep, MaxSteps: 1 << 40, Swarm: true,
-		Faults: sim.AllFaults &^ (sim.FaultOperator | sim.FaultLeave | sim.FaultHostile)}) // what nobody but the program itself could set right
-	w.Calm()
-	return &Cluster{t: t, cfg: cfg, world: w}
-}
-
-// A Framework is one that was started on a Cluster.
-type Framework struct {
-	c       *Cluster
-	cfg     framework.Config
-	guest   *sim.Guest
-	session *framework.Session
+	cfg = cfg.withDefaults(t)
+	c := &Cluster{t: t, cfg: cfg, world: cfg.world()}
+	c.watch()
+	return c
 }
 
 // Start starts a framework. Of cfg, what concerns the connection is not needed.
 func (c *Cluster) Start(cfg framework.Config, scheduler framework.Scheduler) *Framework {
 	c.t.Helper()
-	f := &Framework{c: c, cfg: cfg}
-	d := f.driver(scheduler)
-	f.guest = c.world.Attach(d)
+	f := &Framework{c: c, cfg: cfg, tasks: map[key]*task{}}
+	o := f.observe(scheduler)
+	f.guest = c.world.Attach(o)
+	o.bindClock()
 	c.frameworks = append(c.frameworks, f)
 	return f
 }
 
-func (f *Framework) driver(scheduler framework.Scheduler) *framework.Driver {
-	f.c.t.Helper()
-	d, err := framework.NewDriver(f.c.t.Context(), f.cfg, scheduler)
-	if err != nil {
-		f.c.t.Fatalf("frameworktest: %v", err)
-	}
-	f.session = d.Session()
-	return d
-}
-
-// Session is the framework's present session, for calls from outside of handlers.
-func (f *Framework) Session() *framework.Session { return f.session }
-
-// Restart kills the scheduler's process and starts another one under the same id: it knows what it brings along, and nothing else.
-func (f *Framework) Restart(scheduler framework.Scheduler) {
-	f.c.t.Helper()
-	f.cfg.ID = f.session.ID()
-	f.guest.Replace(f.driver(scheduler))
-}
-
-// Ended reports whether the session is over, and with what; nil after a teardown.
-func (f *Framework) Ended() (err error, ended bool) { return f.guest.Ended() }
-
-// Now is the virtual time.
+// Now is the true virtual time. The scheduler has a clock of its own, Session.Now, which may jump and drift if faults say so.
 func (c *Cluster) Now() time.Time { return c.world.Now() }
 
 // Run lets time pass.
 func (c *Cluster) Run(d time.Duration) {
 	c.t.Helper()
-	c.world.Advance(d)
+	c.advance(d)
+	c.strays("the scheduler")
 	c.check()
 }
 
@@ -114,18 +77,54 @@ func (c *Cluster) Until(limit time.Duration, cond func() bool) {
 		if !c.world.Now().Before(end) {
 			c.fatal("nothing came of it within %v", limit)
 		}
-		c.world.Advance(100 * time.Millisecond)
-		c.check()
+		c.advance(100 * time.Millisecond)
 	}
 }
 
-// Trouble lets masters, slaves and connections fail at random for a while, and then heals everything.
+// Trouble lets the faults of Config.Faults strike for a while, and then heals everything. It lets time pass if they are Calm.
 func (c *Cluster) Trouble(d time.Duration) {
 	c.t.Helper()
+	if c.cfg.Faults == Calm {
+		c.Run(d)
+		return
+	}
+	from := c.Now()
 	c.world.Trouble()
-	c.world.Advance(d)
+	c.advance(d)
 	c.world.Heal()
+	c.troubles = append(c.troubles, trouble{from, c.Now()})
+	c.strays("the scheduler")
 	c.check()
+}
+
+// advance lets time pass, and stops early when something is wrong.
+func (c *Cluster) advance(d time.Duration) {
+	c.t.Helper()
+	const step = 10 * time.Second
+	for ; d > step; d -= step {
+		c.world.Advance(step)
+		c.check()
+	}
+	c.world.Advance(d)
+	c.check()
+}
+
+// calm is how much of the time between two moments was without trouble.
+func (c *Cluster) calm(from, to time.Time) time.Duration {
+	d := to.Sub(from)
+	for _, x := range c.troubles {
+		begin, end := x.from, x.to
+		if begin.Before(from) {
+			begin = from
+		}
+		if end.After(to) {
+			end = to
+		}
+		if both := end.Sub(begin); both > 0 {
+			d -= both
+		}
+	}
+	return d
 }
 
 // KillLeader kills the leading master, which starts again after a while. It fails the test when nobody leads.
@@ -144,17 +143,21 @@ func (c *Cluster) CrashSlave(i int, after time.Duration) {
 // CutSlave cuts a slave, counted from 0, off for a while.
 func (c *Cluster) CutSlave(i int, d time.Duration) { c.world.CutSlave(i%c.world.Slaves(), d) }
 
-// Started is how often a process of one of the framework's tasks was started: the cluster promises once at most.
-func (f *Framework) Started(task offer.TaskID) int { return f.c.world.Started(f.session.ID(), task) }
-
 // Running is how many processes of tasks run in the cluster.
 func (c *Cluster) Running() int { return c.world.Running() }
 
 // Hash is that of everything that has happened: the same seed and scheduler give the same.
 func (c *Cluster) Hash() uint64 { return c.world.Hash() }
 
+// check fails the test when a rule of the cluster is broken, a session has ended with an error, or a scheduler has left the world.
 func (c *Cluster) check() {
 	c.t.Helper()
+	c.mu.Lock()
+	complaint := c.complaint
+	c.mu.Unlock()
+	if complaint != "" {
+		c.fatal("%s", complaint)
+	}
 	if v := c.world.Failed(); v != nil {
 		c.fatal("%v", v)
 	}
@@ -168,5 +171,6 @@ func (c *Cluster) check() {
 func (c *Cluster) fatal(format string, args ...any) {
 	c.t.Helper()
 	c.t.Log("the last events:\n" + strings.Join(c.world.Trace(), "\n"))
-	c.t.Fatalf("frameworktest: seed %d: "+format, append([]any{c.cfg.Seed}, args...)...)
+	args = append(append([]any{c.cfg.Seed}, args...), again(c.t.Name(), c.cfg.Seed))
+	c.t.Fatalf("frameworktest: seed %d: "+format+"\nrun it again: %s", args...)
 }

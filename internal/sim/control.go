@@ -165,20 +165,10 @@ func (w *World) Leading() *mastercore.View {
 	return w.log.leader.core.View()
 }
 
-// Started is how often a process of a task was started on any slave.
-func (w *World) Started(framework offer.FrameworkID, task offer.TaskID) int {
-	if r := w.history.tasks[string(framework)+"/"+string(task)]; r != nil {
-		return r.starts
-	}
-	return 0
-}
-
-// Running is how many processes run.
+// Running is how many processes of tasks run.
 func (w *World) Running() (n int) {
-	for _, r := range w.history.order {
-		if r.running {
-			n++
-		}
+	for _, s := range w.slaves {
+		n += len(s.runtime.running)
 	}
 	return n
 }

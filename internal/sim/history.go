@@ -53,6 +53,10 @@ type record struct {
 	exited    bool
 	exit      offer.Exit
 	dead      bool // its machine is gone, and its disk with it
+
+	container string  // that its last launch is for
+	began     int64   // when its first process was started
+	past      *record // the life before, of an id that a program from outside used again; see renew
 }
 
 type logged struct {
@@ -90,18 +94,18 @@ func (h *history) flushed(s *slave, rec slavecore.Record) {
 		}
 		h.machines[id], s.sid = s, id
 	case *slavecore.Launched:
-		r := h.of(string(rec.Framework.ID) + "/" + string(rec.Task.ID))
+		r := h.renew(h.of(string(rec.Framework.ID)+"/"+string(rec.Task.ID)), rec.Container)
 		if h.done[r.key] || r.launched && r.slave != s { // T5: one slave, once
 			w.violate("T5", "%s is launched a second time, on %s", r.key, s.id)
 		}
-		r.launched, r.slave, r.resources = true, s, rec.Task.Resources
+		r.launched, r.slave, r.resources, r.container = true, s, rec.Task.Resources, rec.Container
 		if rec.Group != 0 {
 			w.states.reach(StateGroup)
 		}
 	case *slavecore.Updated:
 		h.updated(s, rec)
 	case *slavecore.Acked:
-		if r := h.find(rec.Framework, rec.Task); r != nil {
+		if r := h.holder(rec.Framework, rec.Task, rec.UUID); r != nil {
 			if i := r.index(rec.UUID); i == r.durable {
 				r.durable++
 			}
@@ -115,7 +119,10 @@ func (h *history) flushed(s *slave, rec slavecore.Record) {
 }
 
 func (h *history) updated(s *slave, rec *slavecore.Updated) {
-	r := h.of(string(rec.Framework) + "/" + string(rec.Status.TaskID))
+	r := h.holder(rec.Framework, rec.Status.TaskID, rec.Status.UUID)
+	if r == nil {
+		r = h.of(string(rec.Framework) + "/" + string(rec.Status.TaskID))
+	}
 	if r.index(rec.Status.UUID) >= 0 {
 		return
 	}
@@ -152,6 +159,9 @@ func (h *history) started(s *slave, c *container, key string) {
 	r := h.of(key)
 	r.starts++
 	r.running, r.exited = true, false
+	if r.starts == 1 {
+		r.began = w.ns
+	}
 	if r.starts > 1 || h.done[key] { // T5: once, ever
 		w.violate("T5", "%s was started %d times", key, r.starts)
 	}
@@ -203,7 +213,7 @@ func (h *history) executor(s *slave, c *container) {
 
 // acked sees an acknowledgement arrive at a slave.
 func (h *history) acked(m *message.StatusAck) {
-	if r := h.find(m.Framework, m.Task); r != nil {
+	if r := h.holder(m.Framework, m.Task, m.UUID); r != nil {
 		if i := r.index(m.UUID); i == r.acked {
 			r.acked++
 			r.sent = 0
@@ -231,7 +241,7 @@ func (h *history) reported(s *slave, m message.Message) {
 	w := h.w
 	switch m := m.(type) {
 	case *message.StatusUpdate:
-		r := h.find(m.Framework, m.Status.TaskID)
+		r := h.holder(m.Framework, m.Status.TaskID, m.Status.UUID)
 		if r == nil {
 			return
 		}
@@ -429,7 +439,10 @@ func (h *history) delivered(f *framework, st offer.Status) {
 	if st.UUID.IsZero() {
 		return
 	}
-	r := h.of(string(f.fid) + "/" + string(st.TaskID))
+	r := h.holder(f.fid, st.TaskID, st.UUID)
+	if r == nil {
+		r = h.of(string(f.fid) + "/" + string(st.TaskID))
+	}
 	i := r.index(st.UUID)
 	switch {
 	case i < 0: // an answer that the slave does not keep on disk, such as Dropped
