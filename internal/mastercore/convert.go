@@ -140,6 +140,11 @@ func (c *Core) volumeInUse(s *slave, volumes resource.Resources) bool {
 		}
 		slot = t.slaveNext
 	}
+	for i := range s.remnants {
+		if s.remnants[i].resources.ContainsAny(volumes) {
+			return true
+		}
+	}
 	return false
 }
 

@@ -61,6 +61,13 @@ func (v *View) Describe() string {
 			row(t.ID, t.Framework, t.Slave, t.Role, t.State, t.Latest, t.Resources)
 		}
 	})
+	table("remnant\tframework\tslave\trole\tresources", func(row func(...any)) {
+		for s := range v.Slaves() {
+			for _, r := range s.Remnants {
+				row(string(r.Task)+string(r.Executor), r.Framework, s.ID, r.Role, orNone(r.Resources.String()))
+			}
+		}
+	})
 	table("role\tweight\tguarantee\tlimit", func(row func(...any)) {
 		for r := range v.Roles() {
 			row(r.Role, r.Weight, orNone(r.Guarantee.String()), orNone(r.Limit.String()))

@@ -120,7 +120,7 @@ func (c *Core) slaveIsGone(n uint32, s *slave) {
 
 // checkDrained notes when the last task of a draining slave has ended and was acknowledged.
 func (c *Core) checkDrained(n uint32, s *slave) {
-	if s.drain == nil || s.drained || s.busy || !s.connected() || s.tasks.count > 0 || len(s.executors) > 0 {
+	if s.drain == nil || s.drained || s.busy || !s.connected() || s.tasks.count > 0 || len(s.executors) > 0 || len(s.remnants) > 0 {
 		return
 	}
 	if s.drain.MarkGone {

@@ -49,7 +49,7 @@ func count(list []uint64, n uint64) (k int) {
 	return k
 }
 
-// checkSlaves is R1: what tasks and executors use and what is offered fits in the total, nothing twice.
+// checkSlaves is R1: what tasks, executors and remnants use and what is offered fits in the total, nothing twice.
 func (c *Core) checkSlaves() error {
 	var have counts
 	for n := uint32(1); n <= c.maxSlave; n++ {
@@ -106,6 +106,13 @@ func (c *Core) checkSlave(n uint32, s *slave) error {
 	}
 	for i := range s.executors {
 		take(s.executors[i].resources)
+	}
+	for i := range s.remnants {
+		r := &s.remnants[i]
+		if s.state != slaveRegistered || r.framework == "" || (r.task == "") == (r.executor == "") {
+			return invariant.Violated("R11", "slave %s in state %d still runs %+v", s.info.ID, s.state, r.remnantKey)
+		}
+		take(r.resources)
 	}
 	for _, number := range s.offers {
 		o, found := c.offers.Get(number)

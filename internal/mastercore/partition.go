@@ -129,7 +129,7 @@ func (c *Core) loseSlave(n uint32, s *slave) {
 		}
 		slot = t.slaveNext
 	}
-	s.executors = nil
+	s.executors, s.remnants = nil, nil
 	c.failure(s)
 }
 

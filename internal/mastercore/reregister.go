@@ -237,6 +237,8 @@ func (c *Core) register(n uint32, s *slave, d *reregistration) {
 	c.slaveDue(n, s, c.in(c.cfg.PingInterval))
 
 	b := &homecoming{n: n}
+	former := s.remnants
+	s.remnants = nil
 	for slot := s.tasks.head; slot != 0; slot = c.tasks.records.get(slot).slaveNext {
 		c.tasks.records.mut(slot).flags &^= taskNamed
 	}
@@ -251,6 +253,9 @@ func (c *Core) register(n uint32, s *slave, d *reregistration) {
 	}
 	c.takeExecutors(s, d.executors, b)
 	missing := c.missingTasks(s)
+	if again {
+		missing = append(missing, b.missingRemnants(s, former)...)
+	}
 	used := c.usedOn(s)
 	c.joinAllocator(s, used)
 	if !fresh {
@@ -276,6 +281,7 @@ type homecoming struct {
 	shutdown []offer.FrameworkID // retired, but the slave runs something of theirs
 	kill     []killed            // second tasks of an id that lives elsewhere
 	returned []uint32            // tasks that were unreachable
+	remnants map[remnantKey]bool // of s.remnants; looked up, never ranged over
 }
 
 func (c *Core) takeTask(s *slave, st *message.SlaveTask, b *homecoming) {
@@ -283,6 +289,9 @@ func (c *Core) takeTask(s *slave, st *message.SlaveTask, b *homecoming) {
 	if !ok {
 		if !slices.Contains(b.shutdown, st.Framework) {
 			b.shutdown = append(b.shutdown, st.Framework)
+		}
+		if !st.Latest.Terminal() {
+			b.takeRemnant(s, remnantKey{framework: st.Framework, task: st.Task.ID}, st.Role, st.Task.Resources)
 		}
 		return
 	}
@@ -330,6 +339,7 @@ func (c *Core) takeExecutors(s *slave, list []message.SlaveExecutor, b *homecomi
 			if !slices.Contains(b.shutdown, e.Framework) {
 				b.shutdown = append(b.shutdown, e.Framework)
 			}
+			b.takeRemnant(s, remnantKey{framework: e.Framework, executor: e.Executor.ID}, e.Role, e.Executor.Resources)
 			continue
 		}
 		if s.executor(fn, e.Executor.ID) == nil {
@@ -359,10 +369,9 @@ func (c *Core) missingTasks(s *slave) (missing []message.TaskRef) {
 	return missing
 }
 
-// usedOn sums up what tasks and executors of a slave hold, by framework and role in order of first appearance.
+// usedOn sums up what tasks, executors and remnants of a slave hold, by framework and role in order of first appearance.
 func (c *Core) usedOn(s *slave) (used []allocator.Allotment) {
-	add := func(framework uint32, role string, r resource.Resources) {
-		id := c.frameworks.get(framework).info.ID
+	add := func(id offer.FrameworkID, role string, r resource.Resources) {
 		for i := range used {
 			if u := &used[i]; u.Framework == id && u.Role == role {
 				u.Resources = u.Resources.Add(r)
@@ -374,14 +383,19 @@ func (c *Core) usedOn(s *slave) (used []allocator.Allotment) {
 	for slot := s.tasks.head; slot != 0; {
 		t := c.tasks.records.get(slot)
 		if t.has(taskHolds) && t.resources != 0 {
-			add(t.framework, c.roleOf(t), c.tasks.resources.of(t.resources))
+			add(c.frameworks.get(t.framework).info.ID, c.roleOf(t), c.tasks.resources.of(t.resources))
 		}
 		slot = t.slaveNext
 	}
 	for i := range s.executors {
 		e := &s.executors[i]
 		if len(e.resources) > 0 {
-			add(e.framework, e.role, e.resources)
+			add(c.frameworks.get(e.framework).info.ID, e.role, e.resources)
+		}
+	}
+	for i := range s.remnants {
+		if r := &s.remnants[i]; len(r.resources) > 0 {
+			add(r.framework, r.role, r.resources)
 		}
 	}
 	return used

@@ -47,7 +47,8 @@ func (r *retirement) committed(c *Core, results []registry.Result) {
 	c.answer(r.to, nil)
 }
 
-// removeFramework ends all that a framework has. Its tasks are taken off the books at once: nobody is left to be told when they end.
+// removeFramework ends all that a framework has. Its tasks count as ended at once, since nobody is left to be told; what they hold is free when
+// their slaves say that they have ended.
 func (c *Core) removeFramework(n uint32, f *framework, byOperator bool) {
 	c.note(Note{Event: "framework removed", Framework: f.info.ID})
 	c.returnOffers(f)
@@ -61,11 +62,7 @@ func (c *Core) removeFramework(n uint32, f *framework, byOperator bool) {
 		if s.conn != 0 && c.runsOn(n, f, i, s) {
 			c.send(s.conn, &message.FrameworkShutdown{Framework: f.info.ID})
 		}
-		for j := len(s.executors) - 1; j >= 0; j-- {
-			if s.executors[j].framework == n {
-				c.removeExecutor(s, n, s.executors[j].id)
-			}
-		}
+		c.leaveExecutors(n, f, s)
 	}
 	for f.tasks.head != 0 {
 		slot := f.tasks.head
@@ -74,6 +71,7 @@ func (c *Core) removeFramework(n uint32, f *framework, byOperator bool) {
 			c.setByMaster(t, offer.Killed, offer.ReasonFrameworkRemoved, "")
 		}
 		owner := t.slave
+		c.leaveTask(t, c.slaves.mut(owner))
 		c.finishTask(slot)
 		c.checkDrained(owner, c.slaves.mut(owner))
 	}

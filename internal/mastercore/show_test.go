@@ -21,15 +21,18 @@ func parse(t testing.TB, s string) resource.Resources {
 	return r
 }
 
-// resourcesJSON reads "cpus:1;mem:64" with marks after an entry: (ops) for dynamically reserved to ops, (ops,v1) for a volume in it,
+// resourcesJSON reads "cpus:1;mem:64" with marks after an entry: (ops) for dynamically reserved to ops, (ops,v1) or (ops|v1) for a volume in it,
 // {ops} for statically reserved.
 func resourcesJSON(t testing.TB, s string) resource.Resources {
 	var items []resource.Resource
 	for _, one := range strings.Split(s, ";") {
-		text, mark, _ := strings.Cut(strings.TrimSuffix(one, ")"), "(")
+		text, mark := one, ""
+		if strings.HasSuffix(one, ")") {
+			text, mark, _ = strings.Cut(strings.TrimSuffix(one, ")"), "(")
+		}
 		for _, r := range parse(t, text) {
 			if mark != "" {
-				role, volume, ok := strings.Cut(mark, ",")
+				role, volume, ok := strings.Cut(strings.ReplaceAll(mark, "|", ","), ",")
 				r.Reservations = []resource.Reservation{{Type: resource.Dynamic, Role: role}}
 				if ok {
 					r.Volume = &resource.Volume{ID: volume, ContainerPath: "data"}

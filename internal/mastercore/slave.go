@@ -38,6 +38,7 @@ type slave struct {
 	due       moment    // of the next ping, or of the end of its time to come back
 	tasks     list
 	executors []executor // replaced as a whole, never written to
+	remnants  []remnant  // as executors, but may grow in place
 	offers    []uint64   // outstanding on it, not read by views
 	extra     *slaveExtra
 }
@@ -324,7 +325,7 @@ func (c *Core) removeSlave(n uint32, s *slave, state offer.State, reason offer.R
 		}
 		c.finishTask(slot)
 	}
-	s.executors = nil
+	s.executors, s.remnants = nil, nil
 	c.setStateOut(n, s)
 	c.failure(s)
 }
@@ -360,6 +361,7 @@ func (c *Core) failure(s *slave) {
 func (c *Core) executorExited(n uint32, s *slave, m *message.ExecutorExited) {
 	fn, f, ok := c.frameworkOf(m.Framework)
 	if !ok {
+		c.remnantEnded(n, s, remnantKey{framework: m.Framework, executor: m.Executor})
 		return
 	}
 	c.removeExecutor(s, fn, m.Executor)

@@ -39,6 +39,9 @@ func (c *Core) statusUpdate(n uint32, s *slave, m *message.StatusUpdate) {
 		if !st.UUID.IsZero() {
 			c.send(s.conn, &message.StatusAck{Framework: m.Framework, Task: st.TaskID, UUID: st.UUID})
 		}
+		if m.Latest.Terminal() {
+			c.remnantEnded(n, s, remnantKey{framework: m.Framework, task: st.TaskID})
+		}
 		return
 	}
 	slot := c.findOn(fn, st.TaskID, n)

@@ -64,7 +64,8 @@ type Slave struct {
 	Drained     bool
 	Tasks       int // live ones
 	Executors   []Executor
-	Used        resource.Resources // by tasks and executors
+	Remnants    []Remnant
+	Used        resource.Resources // by tasks, executors and remnants
 	Offered     resource.Resources
 }
 
@@ -72,6 +73,15 @@ type Slave struct {
 type Executor struct {
 	Framework offer.FrameworkID
 	ID        offer.ExecutorID
+	Role      string
+	Resources resource.Resources
+}
+
+// A Remnant is a task or an executor in a View whose framework was removed: it is being killed, and counts until its slave has told its end.
+type Remnant struct {
+	Framework offer.FrameworkID
+	Task      offer.TaskID     // empty for an executor
+	Executor  offer.ExecutorID // empty for a task
 	Role      string
 	Resources resource.Resources
 }
@@ -183,6 +193,11 @@ func (v *View) slave(s *slave) Slave {
 		e := &s.executors[i]
 		out.Executors = append(out.Executors, Executor{v.frameworks.get(e.framework).info.ID, e.id, e.role, e.resources})
 		out.Used = out.Used.Add(e.resources)
+	}
+	for i := range s.remnants {
+		r := &s.remnants[i]
+		out.Remnants = append(out.Remnants, Remnant{r.framework, r.task, r.executor, r.role, r.resources})
+		out.Used = out.Used.Add(r.resources)
 	}
 	for slot := s.tasks.head; slot != 0; {
 		t := v.tasks.get(slot)

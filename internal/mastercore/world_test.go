@@ -344,7 +344,7 @@ func (w *world) slave(id string, plain []string, named map[string]string) offer.
 	if address == "" {
 		address = plain[0] + ":5051"
 	}
-	s := offer.Slave{ID: offer.SlaveID(id), Hostname: plain[0], Address: address, Resources: parse(w.t, plain[1]), Version: named["version"]}
+	s := offer.Slave{ID: offer.SlaveID(id), Hostname: plain[0], Address: address, Resources: resourcesJSON(w.t, plain[1]), Version: named["version"]}
 	if named["rack"] != "" {
 		s.Attributes = []offer.Attribute{{Name: "rack", Text: named["rack"]}}
 	}
@@ -368,7 +368,7 @@ func (w *world) reregister(plain []string, named map[string]string, lists map[st
 		st := message.SlaveTask{Framework: offer.FrameworkID(p[0]), Role: "*", Task: offer.Task{ID: offer.TaskID(p[1]), Resources: parse(w.t, "cpus:1;mem:64")}}
 		st.Latest = state(w.t, p[2])
 		if p[3] != "" {
-			st.Task.Resources = parse(w.t, p[3])
+			st.Task.Resources = resourcesJSON(w.t, p[3])
 		}
 		if p[4] != "" {
 			st.Role = p[4]
@@ -478,7 +478,7 @@ func (w *world) tasks(text string) (out []offer.Task) {
 		case "overlap":
 			t.Resources = resource.Resources{{Name: "ports", Type: resource.RangesType, Ranges: resource.Ranges{{Begin: 31000, End: 31005}, {Begin: 31003, End: 31009}}}}
 		default:
-			t.Resources = parse(w.t, res)
+			t.Resources = resourcesJSON(w.t, res)
 		}
 		switch {
 		case kind == "" || kind == "cmd":

@@ -260,6 +260,10 @@ func (h *history) reported(s *slave, m message.Message) {
 				w.states.reach(StateResent3)
 			}
 		}
+	case *message.OperationUpdate:
+		if m.Status.Reason == offer.ReasonInUse { // R11: no leader asks for that
+			w.violate("R11", "%s is asked to destroy a volume: %s", s.id, m.Status.Message)
+		}
 	case *message.SlaveReregister:
 		for i := range m.Tasks {
 			if m.Tasks[i].Latest.Terminal() {

@@ -130,8 +130,8 @@ func (c *Core) carryOut(t *then) {
 		}
 		c.pump(t.task)
 	case thenForget:
-		if t.lastWord != nil && c.registration.registered {
-			c.send(t.lastWord)
+		if t.lastWord != nil {
+			c.sayEnded(t.lastWord)
 		}
 		if t.container != "" {
 			c.emit(Forget{Container: t.container})

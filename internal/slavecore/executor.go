@@ -297,7 +297,7 @@ func (c *Core) removeExecutor(e *executor, exit offer.Exit) {
 		after = then{kind: thenForget, container: e.container}
 	}
 	c.persistFor(e.fw, &ExecutorEnded{Framework: e.fw.id, Executor: e.info.ID}, after)
-	c.sayExited(&message.ExecutorExited{Framework: e.fw.id, Slave: c.slave.ID, Executor: e.info.ID, Exit: exit})
+	c.sayEnded(&message.ExecutorExited{Framework: e.fw.id, Slave: c.slave.ID, Executor: e.info.ID, Exit: exit})
 	c.settle(e.fw)
 }
 

@@ -31,8 +31,14 @@ func (c *Core) apply(m *message.Apply) {
 	o := c.addOperation(m.Framework, m.UUID)
 	st := offer.OperationStatus{ID: m.Operation.ID, SlaveID: c.slave.ID, State: offer.OperationFinished, UUID: m.UUID}
 	total, err := transform(c.slave.Resources, &m.Operation)
-	if err != nil {
+	user := c.userOf(&m.Operation)
+	switch {
+	case err != nil:
 		st.State, st.Reason, st.Message = offer.OperationFailed, offer.ReasonInsufficient, err.Error()
+	case user != nil: // the master knows better, as a rule; what is destroyed does not come back, so the slave has the last word
+		st.State, st.Reason, st.Message = offer.OperationFailed, offer.ReasonInUse, fmt.Sprintf("task %q of %s uses the volume", user.info.ID, user.fw.id)
+	}
+	if st.State == offer.OperationFailed {
 		c.note("operation failed", m.Framework, "", st.Reason, st.Message)
 	} else {
 		c.slave.Resources = total
@@ -45,6 +51,21 @@ func (c *Core) apply(m *message.Apply) {
 	}
 	o.stream.push(st, st.UUID)
 	c.persist(&Resources{Total: c.slave.Resources, Framework: m.Framework, Status: st}, then{kind: thenOperated, op: o})
+}
+
+// userOf returns a living task that uses a volume which the operation destroys (R11).
+func (c *Core) userOf(op *offer.Operation) *task {
+	if op.Kind != offer.OperationDestroy {
+		return nil
+	}
+	for f := range c.frameworks.all {
+		for t := range f.tasks.all {
+			if !t.state.Terminal() && t.info.Resources.ContainsAny(op.Resources) {
+				return t
+			}
+		}
+	}
+	return nil
 }
 
 func (c *Core) addOperation(f offer.FrameworkID, uuid offer.UUID) *operation {

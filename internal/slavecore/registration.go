@@ -16,7 +16,7 @@ type registration struct {
 	epoch      uint64
 	timer      timer
 	ping       timer
-	exits      []*message.ExecutorExited // of executors that a registration under way may still name
+	endings    []message.Message // of executors and tasks that a registration under way may still name
 }
 
 func (c *Core) connected(conn uint64) {
@@ -42,7 +42,7 @@ func (c *Core) disconnected(conn uint64) {
 func (c *Core) unlink() {
 	r := &c.registration
 	r.linked, r.registered = false, false
-	c.held, r.exits = nil, nil
+	c.held, r.endings = nil, nil
 	c.timers.stop(&r.timer)
 	c.timers.stop(&r.ping)
 }
@@ -152,10 +152,10 @@ func (c *Core) welcomed(cluster offer.ClusterID, m *message.SlaveRegistered) {
 	}
 	r.attempts = 1
 	r.epoch++
-	for _, m := range r.exits {
+	for _, m := range r.endings {
 		c.send(m)
 	}
-	r.exits = nil
+	r.endings = nil
 	for f := range c.frameworks.all {
 		for t := range f.tasks.all {
 			c.pump(t)
@@ -166,14 +166,15 @@ func (c *Core) welcomed(cluster offer.ClusterID, m *message.SlaveRegistered) {
 	}
 }
 
-// sayExited tells the master that an executor has ended: at once, or when it has welcomed the slave as the registration describes it.
-func (c *Core) sayExited(m *message.ExecutorExited) {
+// sayEnded tells the master once that an executor, or a task that nobody acknowledges, has ended: at once, or when it has welcomed the slave as
+// the registration describes it.
+func (c *Core) sayEnded(m message.Message) {
 	r := &c.registration
 	switch {
 	case r.registered:
 		c.send(m)
 	case r.linked && r.attempts > 0:
-		r.exits = append(r.exits, m)
+		r.endings = append(r.endings, m)
 	}
 }
 

@@ -213,17 +213,7 @@ func (w *world) runMaster(cmd string, a args) bool {
 }
 
 func operationOf(a args) offer.Operation {
-	by := resource.Reservation{Type: resource.Dynamic, Role: "ops"}
-	rs := resource.Must(a.str("resources", "disk:100"))
-	reserved, err := rs.Reserve(by)
-	if err != nil {
-		panic(err)
-	}
-	var volumes []resource.Resource
-	for _, r := range reserved {
-		r.Volume = &resource.Volume{ID: "v1", ContainerPath: "data"}
-		volumes = append(volumes, r)
-	}
+	reserved, volumes := volumesOf(resource.Must(a.str("resources", "disk:100")))
 	op := offer.Operation{ID: offer.OperationID(a.str("id", "op1"))}
 	switch a.pos(0) {
 	case "reserve":
@@ -238,6 +228,19 @@ func operationOf(a args) offer.Operation {
 		op.Kind = offer.OperationLaunch
 	}
 	return op
+}
+
+// volumesOf reserves resources to ops, and makes the volume v1 of them.
+func volumesOf(rs resource.Resources) (reserved, volumes resource.Resources) {
+	reserved, err := rs.Reserve(resource.Reservation{Type: resource.Dynamic, Role: "ops"})
+	if err != nil {
+		panic(err)
+	}
+	for _, r := range reserved {
+		r.Volume = &resource.Volume{ID: "v1", ContainerPath: "data"}
+		volumes = append(volumes, r)
+	}
+	return reserved, volumes
 }
 
 func (w *world) launchMessage(a args) *message.Launch {
@@ -256,6 +259,10 @@ func (w *world) launchMessage(a args) *message.Launch {
 	for _, id := range strings.Split(ids, "+") {
 		t := offer.Task{ID: offer.TaskID(id), Resources: resource.Must("cpus:0.1;mem:32"), Kill: offer.KillPolicy{Grace: a.dur("grace", 0)},
 			MaxCompletion: a.dur("max", 0)}
+		if a.has("volume") {
+			_, volume := volumesOf(resource.Must("disk:100"))
+			t.Resources = t.Resources.Add(volume)
+		}
 		switch {
 		case a.has("broken"):
 		case m.Group:

@@ -81,7 +81,7 @@ type FrameworkActive struct {
 	Active    bool
 }
 
-// FrameworkRemoved takes a framework out; what it held must have been recovered before.
+// FrameworkRemoved takes a framework out. What it holds, such as tasks that are still being killed, stays held until it is recovered.
 type FrameworkRemoved struct{ Framework offer.FrameworkID }
 
 // Used tells of resources that a framework holds and that did not come from this allocator's allotments, such as a task that a slave
