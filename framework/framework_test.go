@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -29,6 +30,7 @@ type fakeMaster struct {
 	reign   uint64
 	mux     *transport.Mux
 	wg      sync.WaitGroup
+	deaf    atomic.Bool // does not handle a teardown
 
 	mu    sync.Mutex
 	conns []*transport.Conn
@@ -86,6 +88,9 @@ func (m *fakeMaster) serve(nc net.Conn) {
 				m.mu.Lock()
 				m.got = append(m.got, msg)
 				m.mu.Unlock()
+				if _, is := msg.(*message.Teardown); is && !m.deaf.Load() {
+					_ = c.Send(m.envelope(&message.Error{Reason: offer.ReasonFrameworkCompleted, Message: "torn down", Final: true}))
+				}
 			}
 		}
 	}
@@ -234,6 +239,32 @@ func TestTheSessionFollowsTheLeaderUnderTheSameID(t *testing.T) {
 		require.NoError(t, s.Teardown())
 		require.NoError(t, <-ended)
 		synctest.Wait()
+		require.Len(t, told[*message.Teardown](second), 1)
+		cancel()
+		second.kill()
+	})
+}
+
+func TestATeardownThatItsMasterDidNotHandleReachesTheNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := memtransport.New()
+		ctx, cancel := context.WithCancel(t.Context())
+		first := startMaster(t, ctx, n, "m:1", 1)
+		first.deaf.Store(true)
+		subscribed := make(chan offer.FrameworkID, 8)
+		s, err := framework.New(framework.Config{Name: "test", Masters: []string{"m:1", "m:2"}, Network: n}, framework.Funcs{
+			OnSubscribed: func(_ context.Context, s *framework.Session) error { subscribed <- s.ID(); return nil },
+		})
+		require.NoError(t, err)
+		ended := make(chan error, 1)
+		go func() { ended <- s.Run(ctx) }()
+		<-subscribed
+		require.NoError(t, s.Teardown())
+		synctest.Wait()
+		require.Len(t, told[*message.Teardown](first), 1)
+		first.kill()
+		second := startMaster(t, ctx, n, "m:2", 2)
+		require.NoError(t, <-ended)
 		require.Len(t, told[*message.Teardown](second), 1)
 		cancel()
 		second.kill()

@@ -120,7 +120,7 @@ func (l *link) session(ctx context.Context, lp *loop, leader election.Peer) (ali
 	for {
 		if envs, err = c.Receive(envs); err != nil {
 			if ctx.Err() != nil {
-				<-c.Done() // what was sent last, such as a teardown, goes out
+				<-c.Done() // what was sent last, such as an acknowledgement, goes out
 			}
 			return alive, err
 		}

@@ -16,6 +16,9 @@ type again struct {
 // keepForLater sees to it that a status which no slave repeats comes back: an end as it is, anything else as the answer to a
 // reconciliation, because it may be old by then.
 func (c *Core) keepForLater(st *offer.Status) {
+	if c.ending.asked {
+		return
+	}
 	later := c.now.Add(c.cfg.ReconcileBackoff)
 	if !st.State.Terminal() {
 		if t := c.tasks[st.TaskID]; t != nil {

@@ -10,7 +10,7 @@ import (
 
 // called carries out a call of the user's program.
 func (c *Core) called(call message.Message) {
-	if c.teardown {
+	if c.ending.asked {
 		return
 	}
 	switch m := call.(type) {
@@ -184,18 +184,4 @@ func (c *Core) updateFramework(m *message.UpdateFramework) {
 	c.framework = info
 	c.suppress.set(m.Suppressed)
 	c.sendOrOwe(&message.UpdateFramework{Framework: info, Suppressed: c.suppress.list(info.Roles)})
-}
-
-// tearDown ends the framework: at once if there is a master to tell, else as soon as there is.
-func (c *Core) tearDown() {
-	switch {
-	case c.subscribed:
-		c.send(&message.Teardown{})
-		c.end(nil)
-	case c.framework.ID == "" && !c.asked:
-		c.end(nil) // nobody has heard of it
-	default:
-		c.teardown = true
-		c.teardownAt = c.now.Add(c.cfg.TeardownTimeout)
-	}
 }

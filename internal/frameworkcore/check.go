@@ -14,13 +14,15 @@ func (c *Core) Check() error {
 		return fmt.Errorf("subscribed without an id")
 	case c.subscribed && c.silentAt.IsZero():
 		return fmt.Errorf("subscribed, but nobody listens for heartbeats")
-	case c.subscribed && c.reconcile.at.IsZero():
+	case c.subscribed && c.reconcile.at.IsZero() && !c.ending.asked:
 		return fmt.Errorf("subscribed, but no reconciliation is planned")
 	case c.linked && !c.subscribed && c.subscribeAt.IsZero():
 		return fmt.Errorf("connected, but no subscription is planned")
 	case d.open > c.cfg.MaxOutstanding:
 		return fmt.Errorf("%d deliveries are outstanding (allowed: %d)", d.open, c.cfg.MaxOutstanding)
-	case d.queue.len() > 0 && d.open < c.cfg.MaxOutstanding:
+	case c.ending.asked != !c.ending.until.IsZero() || !c.ending.again.IsZero() != (c.subscribed && c.ending.asked):
+		return fmt.Errorf("a teardown is asked (%t), but not said again", c.ending.asked)
+	case d.queue.len() > 0 && d.open < c.cfg.MaxOutstanding && !c.ending.asked:
 		return fmt.Errorf("%d deliveries wait although the handler is free", d.queue.len())
 	case len(d.ring) > c.cfg.Window:
 		return fmt.Errorf("%d updates are remembered as taken over (allowed: %d)", len(d.ring), c.cfg.Window)
@@ -54,7 +56,7 @@ func (c *Core) Check() error {
 		return fmt.Errorf("T3: %d updates are on their way to the handler and %d taken over, but %d are noted", uuids, len(d.ring), len(d.updates))
 	}
 	for id := range c.reconcile.waiting {
-		if !c.subscribed && c.reconcile.at.IsZero() {
+		if (!c.subscribed || c.ending.asked) && c.reconcile.at.IsZero() {
 			break
 		}
 		if c.tasks[id] == nil && c.reconcile.at.IsZero() {

@@ -36,7 +36,7 @@ type Config struct {
 	ReconcileBackoff time.Duration
 	// ReconcileBackoffMax caps it. Defaults to 5 min.
 	ReconcileBackoffMax time.Duration
-	// TeardownTimeout is how long a teardown may wait for a master. Defaults to 1 min.
+	// TeardownTimeout is how long a teardown may wait for a master to confirm it. Defaults to 1 min.
 	TeardownTimeout time.Duration
 
 	// MaxOutstanding bounds the deliveries that the shell holds at once. Defaults to 128.

@@ -30,7 +30,7 @@ type Core struct {
 	asked      bool // a subscription was ever sent
 	heartbeat  time.Duration
 
-	subscribeAt, silentAt, teardownAt time.Time // zero: not set
+	subscribeAt, silentAt time.Time // zero: not set
 
 	offers    map[offer.OfferID]offer.SlaveID
 	tasks     map[offer.TaskID]*known
@@ -38,7 +38,7 @@ type Core struct {
 	deliver   deliveries
 	reconcile reconciliation
 	again     again
-	teardown  bool
+	ending    ending
 	ended     bool
 }
 
@@ -86,7 +86,7 @@ func (c *Core) Deadline() time.Time {
 	if c.ended {
 		return first
 	}
-	for _, t := range [...]time.Time{c.subscribeAt, c.silentAt, c.teardownAt, c.reconcile.at, c.again.at} {
+	for _, t := range [...]time.Time{c.subscribeAt, c.silentAt, c.ending.until, c.ending.again, c.reconcile.at, c.again.at} {
 		if !t.IsZero() && (first.IsZero() || t.Before(first)) {
 			first = t
 		}
@@ -124,9 +124,7 @@ func (c *Core) Step(now time.Time, ev Event, out []Effect) []Effect {
 func due(at, now time.Time) bool { return !at.IsZero() && !at.After(now) }
 
 func (c *Core) expire() {
-	if !c.ended && due(c.teardownAt, c.now) {
-		c.end(offer.Refuse(offer.ReasonMasterDisconnected, "framework: teardown: no master was reached within "+c.cfg.TeardownTimeout.String()))
-	}
+	c.expireTeardown()
 	if !c.ended && due(c.subscribeAt, c.now) {
 		c.subscribeAgain()
 	}

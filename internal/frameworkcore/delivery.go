@@ -74,7 +74,7 @@ func (c *Core) push(d delivery) {
 // handOver gives the shell as many deliveries as it may hold.
 func (c *Core) handOver() {
 	d := &c.deliver
-	for d.queue.len() > 0 && d.open < c.cfg.MaxOutstanding && !c.ended {
+	for d.queue.len() > 0 && d.open < c.cfg.MaxOutstanding && !c.ended && !c.ending.asked {
 		d.seq++
 		d.open++
 		next := d.queue.pop()

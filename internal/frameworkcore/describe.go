@@ -22,6 +22,9 @@ func (c *Core) Describe() string {
 		link = fmt.Sprintf("subscribing conn=%d attempts=%d", c.conn, c.attempts)
 	}
 	fmt.Fprintf(&b, "framework %s cluster=%s reign=%d %s\n", describe.Dash(string(c.framework.ID)), describe.Dash(string(c.cluster)), c.reign, link)
+	if c.ending.asked && !c.ended {
+		b.WriteString("teardown under way\n")
+	}
 	if len(c.suppress.roles) > 0 {
 		fmt.Fprintf(&b, "suppressed %s\n", strings.Join(c.suppress.roles, ","))
 	}

@@ -334,7 +334,11 @@ func (w *world) runMaster(cmd string, a args) bool {
 	case "heartbeat":
 		w.master(&message.Heartbeat{})
 	case "error":
-		w.master(&message.Error{Reason: offer.ReasonFrameworkCompleted, Message: "torn down", Final: a.has("final")})
+		if a.has("final") {
+			w.master(&message.Error{Reason: offer.ReasonFrameworkCompleted, Message: "torn down", Final: true})
+		} else {
+			w.master(&message.Error{Reason: offer.ReasonLimitReached, Message: "another change is under way"})
+		}
 	case "leader":
 		w.master(&message.Leader{})
 	case "failure":

@@ -23,8 +23,8 @@ func (c *Core) connected(conn uint64) {
 func (c *Core) unlink() {
 	lost := c.subscribed
 	c.linked, c.subscribed = false, false
-	c.subscribeAt, c.silentAt, c.reconcile.at = zeroTime, zeroTime, zeroTime
-	if lost {
+	c.subscribeAt, c.silentAt, c.reconcile.at, c.ending.again = zeroTime, zeroTime, zeroTime, zeroTime
+	if lost && !c.ending.asked {
 		c.push(delivery{message: &message.Leader{}})
 	}
 }
@@ -87,6 +87,9 @@ func (c *Core) fromMaster(ev FromMaster) {
 		c.note("not subscribed", "", offer.ReasonFrameworkUnknown, fmt.Sprintf("message of kind %d before the subscription", env.Message.Kind()))
 		return
 	}
+	if c.ending.asked {
+		return
+	}
 	switch m := env.Message.(type) {
 	case *message.Offers:
 		c.offered(m)
@@ -127,9 +130,8 @@ func (c *Core) welcome(cluster offer.ClusterID, m *message.Subscribed) {
 		c.heartbeat = c.cfg.Heartbeat
 	}
 	c.listen()
-	if c.teardown {
-		c.send(&message.Teardown{})
-		c.end(nil)
+	if c.ending.asked {
+		c.beginTeardown()
 		return
 	}
 	c.rescindAll()
@@ -145,7 +147,14 @@ func (c *Core) welcome(cluster offer.ClusterID, m *message.Subscribed) {
 }
 
 func (c *Core) failed(m *message.Error) {
-	if !m.Final {
+	switch {
+	case c.tornDown(m):
+		c.end(nil)
+		return
+	case !m.Final && c.ending.asked:
+		c.note("teardown refused", "", m.Reason, m.Message)
+		return
+	case !m.Final:
 		c.push(delivery{message: m})
 		return
 	}

@@ -76,11 +76,11 @@ func (c *Core) removeFramework(n uint32, f *framework, byOperator bool) {
 		c.checkDrained(owner, c.slaves.mut(owner))
 	}
 	if last = f.conn; last != 0 {
+		why := " was torn down"
 		if byOperator {
-			c.dismiss(last, offer.ReasonFrameworkCompleted, "framework "+string(f.info.ID)+" was removed by an operator")
-		} else {
-			c.emit(Close{Conn: last})
+			why = " was removed by an operator"
 		}
+		c.dismiss(last, offer.ReasonFrameworkCompleted, "framework "+string(f.info.ID)+why)
 	} else {
 		c.counts.away--
 	}

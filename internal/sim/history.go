@@ -289,12 +289,17 @@ func (h *history) obeyed(s *slave, ev slavecore.Event, reign uint64, out []slave
 }
 
 // asked sees what arrives at a leader.
-func (h *history) asked(r *reign, _ *link, m message.Message) {
-	if m, ok := m.(*message.Accept); ok {
+func (h *history) asked(r *reign, l *link, m message.Message) {
+	switch m := m.(type) {
+	case *message.Accept:
 		for _, id := range m.Offers {
 			if r.quotas.rescinded[id] {
 				h.w.states.reach(StateRescindCrossed)
 			}
+		}
+	case *message.Teardown:
+		if f, is := l.client.(*framework); is {
+			h.torn[f.fid] = true
 		}
 	}
 }
