@@ -36,7 +36,10 @@ func main() {
 // hello is the scheduler. It answers the first offer with its one task and waits for the end of it.
 type hello struct {
 	out      io.Writer
+	read     func(file string) ([]byte, error) // what is outside of the cluster is a field, for the test's sake
 	launched bool
+	task     offer.TaskID
+	attempts int
 }
 
 func (h *hello) Subscribed(_ context.Context, s *framework.Session) error {
@@ -49,8 +52,10 @@ func (h *hello) Offers(_ context.Context, s *framework.Session, offers []offer.O
 		return s.Decline(framework.IDs(offers))
 	}
 	h.launched = true
+	h.attempts++
+	h.task = offer.TaskID(fmt.Sprint("hello-", h.attempts))
 	return s.Launch(offers[0], offer.Task{
-		ID:        "hello-1",
+		ID:        h.task,
 		Resources: resource.Must("cpus:0.1;mem:32"),
 		Command:   &offer.Command{Shell: true, Value: "echo hello, cluster"},
 	})
@@ -58,10 +63,14 @@ func (h *hello) Offers(_ context.Context, s *framework.Session, offers []offer.O
 
 func (h *hello) Status(_ context.Context, s *framework.Session, st offer.Status) error {
 	fmt.Fprintln(h.out, st.TaskID, st.State)
-	if !st.State.Terminal() {
+	if st.TaskID != h.task || !st.State.Terminal() {
 		return nil
 	}
-	said, err := os.ReadFile(filepath.Join(st.Container.Sandbox, "stdout"))
+	if st.State != offer.Finished { // the launch was lost with its master, or the machine died: once more, with the next offer
+		h.launched = false
+		return nil
+	}
+	said, err := h.read(filepath.Join(st.Container.Sandbox, "stdout"))
 	fmt.Fprintln(h.out, "it said:", strings.TrimSpace(string(said)))
 	return errors.Join(err, s.Teardown())
 }
@@ -94,7 +103,7 @@ func run(ctx context.Context, out io.Writer) error {
 	wg.Go(func() { failed <- s.Run(ctx) })
 	done := make(chan error, 1)
 	wg.Go(func() {
-		done <- framework.Run(ctx, framework.Config{Name: "hello", Masters: []string{ln.Addr().String()}}, &hello{out: out})
+		done <- framework.Run(ctx, framework.Config{Name: "hello", Masters: []string{ln.Addr().String()}}, &hello{out: out, read: os.ReadFile})
 	})
 	select {
 	case err := <-failed:

@@ -157,6 +157,17 @@ func Converged() Expectation {
 	}}
 }
 
+// Ended expects that the scheduler has ended its session with a Teardown. A session that ends with an error fails the test without being
+// asked.
+func Ended() Expectation {
+	return Expectation{name: "Ended", check: func(f *Framework) error {
+		if _, ended := f.Ended(); !ended {
+			return errors.New("the session goes on")
+		}
+		return nil
+	}}
+}
+
 // Holds expects something of the test's own. What says it in words; cond gets the framework, whose Scheduler is the one of this run.
 func Holds(what string, cond func(f *Framework) bool) Expectation {
 	return Expectation{name: "Holds", check: func(f *Framework) error {

@@ -139,6 +139,13 @@ func TestConvergedFailsWhereAStatusIsNotTakenOver(t *testing.T) {
 	}, frameworktest.Converged()))
 }
 
+func TestEndedFailsWhereTheSessionGoesOn(t *testing.T) {
+	require.Equal(t, "Ended: the session goes on", failure(t, frameworktest.Config{}, framework.Funcs{}, frameworktest.Ended()))
+	frameworktest.Run(t, frameworktest.Config{}, func() framework.Scheduler {
+		return framework.Funcs{OnSubscribed: func(_ context.Context, s *framework.Session) error { return s.Teardown() }}
+	}, frameworktest.Ended())
+}
+
 func TestHoldsFailsWithItsWords(t *testing.T) {
 	require.Equal(t, "Holds: not so: pigs fly\n\tFinished(1): 0 have finished; by state map[]", failure(t, frameworktest.Config{}, framework.Funcs{},
 		frameworktest.Holds("pigs fly", func(*frameworktest.Framework) bool { return false }), frameworktest.Finished(1)))

@@ -80,7 +80,12 @@ func (w *World) Attach(u User) *Guest {
 
 func (g *Guest) begin(u User) {
 	g.f.user = guest{u}
-	u.Bind(func(m message.Message) { g.f.call(m) })
+	u.Bind(func(m message.Message) {
+		if _, is := m.(*message.Teardown); is {
+			g.f.w.history.torn[g.f.fid] = true
+		}
+		g.f.call(m)
+	})
 	g.f.fid = max(g.f.fid, u.Describe().ID)
 	g.f.begin()
 }
