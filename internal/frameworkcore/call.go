@@ -165,6 +165,10 @@ func (c *Core) userReconcile(m *message.Reconcile) {
 		for _, t := range c.tasks {
 			t.asked = true
 		}
+		c.sendOrQueue(ask)
+		// The master answers for the tasks that it knows. The others are asked for by name.
+		c.askFor(func(offer.TaskID, *known) bool { return true })
+		return
 	}
 	for len(ask.Tasks) > c.cfg.ReconcileBatch {
 		c.sendOrQueue(&message.Reconcile{Tasks: ask.Tasks[:c.cfg.ReconcileBatch:c.cfg.ReconcileBatch]})

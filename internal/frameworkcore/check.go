@@ -16,6 +16,8 @@ func (c *Core) Check() error {
 		return fmt.Errorf("subscribed, but nobody listens for heartbeats")
 	case c.subscribed && c.reconcile.at.IsZero() && !c.ending.asked:
 		return fmt.Errorf("subscribed, but no reconciliation is planned")
+	case c.subscribed && !c.ending.asked && c.reconcile.all != c.reconcile.next.IsZero():
+		return fmt.Errorf("subscribed, but no reconciliation of all tasks is planned")
 	case c.linked && !c.subscribed && c.subscribeAt.IsZero():
 		return fmt.Errorf("connected, but no subscription is planned")
 	case d.open > c.cfg.MaxOutstanding:

@@ -93,11 +93,16 @@ func (c *Core) checkOffers(ids []offer.OfferID) (slave offer.SlaveID, reason off
 	return slave, offer.ReasonNone, ""
 }
 
-// drop answers an accept that cannot be sent, as the master would.
+// drop answers an accept that cannot be sent, as the master would: nothing of it has started. A task that was launched before is none of its
+// tasks, which is a repeat; what became of that one is another question (T8).
 func (c *Core) drop(m *message.Accept, reason offer.Reason, text string) {
 	for i := range m.Operations {
 		op := &m.Operations[i]
 		for j := range op.Tasks {
+			if c.tasks[op.Tasks[j].ID] != nil {
+				c.note("launch repeated", op.Tasks[j].ID, reason, text)
+				continue
+			}
 			c.push(delivery{message: &message.Update{Status: &offer.Status{TaskID: op.Tasks[j].ID, State: offer.Dropped.ForFramework(c.framework.Capabilities),
 				Source: offer.SourceMaster, Reason: reason, Message: text, Time: c.now}}, keep: true})
 		}

@@ -2,6 +2,7 @@ package frameworkcore
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/meros-project/meros/internal/message"
@@ -9,11 +10,13 @@ import (
 )
 
 // reconciliation asks for the state of every task that the session knows: by name until each is answered, then for all that the master
-// knows, and again after an interval.
+// knows, and again after an interval. Between, it asks for single tasks when there is a reason to.
 type reconciliation struct {
-	at      time.Time // of the next question; zero: none
-	waiting map[offer.TaskID]bool
+	at      time.Time             // of the next question; zero: none
+	waiting map[offer.TaskID]bool // asked for and not answered; nil: at rest
 	wait    time.Duration
+	all     bool      // once they are answered, all that the master knows is asked for
+	next    time.Time // of the next round for all; zero while all is set
 }
 
 func (c *Core) beginReconcile(isNew bool) {
@@ -22,7 +25,7 @@ func (c *Core) beginReconcile(isNew bool) {
 	for id := range c.tasks {
 		r.waiting[id] = true
 	}
-	r.wait = c.cfg.ReconcileBackoff
+	r.wait, r.all, r.next = c.cfg.ReconcileBackoff, true, zeroTime
 	switch {
 	case len(r.waiting) > 0:
 		c.askWaiting()
@@ -60,8 +63,36 @@ func (c *Core) askAll() {
 }
 
 func (c *Core) rest() {
-	c.reconcile.waiting = nil
-	c.reconcile.at = c.now.Add(c.cfg.ReconcileInterval)
+	r := &c.reconcile
+	r.waiting, r.all, r.next = nil, false, c.now.Add(c.cfg.ReconcileInterval)
+	r.at = r.next
+}
+
+// askFor asks for single tasks soon: what is on its way may answer before.
+func (c *Core) askFor(which func(id offer.TaskID, t *known) bool) {
+	r := &c.reconcile
+	ids := slices.DeleteFunc(c.sortedTasks(), func(id offer.TaskID) bool { return !which(id, c.tasks[id]) })
+	if len(ids) == 0 || !c.subscribed {
+		return
+	}
+	if r.waiting == nil {
+		r.waiting = make(map[offer.TaskID]bool, len(ids))
+	}
+	for _, id := range ids {
+		r.waiting[id] = true
+	}
+	r.wait = c.cfg.ReconcileBackoff
+	if later := c.now.Add(r.wait); r.at.IsZero() || r.at.After(later) {
+		r.at = later
+	}
+}
+
+// slaveLost asks for the tasks of a slave of which a leader that has never seen them there does not tell: those that were unreachable, and
+// those for which there was no answer as long as the slave could come back.
+func (c *Core) slaveLost(id offer.SlaveID) {
+	c.askFor(func(task offer.TaskID, t *known) bool {
+		return t.slave == id && (t.state == offer.Unreachable || c.reconcile.waiting[task])
+	})
 }
 
 func (c *Core) reconcileAgain() {
@@ -70,7 +101,7 @@ func (c *Core) reconcileAgain() {
 	if !c.subscribed {
 		return
 	}
-	if r.waiting == nil {
+	if r.waiting == nil || due(r.next, c.now) {
 		c.beginReconcile(false)
 		return
 	}
@@ -80,10 +111,12 @@ func (c *Core) reconcileAgain() {
 		}
 	}
 	if len(r.waiting) == 0 {
-		c.askAll()
+		c.allAnswered()
 		return
 	}
-	c.note("reconciliation unanswered", "", offer.ReasonReconciliation, fmt.Sprintf("%d tasks", len(r.waiting)))
+	if r.wait > c.cfg.ReconcileBackoff { // not the first time
+		c.note("reconciliation unanswered", "", offer.ReasonReconciliation, fmt.Sprintf("%d tasks", len(r.waiting)))
+	}
 	c.askWaiting()
 }
 
@@ -95,6 +128,15 @@ func (c *Core) answered(id offer.TaskID) {
 	}
 	delete(r.waiting, id)
 	if len(r.waiting) == 0 {
-		c.askAll()
+		c.allAnswered()
 	}
+}
+
+func (c *Core) allAnswered() {
+	r := &c.reconcile
+	if r.all {
+		c.askAll()
+		return
+	}
+	r.waiting, r.at = nil, r.next
 }

@@ -342,7 +342,7 @@ func (w *world) runMaster(cmd string, a args) bool {
 	case "leader":
 		w.master(&message.Leader{})
 	case "failure":
-		w.master(&message.Failure{Slave: "s1"})
+		w.master(&message.Failure{Slave: "s1", Executor: offer.ExecutorID(a.str("executor", ""))})
 	default:
 		return false
 	}

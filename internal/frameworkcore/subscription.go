@@ -99,7 +99,12 @@ func (c *Core) fromMaster(ev FromMaster) {
 		c.updated(m)
 	case *message.OperationUpdate:
 		c.operationUpdated(m)
-	case *message.FromExecutor, *message.Failure:
+	case *message.Failure:
+		c.push(delivery{message: m})
+		if m.Executor == "" {
+			c.slaveLost(m.Slave)
+		}
+	case *message.FromExecutor:
 		c.push(delivery{message: m})
 	default:
 		c.note("unknown message", "", offer.ReasonUnsupported, fmt.Sprintf("message of kind %d", m.Kind()))

@@ -319,8 +319,12 @@ func (c *Core) removeSlave(n uint32, s *slave, state offer.State, reason offer.R
 	for s.tasks.head != 0 {
 		slot := s.tasks.head
 		t := c.tasks.records.mut(slot)
-		if !t.latest.Terminal() {
-			c.setByMaster(t, state, reason, "")
+		if !t.state.Terminal() {
+			end := state
+			if t.latest.Terminal() { // its slave has said so, but has no time left to have the framework hear it
+				end = t.latest
+			}
+			c.setByMaster(t, end, reason, "")
 			c.tellTask(slot, s)
 		}
 		c.finishTask(slot)

@@ -185,13 +185,12 @@ func (p *program) handle(f *framework, m message.Message) bool {
 }
 
 // reconcile asks for what this life of the session has heard nothing of, again and again: it may never have reached the master, and the
-// master is silent as long as it cannot know. It asks for what is unreachable too: a leader that does not know of a task does not tell of the
-// end of its slave.
+// master is silent as long as it cannot know. What is unreachable is the session's to ask for.
 func (p *program) reconcile(f *framework) {
 	life, conn := f.life, f.connNo
 	var refs []message.TaskRef
 	for _, j := range p.tasks {
-		if !j.ended && (j.heard != life || j.state == offer.Unreachable || j.state == offer.Unknown) {
+		if !j.ended && (j.heard != life || j.state == offer.Unknown) {
 			refs = append(refs, message.TaskRef{Task: j.id, Slave: j.slave})
 		}
 	}
