@@ -19,6 +19,9 @@ var (
 	_ Updater   = Chain(nil)
 	_ Watcher   = Chain(nil)
 	_ Meter     = Chain(nil)
+	_ Killer    = Chain(nil)
+	_ Enforcer  = Chain(nil)
+	_ Lacker    = Chain(nil)
 )
 
 // Name implements Isolator.
@@ -54,7 +57,11 @@ func (c Chain) Recover(ctx context.Context, running []Recovered) error {
 }
 
 // Prepare prepares in order. When one fails, it and those before it are cleaned up, from the last to the first, even if ctx has ended.
+// A container that needs what no isolator enforces is refused with an offer.Refusal before anything is made.
 func (c Chain) Prepare(ctx context.Context, spec *Spec, plan *Plan) error {
+	if err := c.refuse(spec); err != nil {
+		return err
+	}
 	for i, iso := range c {
 		err := iso.Prepare(ctx, spec, plan)
 		if err == nil {

@@ -56,6 +56,29 @@ func TestAChainGoesForwardAndUnwinds(t *testing.T) {
 	require.ErrorContains(t, err, "isolator c: usage: broken")
 }
 
+func TestAChainKillsWithEveryKiller(t *testing.T) {
+	log := &isolationtest.Log{}
+	a := &isolationtest.Isolator{ID: "a", Log: log, Fail: map[string]error{"kill": errors.New("2 processes are left")}}
+	err := isolation.Chain{a, &isolationtest.Isolator{ID: "b", Log: log}}.Kill(context.Background(), "x")
+	require.EqualError(t, err, "isolator a: kill: 2 processes are left")
+	require.Equal(t, []string{"a kill x", "b kill x"}, log.Take())
+}
+
+func TestAChainRefusesWhatNoIsolatorEnforces(t *testing.T) {
+	ctx, log := context.Background(), &isolationtest.Log{}
+	a := &isolationtest.Isolator{ID: "a", Log: log, Missing: []string{"no limit on swap"}}
+	chain := isolation.Chain{a}
+	require.Equal(t, []string{"a: no limit on swap"}, chain.Lacks())
+	spec := isolationtest.Spec(t, "x", "true")
+	spec.Limits = []offer.Limit{{Name: "cpus", Amount: offer.NoLimit}}
+	err := chain.Prepare(ctx, spec, &isolation.Plan{})
+	require.ErrorIs(t, err, &offer.Refusal{Reason: offer.ReasonUnsupported})
+	require.ErrorContains(t, err, "asks for limits above the request")
+	require.Empty(t, log.Take(), "nothing was made")
+	a.Gives = []isolation.Feature{isolation.FeatureLimits}
+	require.NoError(t, chain.Prepare(ctx, spec, &isolation.Plan{}))
+}
+
 func TestAChainTellsTheFirstLimitation(t *testing.T) {
 	a, b := &isolationtest.Isolator{ID: "a"}, &isolationtest.Isolator{ID: "b", Fail: map[string]error{"watch": errors.New("cannot watch")}}
 	c := &isolationtest.Isolator{ID: "c"}

@@ -9,7 +9,8 @@ import (
 
 // An Isolator holds containers to their Specs in one respect. Its methods are safe for concurrent use for different containers; those
 // of one container are called one at a time, in the order Prepare, Attach, Cleanup. What it can do beyond that it says by
-// implementing Recoverer, Updater, Watcher or Meter.
+// implementing Recoverer, Updater, Watcher, Meter, Killer, Enforcer or Lacker. All but the first and the last two may be called beside each
+// other, and beside Attach, from the return of Prepare to the call of Cleanup, and must bear a container that is not known.
 type Isolator interface {
 	// Name is short and lower case, and unique in a chain.
 	Name() string
@@ -32,8 +33,8 @@ type Recoverer interface {
 
 // Recovered is one container that an earlier run of the slave started and that may still run.
 type Recovered struct {
-	Spec *Spec
-	PID  int // of its first process; zero if that is not known
+	Spec *Spec // of which only Container is set where the rest cannot be read any more
+	PID  int   // of its first process; zero if that is not known
 }
 
 // An Updater can change what a container may use while it runs.
@@ -41,7 +42,8 @@ type Updater interface {
 	Update(ctx context.Context, container string, resources resource.Resources, limits []offer.Limit) error
 }
 
-// A Watcher finds out that a container has broken a limit. Watch returns when that happens, or with ctx's error.
+// A Watcher finds out that a container has broken a limit. Watch returns when that happens, or with ctx's error. It looks once more when ctx
+// has ended, so that a limit that was broken right before the end, or while no slave ran, is told even then.
 type Watcher interface {
 	Watch(ctx context.Context, container string) (Limitation, error)
 }

@@ -76,7 +76,7 @@ const (
 	ReasonInternal                                 // an invariant of the program itself failed
 	ReasonGroupMemberEnded                         // another task of the same group ended, so this one was killed
 	ReasonFunctionUnknown                          // the slave's host program registers no function of this name
-	ReasonUnsupported                              // the peer's version does not know this
+	ReasonUnsupported                              // the peer does not know this, or cannot do it on its machine
 	endReasons
 )
 

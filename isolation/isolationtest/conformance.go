@@ -86,6 +86,20 @@ func TestIsolator(t *testing.T, make func(t *testing.T) isolation.Isolator, proc
 			require.NoError(t, r.Recover(ctx, nil))
 		}
 	})
+	t.Run("a sure kill of what is not known, or of nothing, is no error", func(t *testing.T) {
+		iso := make(t)
+		k, ok := iso.(isolation.Killer)
+		if !ok {
+			return
+		}
+		require.NoError(t, k.Kill(ctx, "never-heard-of"))
+		spec := Spec(t, "c-1", "true")
+		require.NoError(t, iso.Prepare(ctx, spec, &isolation.Plan{}))
+		require.NoError(t, k.Kill(ctx, spec.Container))
+		require.NoError(t, k.Kill(ctx, spec.Container), "once more")
+		require.NoError(t, iso.Cleanup(ctx, spec.Container))
+		require.NoError(t, k.Kill(ctx, spec.Container), "after the clean-up")
+	})
 	t.Run("a watch ends with its context", func(t *testing.T) {
 		iso := make(t)
 		w, ok := iso.(isolation.Watcher)

@@ -16,6 +16,9 @@ type Isolator struct {
 	ID string
 	// Fail maps a method, in lower case, to the error it returns.
 	Fail map[string]error
+	// Gives is what it enforces, and Missing what it cannot.
+	Gives   []isolation.Feature
+	Missing []string
 	// Log, if not nil, gets a line for each call: the name, the method and the container.
 	Log *Log
 
@@ -92,13 +95,30 @@ func (f *Isolator) Watch(ctx context.Context, container string) (isolation.Limit
 	if err := f.call("watch", container); err != nil {
 		return isolation.Limitation{}, err
 	}
+	limits := f.limit(container)
 	select {
-	case l := <-f.limit(container):
+	case l := <-limits:
 		return l, nil
 	case <-ctx.Done():
+	}
+	select {
+	case l := <-limits:
+		return l, nil
+	default:
 		return isolation.Limitation{}, ctx.Err()
 	}
 }
+
+// Kill implements isolation.Killer.
+func (f *Isolator) Kill(_ context.Context, container string) error {
+	return f.call("kill", container)
+}
+
+// Enforces implements isolation.Enforcer.
+func (f *Isolator) Enforces() []isolation.Feature { return f.Gives }
+
+// Lacks implements isolation.Lacker.
+func (f *Isolator) Lacks() []string { return f.Missing }
 
 // Cleanup implements isolation.Isolator.
 func (f *Isolator) Cleanup(_ context.Context, container string) error {

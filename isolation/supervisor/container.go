@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/meros-project/meros/isolation"
 	"github.com/meros-project/meros/isolation/process"
@@ -74,12 +75,17 @@ func (c *container) event(ev isolation.Event) {
 }
 
 func (c *container) startFailed(reason offer.Reason, err error) {
+	message := err.Error()
+	var refusal *offer.Refusal
+	if errors.As(err, &refusal) {
+		reason, message = refusal.Reason, refusal.Message
+	}
 	c.mu.Lock()
 	if c.kill != none && c.limitation == nil { // not by the slave itself
 		reason = offer.ReasonTaskKilledDuringLaunch
 	}
 	c.mu.Unlock()
-	c.event(isolation.Event{Kind: isolation.StartFailed, Reason: reason, Message: err.Error()})
+	c.event(isolation.Event{Kind: isolation.StartFailed, Reason: reason, Message: message})
 }
 
 // start is the life of a container that this slave starts, or takes over if an earlier run of it has.
@@ -115,6 +121,9 @@ func (c *container) start(spec *isolation.Spec, recovered bool) {
 	conn, err := c.launch(attempt)
 	<-c.r.slots
 	if err != nil {
+		if !c.empty(c.r.ctx) {
+			return
+		}
 		c.cleanup()
 		c.startFailed(offer.ReasonContainerLaunchFailed, err)
 		return
@@ -202,6 +211,9 @@ func (c *container) runOrphan() {
 	if c.r.ctx.Err() != nil {
 		return
 	}
+	if c.id != "" && !c.empty(c.r.ctx) {
+		return // the next run of the slave finds the folder, and goes on
+	}
 	killRemains(c.dir)
 	if c.id != "" {
 		c.cleanup()
@@ -256,11 +268,34 @@ func (c *container) sayKills(ctx context.Context, conn net.Conn) {
 				word = sayKill
 			}
 			_, _ = conn.Write([]byte(word + "\n"))
+			if want == sure {
+				c.empty(ctx) // at once, also what starts processes faster than the supervisor finds them
+			}
 		}
 		select {
 		case <-c.wake:
 		case <-ctx.Done():
 			return
+		}
+	}
+}
+
+// empty has the isolators end everything that is left in the container, again and again until nothing is. Before that nobody may be told
+// that the container has ended, since what it uses is then given to others. It returns false if ctx ended first.
+func (c *container) empty(ctx context.Context) bool {
+	for pause := time.Second; ; pause = min(2*pause, time.Minute) {
+		err := c.r.cfg.Isolation.Kill(ctx, c.id)
+		if err == nil {
+			return true
+		}
+		if ctx.Err() != nil {
+			return false
+		}
+		c.r.cfg.Logger.Error("a container cannot be emptied, which is tried again", "container", c.id, "after", pause, "err", err)
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return false
 		}
 	}
 }
@@ -294,13 +329,14 @@ func (c *container) finish(adopted bool) {
 	}
 	var rep report
 	err := readJSON(filepath.Join(c.dir, exitFile), &rep)
+	if !c.empty(c.r.ctx) {
+		return
+	}
 	if err != nil {
 		killRemains(c.dir)
 	}
+	l := c.lastLimitation()
 	c.cleanup()
-	c.mu.Lock()
-	l := c.limitation
-	c.mu.Unlock()
 	ev := isolation.Event{Kind: isolation.Exited, Exit: rep.Exit, Known: err == nil && !rep.Unknown}
 	switch {
 	case err == nil && rep.Failed != "" && !adopted:
@@ -324,6 +360,20 @@ func (c *container) finish(adopted bool) {
 		ev.Reason, ev.Message, ev.Limitation = l.Reason, l.Message, l.Resources
 	}
 	c.event(ev)
+}
+
+// lastLimitation is what the container was killed for, also by the system and while no slave watched.
+func (c *container) lastLimitation() *isolation.Limitation {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.limitation == nil && c.r.cfg.Isolation.Watches() {
+		over, cancel := context.WithCancel(c.r.ctx)
+		cancel()
+		if l, err := c.r.cfg.Isolation.Watch(over, c.id); err == nil {
+			return &l
+		}
+	}
+	return c.limitation
 }
 
 func (c *container) cleanup() {

@@ -80,9 +80,9 @@ func (r *Runner) Open(known []string, events func(isolation.Event)) error {
 
 // recover finds what an earlier run has left: known containers are shown to the isolators, the others are ended.
 func (r *Runner) recover(known []string) error {
-	keep := map[string]bool{}
+	keep := map[string]string{}
 	for _, c := range known {
-		keep[r.dir(c)] = true
+		keep[r.dir(c)] = c
 	}
 	found, err := listContainers(r.cfg.Dir)
 	if err != nil {
@@ -91,15 +91,18 @@ func (r *Runner) recover(known []string) error {
 	var running []isolation.Recovered
 	var orphans []string
 	for dir, o := range found {
-		if !keep[dir] {
+		id := keep[dir]
+		if id == "" {
 			orphans = append(orphans, dir)
 			continue
 		}
-		if o.Spec != nil {
-			var first process.ID
-			_ = readJSON(filepath.Join(dir, processFile), &first)
-			running = append(running, isolation.Recovered{Spec: o.Spec, PID: first.PID})
+		spec := o.Spec
+		if spec == nil { // not readable any more, but it may run
+			spec = &isolation.Spec{Container: id}
 		}
+		var first process.ID
+		_ = readJSON(filepath.Join(dir, processFile), &first)
+		running = append(running, isolation.Recovered{Spec: spec, PID: first.PID})
 	}
 	if err := r.cfg.Isolation.Recover(r.ctx, running); err != nil {
 		return err

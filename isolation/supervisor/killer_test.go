@@ -1,0 +1,79 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/meros-project/meros/isolation"
+	"github.com/meros-project/meros/isolation/isolationtest"
+	"github.com/meros-project/meros/offer"
+	"github.com/meros-project/meros/offer/resource"
+)
+
+// stubborn is a container with something in it that does not end at once.
+type stubborn struct {
+	*isolationtest.Isolator
+	left atomic.Int32 // how often Kill fails
+}
+
+func (s *stubborn) Kill(context.Context, string) error {
+	if s.left.Add(-1) >= 0 {
+		return errors.New("process 7 does not end")
+	}
+	return nil
+}
+
+func TestAContainerHasNotEndedBeforeItIsEmpty(t *testing.T) {
+	b := newBench(t)
+	iso := &stubborn{Isolator: &isolationtest.Isolator{Log: &isolationtest.Log{}}}
+	iso.left.Store(1)
+	b.openWith(iso)
+	b.r.Start(b.spec("a", "exit 3"), false)
+	b.started("a")
+	ev := b.exited("a")
+	require.Equal(t, offer.Exit{Code: 3}, ev.Exit)
+	require.Negative(t, iso.left.Load(), "it was asked again until nothing was left")
+	require.Contains(t, iso.Log.Take(), "fake cleanup a")
+}
+
+func TestALimitationIsToldThatNoSlaveHasSeen(t *testing.T) {
+	b := newBench(t)
+	fake := &isolationtest.Isolator{}
+	b.openWith(fake)
+	b.r.Start(b.spec("a", "while [ ! -e stop ]; do sleep 0.01; done"), false)
+	b.started("a")
+	sandbox := b.r.get("a").spec.Sandbox
+	dir := b.r.dir("a")
+	require.NoError(t, b.r.Close())
+	require.NoError(t, os.WriteFile(filepath.Join(sandbox, "stop"), nil, 0o644))
+	eventually(t, "its supervisor has written the end", func() bool {
+		var rep report
+		return readJSON(filepath.Join(dir, exitFile), &rep) == nil
+	})
+	limit := isolation.Limitation{Reason: offer.ReasonContainerLimitationMemory, Message: "33 of 32 MiB", Resources: resource.Must("mem:33")}
+	fake.Limit("a", limit)
+	b.r = New(Config{})
+	b.openWith(fake, "a")
+	b.r.Adopt("a")
+	ev := b.exitedAfterAll("a")
+	require.Equal(t, limit.Reason, ev.Reason)
+	require.Equal(t, limit.Resources, ev.Limitation)
+	require.True(t, ev.Known, "the exit status counts all the same")
+}
+
+func TestAContainerThatNeedsWhatNoIsolatorGivesIsRefused(t *testing.T) {
+	b := newBench(t)
+	spec := b.spec("a", "true")
+	spec.Limits = []offer.Limit{{Name: "mem", Amount: offer.NoLimit}}
+	b.r.Start(spec, false)
+	ev := b.next()
+	require.Equal(t, isolation.StartFailed, ev.Kind)
+	require.Equal(t, offer.ReasonUnsupported, ev.Reason)
+	require.Equal(t, "the container asks for limits above the request, which no isolator of this slave enforces", ev.Message)
+}
