@@ -132,8 +132,19 @@ func (w *World) Trouble() {
 // Calm keeps the world free of random delays and failures from now on.
 func (w *World) Calm() { w.calm = true }
 
-// Heal ends all troubles.
-func (w *World) Heal() { w.heal(false) }
+// Heal ends all troubles. An operator vouches for slaves that no machine is any more, as long as it is calm.
+func (w *World) Heal() {
+	w.heal(false)
+	round := w.round
+	var vouch func()
+	vouch = func() {
+		if w.calm && w.round == round {
+			w.operator.vouch()
+			w.after(10*time.Second, vouch)
+		}
+	}
+	w.after(10*time.Second, vouch)
+}
 
 // KillLeader kills the leading master, if there is one, and starts it again after a while.
 func (w *World) KillLeader(after time.Duration) bool {

@@ -193,8 +193,7 @@ func (o *operator) lastAway(r *reign) int64 {
 	return o.away
 }
 
-// tidy is what an operator does when it is calm: quotas are lifted, slaves take part again, and slaves that no machine is any more, because
-// they lost their identity before it was on disk, are vouched for.
+// tidy is what an operator does when it is calm: quotas are lifted, and slaves are looked after.
 func (o *operator) tidy() {
 	w := o.w
 	r := w.log.leader
@@ -206,6 +205,16 @@ func (o *operator) tidy() {
 			o.changed = w.ns
 			o.ask(message.Operate{Verb: message.VerbSetQuota, Role: role})
 		}
+	}
+	o.vouch()
+}
+
+// vouch lets slaves take part again, and marks those gone that no machine is any more, because they lost their identity before it was on disk.
+func (o *operator) vouch() {
+	w := o.w
+	r := w.log.leader
+	if r == nil {
+		return
 	}
 	held := map[offer.SlaveID]bool{} // looked up
 	for _, s := range w.slaves {
