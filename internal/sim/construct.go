@@ -11,6 +11,7 @@ import (
 	"github.com/meros-project/meros/internal/slavecore"
 	"github.com/meros-project/meros/offer"
 	"github.com/meros-project/meros/offer/allocator"
+	"github.com/meros-project/meros/offer/resource"
 )
 
 // This file is the one place in which cores are made and stepped, so that a bug can be planted at their borders: Config.Plant, if it is not
@@ -79,7 +80,11 @@ func (m *master) newCore() *mastercore.Core {
 
 func (s *slave) newCore() (*slavecore.Core, error) {
 	w := s.w
-	info := offer.Slave{Hostname: s.id, Address: s.address, Resources: w.cfg.Resources, Version: "sim",
+	has := s.resources
+	if s.shrunk {
+		has = resource.Must("cpus:0.5;mem:64")
+	}
+	info := offer.Slave{Hostname: s.id, Address: s.address, Resources: has, Version: "sim",
 		Attributes: []offer.Attribute{{Name: "rack", Text: fmt.Sprintf("r%d", s.number%3)}}}
 	cfg := slavecore.Config{Slave: info, BootID: fmt.Sprintf("boot-%d", s.boots), Seed: w.random.Uint64(), Nonce: w.uuid()}
 	if p := w.cfg.Plant; p != nil && p.Slave != nil {

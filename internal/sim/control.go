@@ -37,7 +37,7 @@ func New(cfg Config) *World {
 		w.log.follow(m)
 	}
 	for i := range cfg.Slaves {
-		s := &slave{node: node{w: w, id: fmt.Sprintf("s%d", i+1)}, number: i, runtime: newRuntime()}
+		s := &slave{node: node{w: w, id: fmt.Sprintf("s%d", i+1)}, number: i, runtime: newRuntime(), resources: cfg.Resources}
 		s.address = s.id + ":5051"
 		w.slaves = append(w.slaves, s)
 		w.after(w.between(0, 5*time.Second), s.restart)

@@ -15,6 +15,7 @@ type disk struct {
 	healed  int64 // when it last answered again
 	full    bool
 	broken  bool // a write of this life has failed: all later ones do
+	rotten  bool // damaged at rest
 	base    int  // records after the last compaction
 	stuck   []func()
 }

@@ -118,6 +118,9 @@ func (x *executor) launch(task *offer.Task) {
 	t := &execTask{id: task.ID}
 	x.tasks = append(x.tasks, t)
 	w.states.reach(StateExecutor)
+	if x.c.transient {
+		w.history.unwritten(x.s, x.key(t), task.Resources)
+	}
 	w.history.started(x.s, x.c, x.key(t))
 	x.report(t, offer.Running)
 	runs, exit := w.cfg.Runs(w.random, task)

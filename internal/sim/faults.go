@@ -54,6 +54,18 @@ const (
 	FaultStop        // slaves stop in good order and come back, also when they have just begun (P3)
 	FaultSupervisor  // what watches a container is killed, and nobody knows how it ended (P2)
 	FaultBlunder     // operators forbid everything, drain all, stop all (O1)
+	FaultTransfer    // the leader hands the lead over in good order, again and again (H3, P3)
+	FaultMembers     // masters are removed, the leader too, and others take their places (H1)
+	FaultInstall     // a follower that has lost all gets a snapshot, and the leader ends meanwhile (H4, O1)
+	FaultRestore     // a master is set back to the data that it had a while ago (D9, D10)
+	FaultMasterDisk  // a master's disk is full, fails once or is slow (D1, D2, D6)
+	FaultPoison      // the leader's core fails at a message (P7)
+	FaultRot         // what is on disk is damaged at rest (D5)
+	FaultResize      // a slave comes back with more than it had, or says that it has less (F2f)
+	FaultForge       // strangers repeat what others have said, word for word or not, and speak for other clusters (F2f, F1f, H7)
+	FaultTwin        // two processes of one scheduler live at once (F1f)
+	FaultManners     // schedulers acknowledge nothing, twice, or what is not theirs, accept twice, decline without end (F1f)
+	FaultTransient   // some schedulers want nothing of theirs on disk: their tasks end with their slave's process (F1f)
 	endFaults
 	// AllFaults is every class.
 	AllFaults = endFaults - 1
@@ -62,7 +74,8 @@ const (
 var faultNames = []string{"delay", "duplicate", "reorder", "cut", "partition", "one-way", "flap", "clog", "leader", "master", "depose", "unknown",
 	"lag", "slave", "framework", "loop", "point", "pause", "reboot", "leave", "slow-disk", "disk-fails", "disk-full", "disk-hangs", "jump", "drift",
 	"swap", "runtime", "user", "hostile", "operator", "corrupt", "narrow", "address", "descriptors", "starve", "fork", "suspend", "spin", "stop",
-	"supervisor", "blunder"}
+	"supervisor", "blunder", "transfer", "members", "install", "restore", "master-disk", "poison", "rot", "resize", "forge", "twin", "manners",
+	"transient"}
 
 // String lists the names of the classes in a set.
 func (f Fault) String() string {
@@ -418,12 +431,16 @@ func (w *World) clockFault(f Fault) {
 func (w *World) heal(some bool) {
 	w.calm = true
 	w.note("net", "calm")
+	w.endTwins()
 	for len(w.partitions) > 0 {
 		w.lift(w.partitions[0])
 	}
 	spare := 0
 	if some {
 		spare = w.random.IntN((len(w.masters)-1)/2 + 1)
+	}
+	for _, m := range w.masters {
+		m.out, m.behind, m.rotten, m.slow, m.failing, m.poisoned = false, false, false, false, 0, false
 	}
 	for _, i := range w.random.Perm(len(w.masters)) {
 		m := w.masters[i]
@@ -444,7 +461,10 @@ func (w *World) heal(some bool) {
 			continue
 		}
 		s.disk.heal(w.ns)
-		s.barren = false
+		s.barren, s.shrunk = false, false
+		if s.disk.rotten {
+			s.wipe()
+		}
 		s.resume()
 		s.restart()
 	}

@@ -27,10 +27,12 @@ type framework struct {
 	heard int64  // when a leader was last heard of
 	under uint64 // the reign of the last welcome
 
-	user  user
-	fid   offer.FrameworkID // as last told
-	ended bool              // the session is over
-	why   error             // with ended; nil after a teardown
+	user    user
+	fid     offer.FrameworkID // as last told
+	twin    bool              // a second process under another's id
+	excused int64             // until when the session may be ended by the masters
+	ended   bool              // the session is over
+	why     error             // with ended; nil after a teardown
 }
 
 // A user is the program that uses a session. Its methods are called on the world's goroutine.
@@ -234,6 +236,9 @@ func (f *framework) work() {
 
 // take hands a message to the program and keeps the observer's books.
 func (f *framework) take(m message.Message) bool {
+	if f.twin {
+		return f.user.handle(f, m)
+	}
 	h := &f.w.history
 	if m, is := m.(*message.Subscribed); is {
 		if f.fid != "" && f.fid != m.ID {
@@ -261,6 +266,13 @@ func (f *framework) end(refusal *offer.Refusal) {
 	}
 	f.leave()
 	if p, is := f.user.(*program); is {
+		if f.sentAway(refusal) {
+			if refusal.Reason == offer.ReasonFrameworkConflict {
+				f.w.states.reach(StateTwin)
+			}
+			f.w.after(f.w.between(time.Second, 20*time.Second), func() { p.resumeSession(f) })
+			return
+		}
 		if refusal != nil && refusal.Reason != offer.ReasonFrameworkCompleted && !f.w.history.torn[f.fid] { // F1: nobody else ends it
 			f.w.violate("F1", "%s is ended: %v", f.id, refusal)
 		}

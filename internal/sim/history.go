@@ -52,6 +52,7 @@ type record struct {
 	running   bool // a process of it lives
 	exited    bool
 	exit      offer.Exit
+	transient bool // nothing of it is on disk
 	dead      bool // its machine is gone, and its disk with it
 
 	container string  // that its last launch is for
@@ -169,10 +170,10 @@ func (h *history) started(s *slave, c *container, key string) {
 		l, is := rec.(*slavecore.Launched)
 		return is && l.Container == c.id && string(l.Framework.ID)+"/"+string(l.Task.ID) == key
 	})
-	if !onDisk { // T5: checkpoint before fork
+	if !onDisk && !c.transient { // T5: checkpoint before fork
 		w.violate("T5", "%s was started before its launch was on the disk of %s", key, s.id)
 	}
-	left, fits := s.w.cfg.Resources, true
+	left, fits := s.resources, true
 	for _, x := range append(slices.Clone(s.runtime.running), r) { // R1, R6: what runs on the machine fits it, ports included
 		if left, fits = left.Sub(x.resources.Unstacked()); !fits {
 			w.violate("R1", "%s starts %s and then runs more than it has (%d tasks)", s.id, key, len(s.runtime.running)+1)
@@ -203,7 +204,7 @@ func (h *history) exited(s *slave, key string, exit offer.Exit) {
 
 // executor sees the start of a custom executor: its record is on disk (T5).
 func (h *history) executor(s *slave, c *container) {
-	if !slices.ContainsFunc(s.disk.records, func(rec slavecore.Record) bool {
+	if !c.transient && !slices.ContainsFunc(s.disk.records, func(rec slavecore.Record) bool {
 		e, is := rec.(*slavecore.ExecutorStarted)
 		return is && e.Container == c.id
 	}) {
@@ -243,6 +244,10 @@ func (h *history) reported(s *slave, m message.Message) {
 	case *message.StatusUpdate:
 		r := h.holder(m.Framework, m.Status.TaskID, m.Status.UUID)
 		if r == nil {
+			return
+		}
+		if r.transient {
+			h.reportedUnwritten(s, r, m.Status)
 			return
 		}
 		i := r.index(m.Status.UUID) // of a framework that is over, the slave acknowledges all by itself
@@ -469,7 +474,7 @@ func (h *history) delivered(f *framework, st offer.Status) {
 func (h *history) prune() {
 	keep := h.order[:0]
 	for _, r := range h.order {
-		over := r.terminal && (r.durable == len(r.log) || h.retired[r.framework]) || !r.launched || r.dead
+		over := r.terminal && (r.durable == len(r.log) || h.retired[r.framework]) || !r.launched || r.dead || r.transient && r.exited
 		if r.running || !over {
 			keep = append(keep, r)
 			continue

@@ -13,6 +13,9 @@ type hostile struct {
 	node
 	left []message.Message
 	conn *link
+
+	cluster offer.ClusterID // of which it says that it is
+	reign   uint64          // that it says it has seen
 }
 
 func (h *hostile) name() string                    { return h.id }
@@ -32,13 +35,21 @@ func (w *World) stranger() {
 		h.left = w.falseSlave()
 	}
 	w.note("bad", "a stranger with %d messages", len(h.left))
+	w.send(h, 0)
+}
+
+// send has a stranger speak to the leader, and go after a while, which is drawn if it is zero.
+func (w *World) send(h *hostile, stays time.Duration) {
 	w.dial(h, w.log.leader.m, func(l *link) {
 		if l == nil {
 			return
 		}
 		h.conn = l
 		h.say()
-		w.after(w.between(time.Second, 3*time.Minute), func() { l.sever(time.Second) })
+		if stays == 0 {
+			stays = w.between(time.Second, 3*time.Minute)
+		}
+		w.after(stays, func() { l.sever(time.Second) })
 	})
 }
 
@@ -46,7 +57,7 @@ func (h *hostile) say() {
 	if len(h.left) == 0 || !h.alive {
 		return
 	}
-	h.conn.toMaster(message.Envelope{Message: h.left[0]})
+	h.conn.toMaster(message.Envelope{Cluster: h.cluster, Reign: h.reign, Message: h.left[0]})
 	h.left = h.left[1:]
 	h.w.after(h.w.between(time.Millisecond, 2*time.Second), h.say)
 }

@@ -64,7 +64,7 @@ func (g *replicated) watch() {
 func (g *replicated) decide() {
 	var able []*master
 	for _, m := range g.w.masters {
-		if g.w.able(m) {
+		if !m.behind && g.w.able(m) {
 			able = append(able, m)
 		}
 	}
@@ -72,8 +72,12 @@ func (g *replicated) decide() {
 		g.w.after(g.w.between(300*time.Millisecond, 3*time.Second), g.decide)
 		return
 	}
+	g.crown(able[g.w.random.IntN(len(able))])
+}
+
+// crown begins the reign of a master that has the whole log and a majority.
+func (g *replicated) crown(m *master) {
 	g.election = false
-	m := able[g.w.random.IntN(len(able))]
 	if m.reign != nil { // deposed without having noticed
 		m.reign.end()
 	}
@@ -166,12 +170,17 @@ func (g *replicated) propose(r *reign, p mastercore.Propose) {
 		})
 		return
 	}
+	r.m.writes()
 	x := &proposal{reign: r, propose: p}
 	r.flight = append(r.flight, x)
 	g.hurry(x)
 	at := w.now.Add(w.between(200*time.Microsecond, 10*time.Millisecond))
 	if !w.calm && w.chance(w.swarm.slowDisk) {
 		at = w.now.Add(w.between(50*time.Millisecond, 2*time.Second))
+	}
+	if r.m.slow {
+		d := w.dice(FaultMasterDisk)
+		at = w.now.Add(d.mostly(50*time.Millisecond, 5*time.Second))
 	}
 	if !w.calm && w.chance(w.swarm.depose) {
 		w.after(w.between(0, at.Sub(w.now)), g.elect)
@@ -217,7 +226,7 @@ func (g *replicated) settle(x *proposal) {
 // follow lets a follower apply what it has, now and then.
 func (g *replicated) follow(m *master) {
 	g.w.after(g.w.between(5*time.Second, 60*time.Second), func() {
-		if m.alive && !m.paused && !m.lagging && g.leader != nil && g.w.hears(g.leader.m, m) {
+		if m.alive && !m.paused && !m.lagging && !m.out && !m.behind && g.leader != nil && g.w.hears(g.leader.m, m) {
 			m.catchUp()
 		}
 		g.follow(m)

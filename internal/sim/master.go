@@ -13,12 +13,18 @@ import (
 // A master is a process with a replica of the registry and, while it leads, a core.
 type master struct {
 	node
-	number  int
-	hung    bool // its disk does not answer
-	lagging bool // applies nothing
-	state   *registry.State
-	applied int
-	reign   *reign
+	number   int
+	hung     bool          // its disk does not answer
+	lagging  bool          // applies nothing
+	out      bool          // is no member of the cluster
+	behind   bool          // lacks what the others have: cannot lead
+	rotten   bool          // its data is damaged, and it does not start
+	slow     bool          // its disk is
+	failing  time.Duration // its next write fails, and this is how long the disk takes to be mended; zero: writes succeed
+	poisoned bool          // its core fails at the next message
+	state    *registry.State
+	applied  int
+	reign    *reign
 }
 
 // A reign is one core in office.
@@ -81,7 +87,7 @@ func (m *master) kill() {
 	}
 	m.w.note(m.id, "killed")
 	m.died()
-	m.hung, m.lagging = false, false
+	m.hung, m.lagging, m.failing, m.poisoned = false, false, 0, false
 	leads := m.w.log.leader != nil && m.w.log.leader.m == m
 	if m.reign != nil {
 		if leads {
@@ -98,9 +104,18 @@ func (m *master) restart() {
 	if m.alive {
 		return
 	}
+	if m.rotten {
+		m.w.note(m.id, "refuses to start: its log is damaged")
+		m.w.states.reach(StateRotRefused)
+		return
+	}
 	m.w.note(m.id, "restarted")
 	m.alive = true
 	m.life++
+	if m.behind {
+		m.fetch()
+		return
+	}
 	m.state, m.applied = registry.New(), 0
 	m.catchUp()
 	if m.w.chance(0.5) {
@@ -187,6 +202,10 @@ func (r *reign) step(ev mastercore.Event) {
 	w := r.m.w
 	for len(r.queue) > 0 && !r.ended {
 		ev, r.queue = r.queue[0], r.queue[1:]
+		if m, is := ev.(mastercore.Received); is && r.m.poisoned && !w.calm {
+			r.fails(m)
+			return
+		}
 		for _, e := range r.advance(ev) {
 			if w.diesHere() {
 				r.m.kill()

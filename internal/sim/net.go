@@ -90,6 +90,7 @@ func (l *link) toMaster(e message.Envelope) {
 		return
 	}
 	e = l.w.carry(e)
+	l.w.overhear(l.client)
 	if l.corrupted() {
 		return
 	}

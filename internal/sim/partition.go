@@ -134,14 +134,18 @@ func (w *World) hears(a, b *master) bool {
 
 // able reports whether a master can lead: it and a majority hear each other.
 func (w *World) able(m *master) bool {
-	if !m.alive || m.paused || m.hung {
+	if !m.alive || m.paused || m.hung || m.out {
 		return false
 	}
-	n := 0
+	n, members := 0, 0
 	for _, p := range w.masters {
+		if p.out {
+			continue
+		}
+		members++
 		if p.alive && !p.paused && w.hears(m, p) && w.hears(p, m) {
 			n++
 		}
 	}
-	return 2*n > len(w.masters)
+	return 2*n > members
 }

@@ -23,6 +23,9 @@ type program struct {
 	tasks      []*job // in the order of their launches
 	byID       map[offer.TaskID]*job
 	suppressed bool
+	silent     int64           // until when it acknowledges nothing
+	impatient  int64           // until when it declines without a filter
+	accepted   *message.Accept // the last
 }
 
 // A job is one task as the program knows it.
@@ -49,6 +52,7 @@ func newProgram(w *World, n int) *program {
 	p := &program{byID: map[offer.TaskID]*job{}, plain: !w.cfg.Rich}
 	p.info = offer.Framework{Name: "program", Roles: []string{"*"}, FailoverTimeout: 24 * time.Hour, Principal: fmt.Sprintf("p%d", n),
 		Capabilities: offer.PartitionAware | offer.KillingState}
+	p.info.NoCheckpoint = w.transient()
 	if p.plain {
 		return p
 	}
@@ -174,7 +178,7 @@ func (p *program) handle(f *framework, m message.Message) bool {
 		w.history.offered(f, m.Offers)
 		p.offers(f, m.Offers)
 	case *message.Update:
-		if !w.calm && w.chance(0.03) {
+		if !w.calm && (w.ns < p.silent || w.chance(0.03)) {
 			return false
 		}
 		p.status(f, *m.Status)
@@ -253,10 +257,15 @@ func (p *program) use(f *framework, o *offer.Offer) {
 		ops = append(ops, more...)
 	}
 	if len(ops) == 0 {
-		f.call(&message.Decline{Offers: []offer.OfferID{o.ID}, Filter: offer.Filter{Refuse: w.between(time.Second, 20*time.Second)}})
+		refuse := w.between(time.Second, 20*time.Second)
+		if !w.calm && w.ns < p.impatient {
+			refuse = offer.NoFilter
+		}
+		f.call(&message.Decline{Offers: []offer.OfferID{o.ID}, Filter: offer.Filter{Refuse: refuse}})
 		return
 	}
-	f.call(&message.Accept{Last: true, Offers: []offer.OfferID{o.ID}, Operations: ops})
+	p.accepted = &message.Accept{Last: true, Offers: []offer.OfferID{o.ID}, Operations: ops}
+	f.call(p.accepted)
 }
 
 // task makes a task and remembers it.
@@ -371,6 +380,8 @@ func (p *program) status(f *framework, st offer.Status) {
 	j := p.byID[st.TaskID]
 	switch {
 	case j == nil && w.history.done[string(f.fid)+"/"+string(st.TaskID)]:
+		return
+	case j == nil && madeUp(st.TaskID):
 		return
 	case j == nil && w.history.find(f.fid, st.TaskID) == nil && st.State != offer.Unknown && st.State != offer.Lost:
 		w.violate("T6", "%s was told of task %s, which it never launched", f.id, st.TaskID)

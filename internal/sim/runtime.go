@@ -22,15 +22,16 @@ type runtime struct {
 }
 
 type container struct {
-	id       string
-	task     string // framework/task; empty for an executor
-	running  bool
-	pid      int
-	exit     offer.Exit
-	told     int  // the life of the slave that knows that it runs
-	stubborn bool // ignores the polite signal
-	unseen   bool // nobody knows how it ended
-	exec     *executor
+	id        string
+	task      string // framework/task; empty for an executor
+	running   bool
+	pid       int
+	exit      offer.Exit
+	told      int  // the life of the slave that knows that it runs
+	stubborn  bool // ignores the polite signal
+	unseen    bool // nobody knows how it ended
+	transient bool // nothing of it is on disk
+	exec      *executor
 }
 
 func newRuntime() runtime {
@@ -87,13 +88,16 @@ func (r *runtime) fork(s *slave, e slavecore.Start) {
 	c := &container{id: e.Container, running: true, pid: r.lastPID, stubborn: w.chance(0.2)}
 	r.containers[e.Container] = c
 	r.all = append(r.all, c)
+	if e.Task != nil {
+		c.task = string(e.Framework.ID) + "/" + string(e.Task.ID)
+	}
+	c.starts(s, e)
 	if e.Task == nil {
 		c.exec = &executor{s: s, c: c, framework: e.Framework.ID, info: *e.Executor, token: e.Token}
 		w.history.executor(s, c)
 		c.exec.connect(w.between(10*time.Millisecond, 2*time.Second))
 		return
 	}
-	c.task = string(e.Framework.ID) + "/" + string(e.Task.ID)
 	w.history.started(s, c, c.task)
 	runs, exit := w.cfg.Runs(w.random, e.Task)
 	w.after(runs, func() { r.exit(s, c, exit) })

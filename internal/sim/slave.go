@@ -8,30 +8,34 @@ import (
 	"github.com/meros-project/meros/internal/message"
 	"github.com/meros-project/meros/internal/slavecore"
 	"github.com/meros-project/meros/offer"
+	"github.com/meros-project/meros/offer/resource"
 )
 
 // A slave is a machine: a process with a core, a disk with a journal, and a runtime whose containers outlive the process.
 type slave struct {
 	node
-	number  int
-	address string
-	boots   int // of the machine, counts them
-	sid     offer.SlaveID
-	past    []offer.SlaveID // identities that the machine has lost
-	core    *slavecore.Core
-	disk    disk
-	runtime runtime
-	reign   uint64 // highest on disk
-	conn    *link
-	connNo  uint64
-	dialing bool
-	tickAt  int64
-	busy    bool
-	queue   []slavecore.Event
-	unseen  int
-	moves   int           // to other addresses
-	barren  bool          // can start no process
-	back    time.Duration // after which the process that is asked to stop comes back; zero: it was not asked
+	number    int
+	address   string
+	boots     int // of the machine, counts them
+	sid       offer.SlaveID
+	past      []offer.SlaveID // identities that the machine has lost
+	core      *slavecore.Core
+	disk      disk
+	runtime   runtime
+	reign     uint64 // highest on disk
+	conn      *link
+	connNo    uint64
+	dialing   bool
+	tickAt    int64
+	busy      bool
+	queue     []slavecore.Event
+	unseen    int
+	resources resource.Resources // that the machine has
+	grown     int                // how often it got more of them
+	shrunk    bool               // the process is told that there are less
+	moves     int                // to other addresses
+	barren    bool               // can start no process
+	back      time.Duration      // after which the process that is asked to stop comes back; zero: it was not asked
 }
 
 func (s *slave) name() string { return s.id }
@@ -52,9 +56,18 @@ func (s *slave) restart() {
 // begin starts the process on what the disk holds.
 func (s *slave) begin() {
 	w := s.w
+	if s.disk.rotten {
+		w.note(s.id, "refuses to start: its journal is damaged")
+		w.states.reach(StateRotRefused)
+		return
+	}
 	s.life++
 	s.alive = true
+	s.runtime.endOrphans(s)
 	core, err := s.newCore()
+	if s.refusesLess(err) {
+		return
+	}
 	if err != nil {
 		w.violate("S7", "%s does not start on its journal: %v", s.id, err)
 		return
@@ -108,6 +121,7 @@ func (s *slave) wipe() {
 	s.sid, s.reign = "", 0
 	s.disk = disk{}
 	s.runtime = newRuntime()
+	s.resources, s.grown, s.shrunk = s.w.cfg.Resources, 0, false
 }
 
 // connect looks for the leader, until it has a connection.

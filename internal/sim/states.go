@@ -51,6 +51,20 @@ const (
 	StateStopped                         // a slave stopped in good order and came back
 	StateUnwatched                       // a container ended while nobody watched
 	StateBlunder                         // an operator did what is regretted
+	StateTransferred                     // a leader handed the lead over
+	StateLeaderRemoved                   // the leader was taken out of the cluster
+	StateInstallCut                      // a leader ended while a master got its log
+	StateCaughtUp                        // a master that had lost its log has it again
+	StateRolledBack                      // a master was set back to old data
+	StateWriteFailed                     // a write failed on a master
+	StateCoreFailed                      // a leader's core failed at a message
+	StateRotRefused                      // a process did not start on damaged data
+	StateGrown                           // a slave came back with more resources
+	StateShrinkRefused                   // a slave did not start because it had less
+	StateForged                          // a stranger repeated what somebody else had said
+	StateTwin                            // a scheduler was superseded by a twin
+	StateBadManners                      // a scheduler did what none should
+	StateTransientLost                   // a task ended with its slave's process, as asked
 	states
 )
 
@@ -59,7 +73,8 @@ var stateNames = [states]string{"deposed-in-flight", "snapshot-installed", "resc
 	"duplicated", "old-reign", "paused-leader", "reboot", "retired", "drained", "executor", "executor-back", "group", "volume", "unreserved",
 	"timed-out", "torn-down", "hostile-refused", "crash-point", "clock-jumped", "invalid-offers",
 	"roles-changed", "corrupt-refused", "corrupt-unseen", "squeezed", "moved", "exhausted", "starved", "fork-failed", "suspended", "spun", "stopped",
-	"unwatched", "blunder"}
+	"unwatched", "blunder", "transferred", "leader-removed", "install-cut", "caught-up", "rolled-back", "write-failed", "core-failed", "rot-refused",
+	"grown", "shrink-refused", "forged", "twin", "bad-manners", "transient-lost"}
 
 // String is the state's name in a campaign's output.
 func (s State) String() string { return stateNames[s] }

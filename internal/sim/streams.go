@@ -54,6 +54,17 @@ var strikers = map[Fault]func(*World, *dice){ // looked up
 	FaultStop:        (*World).stopSlave,
 	FaultSupervisor:  (*World).killSupervisor,
 	FaultBlunder:     (*World).blunder,
+	FaultTransfer:    (*World).hand,
+	FaultMembers:     (*World).changeMembers,
+	FaultInstall:     (*World).install,
+	FaultRestore:     (*World).restore,
+	FaultMasterDisk:  (*World).masterDisk,
+	FaultPoison:      (*World).poison,
+	FaultRot:         (*World).rot,
+	FaultResize:      (*World).resize,
+	FaultForge:       (*World).forge,
+	FaultTwin:        (*World).doubleUp,
+	FaultManners:     (*World).misbehave,
 }
 
 // drawOwn draws which of the later classes are on, and how strong they are.

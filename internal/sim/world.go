@@ -31,6 +31,8 @@ type World struct {
 	masters    []*master
 	slaves     []*slave
 	frameworks []*framework
+	twins      []*framework // second processes of some of them
+	overheard  [][]byte     // what strangers may repeat
 	links      []*link
 	lastLink   int
 	calm       bool // faults are over

@@ -66,13 +66,38 @@ func cut[T any](s []T) (out, rest []T) {
 	return s[:n:n], s[n:]
 }
 
-// persistFor is persist for what belongs to a framework: one without checkpointing is not written, and the rest is done at once.
+// persistFor is persist for what belongs to a framework: one without checkpointing is not written, and the rest is done at once; but that a
+// process starts only when the volumes are there whose records are on their way to the disk.
 func (c *Core) persistFor(f *framework, r Record, t then) {
-	if f.info.NoCheckpoint {
-		c.carryOut(&t)
+	if !f.info.NoCheckpoint {
+		c.persist(r, t)
 		return
 	}
-	c.persist(r, t)
+	if starts := t.kind == thenStart || t.kind == thenStartExec; starts && c.makesVolumes() {
+		c.writes.after(t)
+		return
+	}
+	c.carryOut(&t)
+}
+
+// makesVolumes reports whether volumes wait for their record to be on disk.
+func (c *Core) makesVolumes() bool {
+	for o := range c.operations.all {
+		if !o.create.Empty() {
+			return true
+		}
+	}
+	return false
+}
+
+// after has something wait for all checkpoints so far, the one of the Step at hand included. There must be one.
+func (w *writes) after(t then) {
+	if len(w.records) > 0 {
+		w.then = appendChunked(w.then, t)
+		return
+	}
+	last := &w.waiting[len(w.waiting)-1]
+	last.then = append(last.then, t)
 }
 
 // flush ends a Step with its one checkpoint.
@@ -102,7 +127,7 @@ func (c *Core) checkpointed(token uint64) {
 	}
 	n := 0
 	for ; n < len(w.waiting) && w.waiting[n].token <= token; n++ {
-		for i := range w.waiting[n].then {
+		for i := 0; i < len(w.waiting[n].then); i++ { // what is carried out may add to them
 			c.carryOut(&w.waiting[n].then[i])
 		}
 	}
