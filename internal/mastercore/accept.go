@@ -2,6 +2,8 @@ package mastercore
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/meros-project/meros/internal/message"
 	"github.com/meros-project/meros/offer"
@@ -95,7 +97,8 @@ func (c *Core) checkOffers(n uint32, a *acceptParts) (list []*outstanding, bad s
 }
 
 // invalidAccept answers an accept with offers that cannot be used (R3): all that it names go back, every task is dropped, nothing
-// reaches a slave. A task that is here already is none of those: the accept is a repeat of the one that launched it (T8).
+// reaches a slave. A task that is here already is none of those: the accept is a repeat of the one that launched it (T8). Nor is one
+// that an earlier reign may have launched.
 func (c *Core) invalidAccept(n uint32, f *framework, a *acceptParts, why string) {
 	for _, id := range a.offers {
 		if o := c.offerOf(id); o != nil && o.framework == n {
@@ -105,7 +108,7 @@ func (c *Core) invalidAccept(n uint32, f *framework, a *acceptParts, why string)
 	for i := range a.operations {
 		op := &a.operations[i]
 		for j := range op.Tasks {
-			if c.tasks.find(n, op.Tasks[j].ID) == 0 {
+			if c.tasks.find(n, op.Tasks[j].ID) == 0 && !c.mayRun(a, op.Tasks[j].SlaveID) {
 				c.tellRefused(f, &op.Tasks[j], offer.Dropped, offer.ReasonInvalidOffers, why)
 			}
 		}
@@ -117,6 +120,20 @@ func (c *Core) invalidAccept(n uint32, f *framework, a *acceptParts, why string)
 		c.refuse(f, offer.ReasonInvalidOffers, "accept: "+why)
 	}
 	c.note(Note{Event: "accept refused", Framework: f.info.ID, Reason: offer.ReasonInvalidOffers, Text: why})
+}
+
+// mayRun reports whether the tasks of an accept may be on a slave that this reign has not seen: the accept is of an earlier one's offers, and
+// nobody knows whether that one had carried it out. Whoever asks about the tasks later is told.
+func (c *Core) mayRun(a *acceptParts, on offer.SlaveID) bool {
+	own := "o-" + utoa(c.cfg.Reign) + "-"
+	if len(a.offers) == 0 || slices.ContainsFunc(a.offers, func(id offer.OfferID) bool { return strings.HasPrefix(string(id), own) }) {
+		return false
+	}
+	if on == "" {
+		return c.counts.recovering > 0
+	}
+	_, s, known := c.slaveOf(on)
+	return known && (s.state == slaveRecovering || s.state == slaveUnreachable || s.busy && !s.connected())
 }
 
 // running is an accept while it is carried out: what is left of the offered resources after each operation.

@@ -104,7 +104,11 @@ func (w *World) changeMembers(d *dice) {
 	}
 	g.watch()
 	if d.chance(0.5) {
-		w.after(d.between(0, 10*time.Second), m.kill)
+		w.after(d.between(0, 10*time.Second), func() {
+			if m.out {
+				m.kill()
+			}
+		})
 	}
 	w.after(d.mostly(5*time.Second, 10*time.Minute), func() {
 		if !m.out {
