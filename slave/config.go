@@ -69,6 +69,10 @@ type Config struct {
 	// Runner starts tasks. The slave opens and closes it. Defaults to real processes with a supervisor each.
 	Runner isolation.Runner
 
+	// Executors takes the connections of custom executors, with its address in MEROS_EXECUTOR_SOCKET; the slave closes it. It is for a Runner
+	// whose executors live in this process: a listener of which anybody may know the address. Defaults to a socket in RuntimeDir.
+	Executors net.Listener
+
 	// TLS secures the connection to the master, and the listener if it has certificates. Defaults to plain text, which works on
 	// loopback only.
 	TLS *tls.Config

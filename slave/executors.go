@@ -33,6 +33,11 @@ type executorServer struct {
 }
 
 func (x *executorServer) open(s *Slave) error {
+	x.conns = map[uint64]*transport.Conn{}
+	if x.ln = s.cfg.Executors; x.ln != nil {
+		x.path = x.ln.Addr().String()
+		return nil
+	}
 	if err := makeDirs(s.cfg.RuntimeDir); err != nil {
 		return fmt.Errorf("slave: RuntimeDir: %w", err)
 	}
@@ -45,7 +50,6 @@ func (x *executorServer) open(s *Slave) error {
 		return fmt.Errorf("slave: RuntimeDir %s belongs to user %d (allowed: user %d)", s.cfg.RuntimeDir, owner, os.Geteuid())
 	}
 	x.path = filepath.Join(s.cfg.RuntimeDir, executorSocket)
-	x.conns = map[uint64]*transport.Conn{}
 	_ = os.Remove(x.path)
 	if x.ln, err = net.Listen("unix", x.path); err != nil {
 		return fmt.Errorf("slave: socket for executors: %w", err)

@@ -99,6 +99,9 @@ func (s *Slave) Run(ctx context.Context) error {
 	if s.cfg.Listener != nil {
 		defer s.cfg.Listener.Close()
 	}
+	if s.cfg.Executors != nil {
+		defer s.cfg.Executors.Close()
+	}
 	closers, err := s.open(ctx)
 	defer func() {
 		for i := len(closers) - 1; i >= 0; i-- {

@@ -24,11 +24,9 @@ type Cluster struct {
 	owner  string          // the test's goroutine
 	marked context.Context // labels what handlers start
 	mark   string
-	clean  int // how many goroutines there were when none was a handler's
-	// handling is true while a handler runs. Then a trusting cluster does not look who calls, which takes a microsecond.
-	handling atomic.Bool
-	trusting bool
-	bubble   time.Time // when the bubble began whose clock follows the virtual one; zero if there is none
+	clean  int            // how many goroutines there were when none was a handler's
+	site   atomic.Uintptr // from where handlers are called
+	bubble time.Time      // when the bubble began whose clock follows the virtual one; zero if there is none
 
 	mu        sync.Mutex
 	complaint string // about a scheduler that leaves the world

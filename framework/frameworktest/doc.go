@@ -24,7 +24,7 @@
 // A scheduler that leaves this world fails its test with an explanation. What is found out:
 //
 //   - a goroutine that lives on when the handler that started it has returned;
-//   - a call of the session by any goroutine but the test's (in Run, while a handler runs, for the first seed only);
+//   - a call of the session by any goroutine but the test's;
 //   - two runs that differ: Run runs its first seed twice and compares the calls, one by one. The machine's clock stands still in the first
 //     run and goes with the virtual time in the second, which is in a bubble of package testing/synctest. So it is found out when what the
 //     scheduler says depends on time.Now, time.After, a context's deadline, the order of a map, or a random number;

@@ -49,7 +49,7 @@ func inBubble(t testing.TB, f func(t testing.TB, bubble bool)) {
 // run runs one seed once.
 func run(t testing.TB, cfg Config, scheduler func() framework.Scheduler, expect []Expectation, d *diary, bubble bool) uint64 {
 	t.Helper()
-	c := &Cluster{t: t, cfg: cfg, world: cfg.world(), trusting: d == nil}
+	c := &Cluster{t: t, cfg: cfg, world: cfg.world()}
 	c.watch()
 	if bubble {
 		c.bubble = time.Now()

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/pprof"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -91,6 +92,8 @@ func (c *Cluster) watch() {
 }
 
 // inside calls a handler. Goroutines inherit the label of the one that starts them, and time stands still while it runs.
+//
+//go:noinline
 func (c *Cluster) inside(handler string, f func()) {
 	var began time.Time
 	if !c.bubble.IsZero() {
@@ -98,9 +101,9 @@ func (c *Cluster) inside(handler string, f func()) {
 		began = time.Now()
 	}
 	pprof.SetGoroutineLabels(c.marked)
-	c.handling.Store(true)
-	f()
-	c.handling.Store(false)
+	for _, step := range [...]func(){c.locate, f} { // both are called from the same place
+		step()
+	}
 	pprof.SetGoroutineLabels(context.Background())
 	if runtime.NumGoroutine() > c.clean {
 		c.strays(handler)
@@ -156,7 +159,7 @@ func (c *Cluster) latest() (last string) {
 
 // stranger complains of a call that does not come from the test's goroutine.
 func (c *Cluster) stranger(call string) bool {
-	if c.trusting && c.handling.Load() || goroutine() == c.owner {
+	if c.handling() || goroutine() == c.owner {
 		return false
 	}
 	c.complain("%s was called by a goroutine of the scheduler's own:\n%s\nIn the simulated world calls come from handlers, from functions given to "+
@@ -181,6 +184,20 @@ func (c *Cluster) complained() error {
 		return nil
 	}
 	return errors.New(c.complaint)
+}
+
+// locate notes from where handlers are called.
+func (c *Cluster) locate() {
+	var pcs [1]uintptr
+	runtime.Callers(2, pcs[:])
+	c.site.Store(pcs[0])
+}
+
+// handling reports whether a handler calls, and not a goroutine of its own. It costs a fraction of what the name of the goroutine does.
+func (c *Cluster) handling() bool {
+	var pcs [64]uintptr
+	site := c.site.Load()
+	return slices.Contains(pcs[:runtime.Callers(3, pcs[:])], site)
 }
 
 // goroutine names the one that calls it.

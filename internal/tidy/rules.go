@@ -53,6 +53,7 @@ var rooms = []room{
 	{path: "internal/sim", ours: []string{"offer/...", "internal/mastercore", "internal/slavecore", "internal/frameworkcore",
 		"internal/registry", "internal/message", "internal/wire", "internal/invariant", "internal/image", "internal/recording"}},
 	{path: "internal/sim/simulate", ours: []string{"internal/sim", "offer/..."}},
+	{path: "internal/synctier"},
 	{path: "internal/bench/...", ours: []string{"..."}},
 	{path: "internal/tidy"},
 	{path: "cmd/...", ours: []string{"..."}},
