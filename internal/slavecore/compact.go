@@ -48,7 +48,7 @@ func (t *task) compact(out []Record) []Record {
 		out = append(out, &Updated{Framework: t.fw.id, Status: t.last}, &Acked{Framework: t.fw.id, Task: t.info.ID, UUID: t.last.UUID})
 	}
 	for i := range t.stream.entries {
-		out = append(out, &Updated{Framework: t.fw.id, Status: t.stream.entries[i].value})
+		out = append(out, &Updated{Framework: t.fw.id, Status: &t.stream.entries[i].value.Status})
 	}
 	if t.kill != nil && !t.state.Terminal() {
 		out = append(out, &Killed{Framework: t.fw.id, Task: t.info.ID, Policy: exactPolicy(t.kill.grace), Reason: t.kill.reason})

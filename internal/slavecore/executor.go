@@ -103,8 +103,8 @@ func (c *Core) startExecutorContainer(e *executor, recovered bool) {
 		Recovered: recovered})
 }
 
-func (c *Core) executorStarted(e *executor, where *offer.Container) {
-	e.where = where
+func (c *Core) executorStarted(e *executor, where offer.Container) {
+	e.where = &where
 	if e.phase == execStopping && e.surely {
 		c.emit(Kill{Container: e.container, Sure: true}) // asked before there was something to kill
 	}
@@ -305,27 +305,27 @@ func (c *Core) removeExecutor(e *executor, exit offer.Exit) {
 func (c *Core) endWithExecutor(t *task, ev Exited) {
 	e := t.exec
 	undelivered := t.phase == phaseQueued || t.phase == phaseLaunching
-	var st *offer.Status
+	var st *report
 	switch {
 	case t.kill != nil && ev.Reason == offer.ReasonNone:
-		st = c.status(t, c.killedState(t), t.kill.reason, or2(t.kill.text, "its executor ended"))
+		st = c.report(t, c.killedState(t), t.kill.reason, or2(t.kill.text, "its executor ended"))
 	case e.reason == offer.ReasonExecutorRegistrationTimeout:
-		st = c.status(t, offer.Failed, e.reason, "its executor did not subscribe in time")
+		st = c.report(t, offer.Failed, e.reason, "its executor did not subscribe in time")
 	case e.reason == offer.ReasonExecutorReregistrationTimeout:
-		st = c.status(t, offer.Gone, e.reason, "its executor did not come back in time")
+		st = c.report(t, offer.Gone, e.reason, "its executor did not come back in time")
 	case e.reason != offer.ReasonNone:
-		st = c.status(t, offer.Killed, e.reason, "its executor was shut down")
+		st = c.report(t, offer.Killed, e.reason, "its executor was shut down")
 	case ev.Reason != offer.ReasonNone:
-		st = c.status(t, offer.Failed, ev.Reason, ev.Message)
+		st = c.report(t, offer.Failed, ev.Reason, ev.Message)
 		st.Limitation = ev.Limitation
 	case undelivered:
-		st = c.status(t, offer.Dropped, offer.ReasonExecutorTerminated, or2(ev.Message, "its executor ended before it got the task"))
+		st = c.report(t, offer.Dropped, offer.ReasonExecutorTerminated, or2(ev.Message, "its executor ended before it got the task"))
 	default:
-		st = c.status(t, offer.Failed, offer.ReasonExecutorTerminated, or2(ev.Message, "its executor ended: "+ev.Exit.String()))
+		st = c.report(t, offer.Failed, offer.ReasonExecutorTerminated, or2(ev.Message, "its executor ended: "+ev.Exit.String()))
 	}
 	if ev.Known && !undelivered {
-		exit := ev.Exit
-		st.Exit = &exit
+		st.exit = ev.Exit
+		st.Exit = &st.exit
 	}
 	c.update(t, st, nil)
 }

@@ -9,7 +9,7 @@ func (c *Core) started(ev Started) {
 	if ct == nil {
 		return
 	}
-	where := &offer.Container{ID: ev.Container, PID: ev.PID, Sandbox: ev.Sandbox}
+	where := offer.Container{ID: ev.Container, PID: ev.PID, Sandbox: ev.Sandbox}
 	if ct.exec != nil {
 		c.executorStarted(ct.exec, where)
 		return
@@ -18,9 +18,10 @@ func (c *Core) started(ev Started) {
 	if t.phase != phaseStarting {
 		return
 	}
-	t.phase, t.where = phaseRunning, where
+	t.phase, t.place = phaseRunning, where
+	t.where = &t.place
 	if t.state == offer.Staging || t.state == offer.Starting {
-		c.update(t, c.status(t, offer.Running, offer.ReasonNone, ""), nil)
+		c.update(t, c.report(t, offer.Running, offer.ReasonNone, ""), nil)
 	}
 	if t.kill != nil && !t.state.Terminal() {
 		c.signal(t)
@@ -52,7 +53,7 @@ func (c *Core) startFailed(ev StartFailed) {
 			reason = offer.ReasonTaskKilledDuringLaunch
 		}
 	}
-	c.update(t, c.status(t, state, reason, text), nil)
+	c.update(t, c.report(t, state, reason, text), nil)
 }
 
 // exited turns a container's end into its task's last status. FINISHED is said only of a process that was seen to exit with status 0 (T9).
@@ -70,23 +71,23 @@ func (c *Core) exited(ev Exited) {
 		return
 	}
 	delete(c.containers, ev.Container)
-	var st *offer.Status
+	var st *report
 	switch {
 	case ev.Known && ev.Exit.Success() && ev.Reason == offer.ReasonNone:
-		st = c.status(t, offer.Finished, offer.ReasonNone, ev.Message)
+		st = c.report(t, offer.Finished, offer.ReasonNone, ev.Message)
 	case ev.Reason != offer.ReasonNone:
-		st = c.status(t, offer.Failed, ev.Reason, ev.Message)
+		st = c.report(t, offer.Failed, ev.Reason, ev.Message)
 		st.Limitation = ev.Limitation
 	case t.kill != nil:
-		st = c.status(t, c.killedState(t), t.kill.reason, or2(t.kill.text, ev.Message))
+		st = c.report(t, c.killedState(t), t.kill.reason, or2(t.kill.text, ev.Message))
 	case ev.Known:
-		st = c.status(t, offer.Failed, offer.ReasonNone, or2(ev.Message, ev.Exit.String()))
+		st = c.report(t, offer.Failed, offer.ReasonNone, or2(ev.Message, ev.Exit.String()))
 	default:
-		st = c.status(t, offer.Failed, offer.ReasonExecutorTerminated, or2(ev.Message, "it ended while nobody watched; its exit status is not known"))
+		st = c.report(t, offer.Failed, offer.ReasonExecutorTerminated, or2(ev.Message, "it ended while nobody watched; its exit status is not known"))
 	}
 	if ev.Known {
-		exit := ev.Exit
-		st.Exit = &exit
+		st.exit = ev.Exit
+		st.Exit = &st.exit
 	}
 	c.update(t, st, nil)
 }

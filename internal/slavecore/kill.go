@@ -80,7 +80,7 @@ func (c *Core) carryKill(t *task, grace time.Duration) {
 		if reason == offer.ReasonNone {
 			reason, text = offer.ReasonTaskKilledDuringLaunch, "killed before it was started"
 		}
-		c.update(t, c.status(t, c.killedState(t), reason, text), nil)
+		c.update(t, c.report(t, c.killedState(t), reason, text), nil)
 	case phaseSent:
 		if t.exec.conn != 0 {
 			c.emit(SendExecutor{Conn: t.exec.conn, Message: &message.ExecutorKill{Task: t.info.ID, Policy: exactPolicy(grace)}})
@@ -108,7 +108,7 @@ func (c *Core) signal(t *task) {
 
 func (c *Core) sayKilling(t *task) {
 	if t.state != offer.Killing && t.fw.info.Capabilities.Has(offer.KillingState) && !t.fw.removed {
-		c.update(t, c.status(t, offer.Killing, t.kill.reason, t.kill.text), nil)
+		c.update(t, c.report(t, offer.Killing, t.kill.reason, t.kill.text), nil)
 	}
 }
 

@@ -138,8 +138,13 @@ func (c *Core) checkTask(f *framework, t *offer.Task, ex *offer.Executor, group,
 
 // accept takes a task that was checked.
 func (c *Core) accept(f *framework, role string, info *offer.Task, ex *offer.Executor, groupID uint64) {
-	own := *info // not kept in the message, which holds all that came with it
-	t := &task{fw: f, info: &own, role: role, state: offer.Staging, groupID: groupID, at: c.now}
+	made := &struct { // in one allocation
+		task
+		info offer.Task
+		ct   container
+	}{info: *info} // not kept in the message, which holds all that came with it
+	t := &made.task
+	t.fw, t.info, t.role, t.state, t.groupID, t.at = f, &made.info, role, offer.Staging, groupID, c.now
 	if ex != nil && ex.ID != "" {
 		t.exec = c.ensureExecutor(f, role, ex)
 	}
@@ -149,7 +154,8 @@ func (c *Core) accept(f *framework, role string, info *offer.Task, ex *offer.Exe
 		if groupID != 0 {
 			t.group = c.ensureGroup(groupID)
 		}
-		c.containers[t.container] = &container{task: t}
+		made.ct.task = t
+		c.containers[t.container] = &made.ct
 	} else {
 		t.container = t.exec.container
 	}
@@ -204,7 +210,7 @@ func (c *Core) answer(info offer.Framework, role string, id offer.TaskID, state 
 	f := c.framework(&info, false)
 	t := &task{fw: f, info: &offer.Task{ID: id, SlaveID: c.slave.ID}, role: role, state: state, phase: phaseEnded, bare: true}
 	c.addTask(t)
-	st := c.status(t, state, reason, text)
+	st := c.report(t, state, reason, text)
 	t.stream.push(st, st.UUID)
 	t.stream.durable(st.UUID)
 	c.note("task refused", info.ID, id, reason, text)

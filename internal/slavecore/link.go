@@ -174,7 +174,7 @@ func (c *Core) executorUpdate(e *executor, st offer.Status) {
 	if st.State == offer.Killed && t.kill != nil && st.Reason == offer.ReasonNone {
 		st.State, st.Reason = c.killedState(t), t.kill.reason
 	}
-	c.update(t, &st, e)
+	c.update(t, &report{Status: st}, e)
 }
 
 func (c *Core) ackExecutor(e *executor, st *offer.Status) {

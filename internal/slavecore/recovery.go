@@ -106,7 +106,7 @@ func (c *Core) replayUpdated(r *Updated) {
 	}
 	was := t.state
 	t.state = r.Status.State
-	t.stream.push(r.Status, r.Status.UUID)
+	t.stream.push(&report{Status: *r.Status}, r.Status.UUID)
 	t.stream.durable(r.Status.UUID)
 	if r.Status.Container != nil {
 		t.where = r.Status.Container
@@ -142,7 +142,7 @@ func (c *Core) replayAcked(r *Acked) {
 	for {
 		uuid := t.stream.head().uuid
 		st, _ := t.stream.ack(uuid)
-		t.last = st
+		t.last = &st.Status
 		if st.State.Terminal() {
 			t.gone = true
 			t.fw.tasks.remove(t.info.ID)
@@ -229,7 +229,7 @@ func (c *Core) recoverRebooted(f *framework) {
 			t.group = nil
 			t.asked = true
 			delete(c.containers, t.container)
-			c.update(t, c.status(t, offer.Gone, offer.ReasonSlaveRestarted, "the machine was restarted"), nil)
+			c.update(t, c.report(t, offer.Gone, offer.ReasonSlaveRestarted, "the machine was restarted"), nil)
 		}
 	}
 	for e := range f.executors.all {
@@ -262,7 +262,7 @@ func (c *Core) recoverTask(t *task) {
 	case t.exec != nil && t.exec.phase == execEnded:
 		t.asked = true
 		delete(c.containers, t.container)
-		c.update(t, c.status(t, offer.Gone, offer.ReasonExecutorTerminated, "its executor ended before the slave was restarted"), nil)
+		c.update(t, c.report(t, offer.Gone, offer.ReasonExecutorTerminated, "its executor ended before the slave was restarted"), nil)
 	case !t.own():
 		t.phase = phaseSent // perhaps; the executor says when it subscribes
 		c.armCompletion(t)

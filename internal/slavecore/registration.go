@@ -113,7 +113,7 @@ func (c *Core) reregister() {
 				st.ExecutorID = t.exec.info.ID
 			}
 			if h := t.stream.head(); h != nil && h.durable {
-				st = *h.value
+				st = h.value.Status
 			}
 			next(message.SizeOfTask(t.info) + message.SizeOfStatus(&st))
 			part.Tasks = append(part.Tasks, message.SlaveTask{Framework: f.id, Role: t.role, Task: *t.info, Latest: t.latest(), Status: st})
@@ -193,7 +193,7 @@ func (c *Core) answerReconcile(refs []message.TaskRef) {
 		case t == nil:
 			c.answer(offer.Framework{ID: ref.Framework}, "", ref.Task, offer.Dropped, offer.ReasonSlaveRestarted, "the launch never reached the slave's disk")
 		case len(t.stream.entries) == 0 && t.state != offer.Staging:
-			c.update(t, c.status(t, t.state, offer.ReasonReconciliation, ""), nil)
+			c.update(t, c.report(t, t.state, offer.ReasonReconciliation, ""), nil)
 		}
 	}
 }

@@ -5,10 +5,19 @@ import (
 	"github.com/meros-project/meros/offer"
 )
 
-// status makes a report of the slave's own. What the built-in executor sees has that as its source.
-func (c *Core) status(t *task, state offer.State, reason offer.Reason, text string) *offer.Status {
-	st := &offer.Status{TaskID: t.info.ID, SlaveID: c.slave.ID, State: state, Source: offer.SourceSlave, Reason: reason, Message: text,
-		Time: c.now, UUID: c.uuid(), Container: t.where}
+// A report is a status on its way, first to the disk and then to the master, with room for what takes it there: there are two or more for
+// each task that runs, and each is one allocation.
+type report struct {
+	offer.Status
+	exit   offer.Exit
+	record Updated
+	first  message.StatusUpdate // as it is sent for the first time
+}
+
+// report makes a status of the slave's own. What the built-in executor sees has that as its source.
+func (c *Core) report(t *task, state offer.State, reason offer.Reason, text string) *report {
+	st := &report{Status: offer.Status{TaskID: t.info.ID, SlaveID: c.slave.ID, State: state, Source: offer.SourceSlave, Reason: reason,
+		Message: text, Time: c.now, UUID: c.uuid(), Container: t.where}}
 	if t.exec != nil {
 		st.ExecutorID = t.exec.info.ID
 	} else if reason == offer.ReasonNone {
@@ -18,7 +27,7 @@ func (c *Core) status(t *task, state offer.State, reason offer.Reason, text stri
 }
 
 // update appends a status, which does not change any more, to the task's stream; it is sent when it is on disk. From is the executor that waits to hear so.
-func (c *Core) update(t *task, st *offer.Status, from *executor) {
+func (c *Core) update(t *task, st *report, from *executor) {
 	was := t.state
 	t.state = st.State
 	t.stream.push(st, st.UUID)
@@ -26,7 +35,8 @@ func (c *Core) update(t *task, st *offer.Status, from *executor) {
 	if t.bare {
 		c.carryOut(&after)
 	} else {
-		c.persistFor(t.fw, &Updated{Framework: t.fw.id, Status: st}, after)
+		st.record = Updated{Framework: t.fw.id, Status: &st.Status}
+		c.persistFor(t.fw, &st.record, after)
 	}
 	if st.State.Terminal() && !was.Terminal() {
 		c.ended(t)
@@ -64,7 +74,7 @@ func (c *Core) lastWord(t *task) {
 	underWay := len(t.stream.entries) == 1 && t.stream.epoch == c.registration.epoch
 	var last *message.StatusUpdate
 	if !underWay {
-		last = &message.StatusUpdate{Framework: t.fw.id, Status: e.value, Latest: e.value.State}
+		last = &message.StatusUpdate{Framework: t.fw.id, Status: &e.value.Status, Latest: e.value.State}
 	}
 	c.forget(t, e.uuid, last)
 }
@@ -77,8 +87,14 @@ func (c *Core) pump(t *task) {
 }
 
 func (c *Core) sendHead(t *task) {
+	st := t.stream.head().value
+	m := &st.first
+	if t.stream.tries > 0 {
+		m = new(message.StatusUpdate) // the first one may be on its way still
+	}
+	*m = message.StatusUpdate{Framework: t.fw.id, Status: &st.Status, Latest: t.latest()}
 	wait := t.stream.sent(c.registration.epoch, c.cfg.RetryMin, c.cfg.RetryMax)
-	c.send(&message.StatusUpdate{Framework: t.fw.id, Status: t.stream.head().value, Latest: t.latest()})
+	c.send(m)
 	c.timers.arm(&t.retry, c.now.Add(wait))
 }
 
@@ -121,7 +137,7 @@ func (c *Core) acknowledged(m *message.StatusAck) {
 		c.note("unexpected acknowledgement", m.Framework, m.Task, offer.ReasonUnknownID, m.UUID.String())
 		return
 	}
-	t.last = st
+	t.last = &st.Status
 	c.timers.rest(&t.retry)
 	if st.State.Terminal() {
 		c.forget(t, m.UUID, nil)

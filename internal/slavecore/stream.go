@@ -10,6 +10,7 @@ import (
 // (T3, T4). It is sent only once it is on disk, and again until it is acknowledged.
 type stream[T any] struct {
 	entries []entry[T]
+	room    [2]entry[T] // for the first entries: most streams never have more at once
 	epoch   uint64 // the registration under which the first one was last sent; zero: it was not
 	tries   int    // how often the first one was sent
 	wait    time.Duration
@@ -22,6 +23,9 @@ type entry[T any] struct {
 }
 
 func (s *stream[T]) push(v T, uuid offer.UUID) {
+	if len(s.entries) == 0 {
+		s.entries = s.room[:0]
+	}
 	s.entries = append(s.entries, entry[T]{value: v, uuid: uuid})
 }
 
@@ -75,11 +79,7 @@ func (s *stream[T]) ack(uuid offer.UUID) (v T, ok bool) {
 	}
 	v = h.value
 	s.entries[0] = entry[T]{}
-	if len(s.entries) == 1 {
-		s.entries = s.entries[:0] // the next one takes its place
-	} else {
-		s.entries = s.entries[1:]
-	}
+	s.entries = s.entries[1:]
 	s.epoch, s.tries, s.wait = 0, 0, 0
 	return v, true
 }

@@ -48,8 +48,9 @@ type task struct {
 	gone   bool // forgotten
 	starts int  // Start effects of this run: at most one (T5)
 	where  *offer.Container
+	place  offer.Container // what where points to, if this run has started it
 
-	stream     stream[*offer.Status]
+	stream     stream[*report]
 	last       *offer.Status // the last acknowledged one; nil before
 	seen       seen
 	retry      timer

@@ -391,7 +391,7 @@ func list[S ~[]T, T any](c *codec, v *S, f func(*codec, *T)) {
 	}
 }
 
-// optional is nil or what f lists.
+// optional is nil or what f lists. A reader may have put a zero value there, which is used then.
 func optional[T any](c *codec, v **T, f func(*codec, *T)) {
 	if c.enc {
 		if *v == nil {
@@ -402,20 +402,26 @@ func optional[T any](c *codec, v **T, f func(*codec, *T)) {
 		return
 	}
 	if c.left <= 0 {
+		*v = nil
 		return
 	}
 	if c.null() {
 		c.left--
 		c.did(c.r.DecodeNil())
+		*v = nil
 		return
 	}
-	if c.take(int(unsafe.Sizeof(**v))) {
-		*v = new(T)
-		f(c, *v)
+	if !c.take(int(unsafe.Sizeof(**v))) {
+		*v = nil
+		return
 	}
+	if *v == nil {
+		*v = new(T)
+	}
+	f(c, *v)
 }
 
-// always is what f lists, behind a pointer that is never nil.
+// always is what f lists, behind a pointer that is never nil. A reader may have put a zero value there, as for optional.
 func always[T any](c *codec, v **T, f func(*codec, *T)) {
 	if !c.enc && !c.take(int(unsafe.Sizeof(**v))) {
 		return

@@ -14,8 +14,13 @@ type kind[I any] struct {
 
 // of makes the kind of *T, whose fields code lists.
 func of[I, T any](code func(*codec, *T)) kind[I] {
+	return ofMade[I](func() *T { return new(T) }, code)
+}
+
+// ofMade is of for what made makes: a zero value, perhaps with room for what its pointers will point to, in one allocation.
+func ofMade[I, T any](made func() *T, code func(*codec, *T)) kind[I] {
 	return kind[I]{
-		make: func() I { return any(new(T)).(I) },
+		make: func() I { return any(made()).(I) },
 		code: func(c *codec, v I) {
 			p, ok := any(v).(*T)
 			if !ok || p == nil {

@@ -153,7 +153,14 @@ func slaveMessages(t *[256]kind[message.Message]) {
 	}))
 	t[message.KindSlaveUnregister] = msg(none[message.SlaveUnregister])
 	t[message.KindPong] = msg(none[message.Pong])
-	t[message.KindStatusUpdate] = msg(fields(3, func(c *codec, v *message.StatusUpdate) {
+	t[message.KindStatusUpdate] = ofMade[message.Message](func() *message.StatusUpdate {
+		var m struct {
+			message.StatusUpdate
+			report
+		}
+		m.StatusUpdate.Status = m.report.begin()
+		return &m.StatusUpdate
+	}, fields(3, func(c *codec, v *message.StatusUpdate) {
 		text(c, &v.Framework)
 		always(c, &v.Status, (*codec).status)
 		number(c, &v.Latest)
@@ -288,7 +295,14 @@ func masterToFramework(t *[256]kind[message.Message]) {
 	}))
 	t[message.KindOffers] = msg(fields(1, func(c *codec, v *message.Offers) { list(c, &v.Offers, (*codec).offer) }))
 	t[message.KindRescind] = msg(fields(1, func(c *codec, v *message.Rescind) { list(c, &v.Offers, text) }))
-	t[message.KindUpdate] = msg(fields(1, func(c *codec, v *message.Update) { always(c, &v.Status, (*codec).status) }))
+	t[message.KindUpdate] = ofMade[message.Message](func() *message.Update {
+		var m struct {
+			message.Update
+			report
+		}
+		m.Update.Status = m.report.begin()
+		return &m.Update
+	}, fields(1, func(c *codec, v *message.Update) { always(c, &v.Status, (*codec).status) }))
 	t[message.KindFailure] = msg(fields(3, func(c *codec, v *message.Failure) {
 		text(c, &v.Slave)
 		text(c, &v.Executor)

@@ -181,6 +181,19 @@ func (c *codec) container(v *offer.Container) {
 
 func (c *codec) boolean(v *bool) { c.flag(v) }
 
+// A report is a status with room for what most have, so that a message that carries one is read into one allocation.
+type report struct {
+	status    offer.Status
+	exit      offer.Exit
+	container offer.Container
+}
+
+// begin is the status, with zero values in place that optional takes or drops.
+func (r *report) begin() *offer.Status {
+	r.status.Exit, r.status.Container = &r.exit, &r.container
+	return &r.status
+}
+
 func (c *codec) status(v *offer.Status) {
 	o := c.open(15)
 	text(c, &v.TaskID)
