@@ -42,6 +42,6 @@ func (c *Core) tellAgain() {
 	list := c.again.list
 	c.again = again{}
 	for _, m := range list {
-		c.pushUpdate(m)
+		c.pushUpdate(c.tasks[m.Status.TaskID], m)
 	}
 }

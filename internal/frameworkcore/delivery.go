@@ -13,6 +13,7 @@ var zeroTime time.Time
 type delivery struct {
 	message message.Message
 	uuid    offer.UUID // of an update to be acknowledged
+	task    *known     // of an update, if it is known
 	keep    bool       // it answers the user's own call: never dropped
 }
 
@@ -109,7 +110,7 @@ func (c *Core) handled(ev Handled) {
 	}
 	switch m := d.message.(type) {
 	case *message.Update:
-		c.updateHandled(m.Status, ev.Ok)
+		c.updateHandled(m.Status, d.task, ev.Ok)
 	case *message.OperationUpdate:
 		if ev.Ok && !d.uuid.IsZero() {
 			c.deliver.took(d.uuid, c.cfg.Window)

@@ -37,7 +37,7 @@ func (c *Core) updated(m *message.Update) {
 	t := c.tasks[st.TaskID]
 	if t == nil {
 		if st.State.Terminal() || st.State == offer.Unknown {
-			c.pushUpdate(m)
+			c.pushUpdate(nil, m)
 			return
 		}
 		t = &known{state: offer.Staging}
@@ -51,7 +51,7 @@ func (c *Core) updated(m *message.Update) {
 		return // the session asked on its own account, and this is no news
 	}
 	t.asked = false
-	c.pushUpdate(c.droppedIfUnheard(t, m))
+	c.pushUpdate(t, c.droppedIfUnheard(t, m))
 }
 
 // droppedIfUnheard sharpens the master's answer about a launch that did not reach its slave because a leader died on the way (T1). The next
@@ -69,16 +69,16 @@ func (c *Core) droppedIfUnheard(t *known, m *message.Update) *message.Update {
 
 // pushUpdate queues an update. When there is no room, one that its slave repeats is left to that, and one that is told once, such as the
 // answers to a long reconciliation, is asked for again.
-func (c *Core) pushUpdate(m *message.Update) {
+func (c *Core) pushUpdate(t *known, m *message.Update) {
 	if m.Status.UUID.IsZero() && c.full() {
 		c.note("update put off", m.Status.TaskID, offer.ReasonSlowConsumer, "the handler is too slow")
 		c.keepForLater(m.Status)
 		return
 	}
-	c.push(delivery{message: m, uuid: m.Status.UUID})
+	c.push(delivery{message: m, uuid: m.Status.UUID, task: t})
 }
 
-func (c *Core) updateHandled(st *offer.Status, ok bool) {
+func (c *Core) updateHandled(st *offer.Status, t *known, ok bool) {
 	if !ok {
 		c.note("update not taken over", st.TaskID, st.Reason, st.State.String())
 		if st.UUID.IsZero() {
@@ -90,7 +90,6 @@ func (c *Core) updateHandled(st *offer.Status, ok bool) {
 		c.deliver.took(st.UUID, c.cfg.Window)
 		c.acknowledge(st)
 	}
-	t := c.tasks[st.TaskID]
 	switch {
 	case t == nil:
 	case st.State.Terminal() || st.State == offer.Unknown:
