@@ -2,7 +2,6 @@ package frameworkcore
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/meros-project/meros/internal/message"
@@ -71,15 +70,21 @@ func (c *Core) rest() {
 // askFor asks for single tasks soon: what is on its way may answer before.
 func (c *Core) askFor(which func(id offer.TaskID, t *known) bool) {
 	r := &c.reconcile
-	ids := slices.DeleteFunc(c.sortedTasks(), func(id offer.TaskID) bool { return !which(id, c.tasks[id]) })
-	if len(ids) == 0 || !c.subscribed {
+	if !c.subscribed {
 		return
 	}
-	if r.waiting == nil {
-		r.waiting = make(map[offer.TaskID]bool, len(ids))
-	}
-	for _, id := range ids {
+	found := false
+	for id, t := range c.tasks { // in any order: what comes of it is a set
+		if !which(id, t) {
+			continue
+		}
+		if found = true; r.waiting == nil {
+			r.waiting = map[offer.TaskID]bool{}
+		}
 		r.waiting[id] = true
+	}
+	if !found {
+		return
 	}
 	r.wait = c.cfg.ReconcileBackoff
 	if later := c.now.Add(r.wait); r.at.IsZero() || r.at.After(later) {
