@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -25,131 +23,196 @@ func recordBenchmark() benchmark {
 		goals: []goal{{key: "percent", most: true, limit: 3}},
 		flags: func(fs *flag.FlagSet) func(context.Context, *report) error {
 			var o recordOptions
-			fs.IntVar(&o.tasks, "tasks", 100_000, "tasks in a run")
-			fs.IntVar(&o.slaves, "slaves", 4, "slaves")
+			fs.IntVar(&o.tasks, "tasks", 20_000, "tasks in a round, with a recording and without")
+			fs.IntVar(&o.slaves, "slaves", 4, "slaves of a cluster")
 			fs.IntVar(&o.parallel, "parallel", 2500, "tasks that fit on a slave at once")
-			fs.IntVar(&o.rounds, "rounds", 5, "pairs of runs; the figure is that of the best with and the best without, because what else the machine does only adds")
+			fs.IntVar(&o.clusters, "clusters", 3, "pairs of clusters, one after the other, since two processes of one program differ by themselves")
+			fs.IntVar(&o.rounds, "rounds", 20, "rounds for each pair of clusters; the figure is the median of all")
 			return o.run
 		},
 	}
 }
 
-type recordOptions struct{ tasks, slaves, parallel, rounds int }
+type recordOptions struct{ tasks, slaves, parallel, clusters, rounds int }
 
-// run launches the same tasks with and without a recording, in turns. The three masters are processes of their own; what is compared is the
-// processor time, user and system, of the one that leads: network, registry, core, and the recording with its writes. Slaves and framework are
-// as in e2e/launch.
+// recordRounds are what the leaders took in each round, in microseconds a task: without a recording and with one.
+type recordRounds struct {
+	took    [2][]float64
+	written float64 // bytes a task
+}
+
+// run has two clusters at a time, of which one records, and launches the same tasks on one and on the other in turns, so that both meet the
+// same machine. The three masters of each are processes of their own; what is compared is the processor time, user and system, of the two that
+// lead: network, registry, core, and the recording with its writes. Slaves and framework are as in e2e/launch. The figure is the median of
+// the rounds' ratios; that of the sums is printed beside it, with what rounds differ by and what a first round, which warms up, does not tell.
 func (o *recordOptions) run(ctx context.Context, r *report) error {
-	for _, err := range []error{atLeast("rounds", o.rounds, 1), atLeast("slaves", o.slaves, 1), atLeast("tasks", o.tasks, 1),
-		atLeast("parallel", o.parallel, 1)} {
+	for _, err := range []error{atLeast("rounds", o.rounds, 1), atLeast("clusters", o.clusters, 1), atLeast("slaves", o.slaves, 1),
+		atLeast("tasks", o.tasks, 1), atLeast("parallel", o.parallel, 1)} {
 		if err != nil {
 			return err
 		}
 	}
-	var best [2]time.Duration
-	var written int64
-	for i := range o.rounds {
-		var took [2]time.Duration
-		for k := range took {
-			n := (i + k) % 2 // who goes first changes
-			cpu, bytes, err := o.steady(ctx, r, n == 1)
-			if err != nil {
-				return err
-			}
-			took[n] = cpu
-			if best[n] == 0 || cpu < best[n] {
-				best[n] = cpu
-			}
-			written = max(written, bytes)
+	var all recordRounds
+	var ratios []float64
+	for i := range o.clusters {
+		pair, err := o.steady(ctx, r)
+		if err != nil {
+			return err
 		}
-		r.say("round %d: the leader takes %s without and %s with a recording", i+1, took[0], took[1])
+		var own []float64
+		for k, without := range pair.took[0] {
+			own = append(own, 100*(pair.took[1][k]/without-1))
+		}
+		ratios = append(ratios, own...)
+		for n := range all.took {
+			all.took[n] = append(all.took[n], pair.took[n]...)
+		}
+		all.written = max(all.written, pair.written)
+		r.say("clusters %d: the leader takes %.2f us a task without and %.2f with a recording; %.1f %% more, rounds from %.1f to %.1f", i+1,
+			median(pair.took[0]), median(pair.took[1]), median(own), quantile(own, 0), quantile(own, 1))
 	}
-	tasks := float64(o.tasks)
-	r.set("us_per_task", float64(best[0].Microseconds())/tasks)
-	r.set("us_per_task_recorded", float64(best[1].Microseconds())/tasks)
-	r.set("bytes_per_task", float64(written)/tasks)
-	r.set("percent", 100*(float64(best[1])/float64(max(best[0], 1))-1))
+	r.set("us_per_task", median(all.took[0]))
+	r.set("us_per_task_recorded", median(all.took[1]))
+	r.set("bytes_per_task", all.written)
+	r.set("rounds", float64(len(ratios)))
+	r.set("percent_p25", quantile(ratios, 0.25))
+	r.set("percent_p75", quantile(ratios, 0.75))
+	r.set("percent_of_sums", 100*(sum(all.took[1])/sum(all.took[0])-1))
+	r.set("percent", median(ratios))
 	return nil
 }
 
-// steady repeats a run that was disturbed, by an election or a connection that was cut, as happens when the machine is too busy.
-func (o *recordOptions) steady(ctx context.Context, r *report, record bool) (cpu time.Duration, bytes int64, err error) {
+func sum(values []float64) (total float64) {
+	for _, v := range values {
+		total += v
+	}
+	return total
+}
+
+// steady repeats what was disturbed, by an election or a connection that was cut, as happens when the machine is too busy.
+func (o *recordOptions) steady(ctx context.Context, r *report) (out recordRounds, err error) {
 	for range 5 {
-		if cpu, bytes, err = o.once(ctx, r, record); err == nil || ctx.Err() != nil {
-			return cpu, bytes, err
+		if out, err = o.pair(ctx, r); err == nil || ctx.Err() != nil {
+			return out, err
 		}
 		r.say("%v: once more", err)
 	}
-	return cpu, bytes, err
+	return out, err
 }
 
-// once runs all tasks and returns the leader's processor time for them, and the size of what it has recorded.
-func (o *recordOptions) once(ctx context.Context, r *report, record bool) (cpu time.Duration, bytes int64, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, 3*time.Minute, errors.New("no result in three minutes"))
+// pair runs all rounds on two clusters.
+func (o *recordOptions) pair(ctx context.Context, r *report) (out recordRounds, err error) {
+	limit := time.Minute + time.Duration(o.rounds)*30*time.Second
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no result in %s", limit))
 	defer cancel()
+	var clusters [2]*recordCluster
+	for n := range clusters {
+		if clusters[n], err = o.start(ctx, r, n == 1); err != nil {
+			return out, err
+		}
+		defer func() { err = errors.Join(err, clusters[n].stop()) }()
+	}
+	tasks := float64(o.tasks)
+	for i := range o.rounds + 1 {
+		for k := range clusters {
+			n := (i + k) % 2 // who goes first changes
+			took, err := clusters[n].round(ctx, o, r)
+			if err != nil {
+				return out, err
+			}
+			if i > 0 { // the first warms up
+				out.took[n] = append(out.took[n], float64(took.Nanoseconds())/1000/tasks)
+			}
+		}
+	}
+	bytes, err := recorded(clusters[1].dir(clusters[1].leader))
+	out.written = float64(bytes) / tasks / float64(o.rounds+1)
+	return out, err
+}
+
+// A recordCluster is masters that are processes, and slaves in this one.
+type recordCluster struct {
+	*cluster
+	masters *children
+	leader  int
+	done    int // tasks
+}
+
+func (c *recordCluster) dir(i int) string {
+	return filepath.Join(c.cluster.dir, fmt.Sprintf("record-%d", i))
+}
+
+func (c *recordCluster) stop() error { return errors.Join(c.masters.stop(), c.cluster.stop()) }
+
+func (o *recordOptions) start(ctx context.Context, r *report, record bool) (_ *recordCluster, err error) {
 	w := &cluster{}
-	ctx, w.cancel = context.WithCancel(ctx)
 	if w.dir, err = os.MkdirTemp("", "meros-bench-"); err != nil {
-		return 0, 0, err
+		return nil, err
 	}
-	defer func() { err = errors.Join(err, w.stop()) }()
-	c, err := startChildren(w.dir, r, 3)
-	if err != nil {
-		return 0, 0, err
+	ctx, w.cancel = context.WithCancel(ctx)
+	c := &recordCluster{cluster: w, masters: &children{}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, c.stop())
+		}
+	}()
+	if c.masters, err = startChildren(w.dir, r, 3); err != nil {
+		return nil, err
 	}
-	defer func() { err = errors.Join(err, c.stop()) }()
-	records := func(i int) string { return filepath.Join(w.dir, fmt.Sprintf("record-%d", i)) }
-	for i := range c.specs {
+	for i := range c.masters.specs {
 		if record {
-			c.specs[i].Record = records(i)
+			c.masters.specs[i].Record = c.dir(i)
+		} else {
+			c.masters.specs[i].Profile = "" // what is of interest is the other
 		}
-		if err := c.start(i); err != nil {
-			return 0, 0, err
+		if err := c.masters.start(i); err != nil {
+			return nil, err
 		}
 	}
-	leader, err := c.await(ctx)
+	elected, err := c.masters.await(ctx)
 	if err != nil {
-		return 0, 0, err
+		return nil, err
 	}
-	via := network{writes: new(atomic.Int64)}
-	if err := w.startSlaves(ctx, c.addresses(), o.slaves, fmt.Sprintf("cpus:%d;mem:%d", o.parallel, 32*o.parallel), via, r.logger()); err != nil {
-		return 0, 0, err
-	}
+	c.leader = elected.child
+	resources := fmt.Sprintf("cpus:%d;mem:%d", o.parallel, 32*o.parallel)
+	return c, w.startSlaves(ctx, c.masters.addresses(), o.slaves, resources, network{writes: new(atomic.Int64)}, r.logger())
+}
+
+// round runs tasks by a framework of its own and returns the leader's processor time for them.
+func (c *recordCluster) round(ctx context.Context, o *recordOptions, r *report) (time.Duration, error) {
 	l := &launcher{o: launchOptions{tasks: o.tasks, slaves: o.slaves, parallel: o.parallel}, resources: resource.Must("cpus:1;mem:32"),
 		states: make([]offer.State, o.tasks), complete: make(chan struct{}), failed: make(chan error, 1)}
 	for i := range l.states {
 		l.states[i] = offer.Unknown
 	}
-	pid := c.procs[leader.child].cmd.Process.Pid
+	cfg := framework.Config{Name: "bench", Masters: c.masters.addresses(), Network: network{writes: new(atomic.Int64)}, Logger: r.logger()}
+	session, err := framework.New(cfg, l)
+	if err != nil {
+		return 0, err
+	}
+	pid := c.masters.procs[c.leader].cmd.Process.Pid
 	before, err := processCPU(pid)
 	if err != nil {
-		return 0, 0, err
+		return 0, err
 	}
-	done, err := w.session(ctx, framework.Config{Name: "bench", Masters: c.addresses(), Network: via, Logger: r.logger()}, l)
-	if err != nil {
-		return 0, 0, err
-	}
+	ended := make(chan error, 1)
+	go func() { ended <- session.Run(ctx) }()
+	c.done += o.tasks
 	select {
 	case <-l.complete:
-		err = w.awaitForgotten(ctx, o.tasks)
+		err = c.awaitForgotten(ctx, c.done)
 	case err = <-l.failed:
-	case err = <-done:
-		err = fmt.Errorf("the session ended: %w", err)
 	case <-ctx.Done():
 		err = fmt.Errorf("%s: %w", l, context.Cause(ctx))
 	}
 	after, perr := processCPU(pid)
-	if polled := c.poll(); polled == nil && c.elections > 1 {
-		return 0, 0, errElection
-	} else if err = errors.Join(err, perr, polled); err != nil {
-		return 0, 0, err
+	err = errors.Join(err, perr, session.Teardown(), <-ended)
+	if polled := c.masters.poll(); polled != nil {
+		err = errors.Join(err, polled)
+	} else if c.masters.elections > 1 {
+		err = errElection
 	}
-	if record {
-		if bytes, err = recorded(records(leader.child)); err != nil {
-			return 0, 0, err
-		}
-	}
-	return after - before, bytes, nil
+	return after - before, err
 }
 
 // recorded is the size of the recordings in a folder, none of which may have a gap: a recording that was cut costs nothing.
@@ -177,26 +240,4 @@ func recorded(dir string) (bytes int64, err error) {
 		bytes += info.Size()
 	}
 	return bytes, nil
-}
-
-// processCPU is the processor time that a process has used, as Linux tells it, in hundredths of a second.
-func processCPU(pid int) (time.Duration, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, err
-	}
-	_, rest, _ := strings.Cut(string(text), ") ") // after the name
-	f := strings.Fields(rest)
-	if len(f) < 13 {
-		return 0, fmt.Errorf("/proc/%d/stat has %d fields", pid, len(f))
-	}
-	var ticks int64
-	for _, field := range f[11:13] {
-		n, err := strconv.ParseInt(field, 10, 64)
-		if err != nil {
-			return 0, err
-		}
-		ticks += n
-	}
-	return time.Duration(ticks) * (time.Second / 100), nil
 }
