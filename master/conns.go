@@ -29,7 +29,6 @@ type conn struct {
 	reign  *reign // nil until a message was taken to a core
 	id     mastercore.ConnID
 	events []mastercore.Event
-	head   []byte // of an event of this connection, as it is recorded
 
 	cluster atomic.Pointer[offer.ClusterID] // as the peer last named it
 	mu      sync.Mutex
@@ -162,10 +161,11 @@ func (m *Master) take(ctx context.Context, c *conn, envs []message.Envelope) err
 		var ev mastercore.Event = mastercore.Received{Conn: c.id, Principal: c.principal, Message: e.Message}
 		if c.reign.recorder != nil {
 			if first == nil {
-				first = c.encoded(ev, len(envs)-i)
+				first = c.encoded(ev, i)
 				ev = first
+			} else {
+				first.add(i)
 			}
-			first.add(c, i)
 		}
 		events = append(events, ev)
 	}

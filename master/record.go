@@ -7,7 +7,6 @@ import (
 	"github.com/meros-project/meros/internal/mastercore"
 	"github.com/meros-project/meros/internal/recording"
 	"github.com/meros-project/meros/internal/transport"
-	"github.com/meros-project/meros/internal/wire"
 	"github.com/meros-project/meros/offer"
 )
 
@@ -73,10 +72,11 @@ func (r *reign) recorded(now time.Time, ev mastercore.Event, out []mastercore.Ef
 		ev, r.frame = e.Event, e
 	}
 	if e := r.frame; e != nil {
-		r.recorder.Encoded(now, e.head, e.bytes[e.spans[0].From:e.spans[0].To])
-		if e.spans = e.spans[1:]; len(e.spans) == 0 {
+		i := e.take()
+		r.recorder.Message(now, &e.frame, i)
+		if i == e.frame.Last {
 			r.frame = nil
-			transport.ReleaseEncoded(e.bytes)
+			transport.ReleaseEncoded(e.frame.Bytes)
 		}
 	} else {
 		r.recorder.Event(now, ev)
@@ -86,28 +86,34 @@ func (r *reign) recorded(now time.Time, ev mastercore.Event, out []mastercore.Ef
 	return out
 }
 
-// encoded is the first of some events that came in one frame and are stepped one after the other, with their encoding, so that to record them
-// costs no more than a copy. The others are queued with it.
+// encoded is the first of some events that came in one frame and are stepped one after the other, with that frame, so that to record them costs
+// no more than a copy. The others are queued with it.
 type encoded struct {
 	mastercore.Event
-	head  []byte // what the encoding of each begins with
-	bytes []byte
-	spans []wire.Span // of those that were not stepped
+	frame   recording.Frame
+	next    int   // message of the frame, unless it is skipped
+	skipped []int // messages that are no events, in order
 }
 
-// encoded makes the first of at most n events of the frame at hand.
-func (c *conn) encoded(first mastercore.Event, n int) *encoded {
-	if c.head == nil {
-		c.head = wire.AppendReceived(nil, c.id, c.principal, nil)
+// encoded is the first event of the frame at hand; message i is.
+func (c *conn) encoded(first mastercore.Event, i int) *encoded {
+	return &encoded{Event: first, next: i, frame: recording.Frame{Conn: c.id, Principal: c.principal, Bytes: c.t.Encoded(), Last: i}}
+}
+
+// add says that message i of the frame is the next event.
+func (e *encoded) add(i int) {
+	for e.frame.Last++; e.frame.Last < i; e.frame.Last++ {
+		e.skipped = append(e.skipped, e.frame.Last)
 	}
-	bytes, _ := c.t.Encoded()
-	return &encoded{Event: first, head: c.head, bytes: bytes, spans: make([]wire.Span, 0, n)}
 }
 
-// add says that message i of the frame at hand is the next event.
-func (e *encoded) add(c *conn, i int) {
-	_, spans := c.t.Encoded()
-	e.spans = append(e.spans, spans[i])
+// take returns which message the next event is.
+func (e *encoded) take() int {
+	for len(e.skipped) > 0 && e.skipped[0] == e.next {
+		e.next, e.skipped = e.next+1, e.skipped[1:]
+	}
+	e.next++
+	return e.next - 1
 }
 
 // plain is the event as the core knows it.

@@ -59,11 +59,17 @@ func newLoad(t testing.TB, slaves int) *load {
 func (l *load) step(ev mastercore.Event) []mastercore.Effect {
 	l.events++
 	l.now = l.now.Add(10 * time.Microsecond)
-	var err error
-	l.encoded, err = wire.AppendEvent(l.encoded[:0], ev) // not the recorder's work: it comes from the network so
-	require.NoError(l.t, err)
-	if l.rec != nil {
-		l.rec.Encoded(l.now, nil, l.encoded)
+	if rc, ok := ev.(mastercore.Received); ok { // not the recorder's work: it comes from the network so
+		b, at := wire.OpenBatch(l.encoded[:0], "c", 1)
+		b, err := wire.AppendMessage(b, rc.Message)
+		require.NoError(l.t, err)
+		wire.CloseBatch(b, at, 1)
+		l.encoded = b
+		if l.rec != nil {
+			l.rec.Message(l.now, &Frame{Conn: rc.Conn, Bytes: b}, 0)
+		}
+	} else if l.rec != nil {
+		l.rec.Event(l.now, ev)
 	}
 	l.out = l.core.Step(l.now, ev, l.out[:0])
 	if l.rec != nil {

@@ -125,7 +125,6 @@ func (d *disk) put(p piece) error {
 		if err := d.w.Flush(); err != nil {
 			return err
 		}
-		frame(p.block)
 		_, err := d.file.Write(p.block)
 		return err
 	default:

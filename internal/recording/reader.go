@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/meros-project/meros/internal/mastercore"
+	"github.com/meros-project/meros/internal/message"
 	"github.com/meros-project/meros/internal/wire"
 )
 
@@ -22,6 +23,7 @@ type Reader struct {
 	file   *os.File
 	image  []byte
 	rest   []byte // of the block at hand
+	frame  frameAt
 	ahead  *Entry // was looked at
 	now    int64
 	ended  bool
@@ -34,6 +36,14 @@ type Entry struct {
 	At     time.Time
 	Event  mastercore.Event
 	Digest uint32 // of the effects so far; zero where they are not known
+}
+
+// frameAt is a frame of the block at hand, and how far its messages have come.
+type frameAt struct {
+	conn      mastercore.ConnID
+	principal string
+	envs      []message.Envelope
+	next      int
 }
 
 // Open opens a file. The caller closes the Reader.
@@ -61,7 +71,7 @@ func (r *Reader) Close() error {
 
 // NewReader reads the beginning of a recording: an error that is ErrFormat says that it has none.
 func NewReader(src io.Reader) (*Reader, error) {
-	r := &Reader{blocks: blocks{r: bufio.NewReaderSize(src, blockSize)}}
+	r := &Reader{blocks: blocks{r: bufio.NewReaderSize(src, readBuffer)}}
 	head := make([]byte, len(magic)+1)
 	if _, err := io.ReadFull(r.blocks.r, head); err != nil || string(head[:len(magic)]) != magic {
 		return nil, fmt.Errorf("%w: it does not begin with %s", ErrFormat, magic)
@@ -122,7 +132,16 @@ func (r *Reader) peek() (time.Time, error) {
 }
 
 func (r *Reader) read() (Entry, error) {
-	for len(r.rest) == 0 {
+	for {
+		for len(r.rest) > 0 {
+			e, more, err := r.entry()
+			if err != nil {
+				r.rest = nil
+				r.end(fmt.Sprintf("damaged before byte %d: %v", r.blocks.at, err), true)
+			} else if more {
+				return e, nil
+			}
+		}
 		if r.ended {
 			return Entry{}, io.EOF
 		}
@@ -139,17 +158,11 @@ func (r *Reader) read() (Entry, error) {
 			r.end(string(body[1:]), false)
 		case body[0] == blockEvents && len(body) > 9:
 			r.now, r.rest = int64(binary.LittleEndian.Uint64(body[1:])), body[9:]
+			r.frame = frameAt{}
 		default:
 			r.end(fmt.Sprintf("a block of kind %q with %d bytes does not belong before byte %d", body[0], len(body), r.blocks.at), true)
 		}
 	}
-	e, err := r.entry()
-	if err != nil {
-		r.rest = nil
-		r.end(fmt.Sprintf("damaged before byte %d: %v", r.blocks.at, err), true)
-		return Entry{}, io.EOF
-	}
-	return e, nil
 }
 
 func (r *Reader) end(why string, cut bool) { r.ended, r.ending, r.cut = true, why, cut }
@@ -159,22 +172,85 @@ func (r *Reader) Ending() (why string, cut bool) { return r.ending, r.cut }
 
 var errEntry = errors.New("an entry is cut short")
 
-func (r *Reader) entry() (Entry, error) {
+// entry takes the next entry of the block; false for a frame, which is no event yet.
+func (r *Reader) entry() (Entry, bool, error) {
+	kind, err := r.number()
+	if err != nil {
+		return Entry{}, false, err
+	}
+	if kind == entryFrame {
+		return Entry{}, false, r.takeFrame()
+	}
 	wait, n := binary.Varint(r.rest)
 	if n <= 0 {
-		return Entry{}, errEntry
+		return Entry{}, false, errEntry
 	}
-	size, m := binary.Uvarint(r.rest[n:])
-	if m <= 0 || size > uint64(len(r.rest)-n-m) || len(r.rest)-n-m-int(size) < 4 {
-		return Entry{}, errEntry
+	r.rest = r.rest[n:]
+	var ev mastercore.Event
+	if kind == entryEvent {
+		var b []byte
+		if b, err = r.text(); err == nil {
+			ev, err = wire.DecodeEvent(b)
+		}
+	} else {
+		ev, err = r.frame.message(kind - entryMessage)
 	}
-	from := n + m
-	ev, err := wire.DecodeEvent(r.rest[from : from+int(size)])
+	if err == nil && len(r.rest) < 4 {
+		err = errEntry
+	}
 	if err != nil {
-		return Entry{}, err
+		return Entry{}, false, err
 	}
-	digest := binary.LittleEndian.Uint32(r.rest[from+int(size):])
-	r.rest = r.rest[from+int(size)+4:]
+	digest := binary.LittleEndian.Uint32(r.rest)
+	r.rest = r.rest[4:]
 	r.now += wait
-	return Entry{At: time.Unix(0, r.now).UTC(), Event: ev, Digest: digest}, nil
+	return Entry{At: time.Unix(0, r.now).UTC(), Event: ev, Digest: digest}, true, nil
+}
+
+func (r *Reader) takeFrame() error {
+	conn, err := r.number()
+	if err != nil {
+		return err
+	}
+	principal, err := r.text()
+	if err != nil {
+		return err
+	}
+	b, err := r.text()
+	if err != nil {
+		return err
+	}
+	envs, err := wire.DecodeBatch(nil, b)
+	r.frame = frameAt{conn: mastercore.ConnID(conn), principal: string(principal), envs: envs}
+	return err
+}
+
+// message is the event after skip messages that are none.
+func (f *frameAt) message(skip uint64) (mastercore.Event, error) {
+	if skip >= uint64(len(f.envs)-f.next) {
+		return nil, fmt.Errorf("a frame of %d messages has none after %d and %d more", len(f.envs), f.next, skip)
+	}
+	e := f.envs[f.next+int(skip)]
+	f.next += int(skip) + 1
+	return mastercore.Received{Conn: f.conn, Principal: f.principal, Message: e.Message}, nil
+}
+
+// number and text take what an entry is made of.
+func (r *Reader) number() (uint64, error) {
+	v, n := binary.Uvarint(r.rest)
+	if n <= 0 {
+		return 0, errEntry
+	}
+	r.rest = r.rest[n:]
+	return v, nil
+}
+
+func (r *Reader) text() ([]byte, error) {
+	size, err := r.number()
+	if err != nil || size > uint64(len(r.rest)) {
+		return nil, errEntry
+	}
+	b := r.rest[:size]
+	r.rest = r.rest[size:]
+	return b, nil
 }

@@ -60,7 +60,16 @@ func Images() (*image.Codec[mastercore.Core], error) {
 	return image.New[mastercore.Core](mastercore.StateTypes(), image.Field{Package: "github.com/tidwall/btree", Name: "isoid"})
 }
 
-// A Recorder records one core from Start to Close. Event, Encoded, Effects, Settled and Close are called by the goroutine that steps the core.
+// A Frame is what came over a connection at once. Its messages that are events of the core are stepped one after the other; they are recorded
+// by the frame's bytes, which costs no more than a copy.
+type Frame struct {
+	Conn      mastercore.ConnID
+	Principal string
+	Bytes     []byte // as wire.DecodeBatch reads them; unchanged until the last message is recorded
+	Last      int    // counts messages from 0: the last that is an event
+}
+
+// A Recorder records one core from Start to Close. Event, Message, Effects, Settled and Close are called by the goroutine that steps the core.
 type Recorder struct {
 	cfg    Config
 	core   *mastercore.Core
@@ -79,6 +88,10 @@ type Recorder struct {
 	on      bool
 	block   []byte // entries that were not handed over
 	pending bool   // the last entry waits for its digest
+	sum     uint32 // the checksum of the block's first bytes
+	summed  int    // which are so many
+	frame   *Frame // in the block, whose messages come next; nil for none
+	message int    // the one that comes next
 	size    int64  // of the file at hand, as far as it was handed over
 	limit   int64
 	why     string // there is a gap
@@ -183,10 +196,12 @@ func (r *Recorder) cutOff() (piece, bool) {
 	if len(r.block) == 0 {
 		return piece{}, false
 	}
+	r.addUp()
+	frame(r.block, r.sum)
 	p := piece{block: r.block}
 	r.waiting.Add(int64(len(r.block)))
 	r.size += int64(len(r.block))
-	r.block, r.pending = nil, false
+	r.block, r.pending, r.frame = nil, false, nil
 	return p, true
 }
 
@@ -203,22 +218,54 @@ func (r *Recorder) Event(now time.Time, ev mastercore.Event) {
 		r.missed++
 		return
 	}
-	r.entry(now, nil, r.event)
+	if !r.room(now, len(r.event)) {
+		return
+	}
+	r.block = r.stamp(append(r.block, entryEvent), now)
+	r.block = append(binary.AppendUvarint(r.block, uint64(len(r.event))), r.event...)
+	r.block, r.pending = append(r.block, 0, 0, 0, 0), true
 }
 
-// Encoded is Event for one of which the encoding is known, in two parts: head and rest are what wire.AppendEvent would write.
-func (r *Recorder) Encoded(now time.Time, head, rest []byte) {
+// Message is Event for message i of a frame.
+func (r *Recorder) Message(now time.Time, f *Frame, i int) {
 	r.hold()
 	if !r.on {
 		r.missed++
 		return
 	}
-	r.entry(now, head, rest)
+	if r.frame != f || i < r.message {
+		if !r.room(now, len(f.Principal)+len(f.Bytes)) {
+			return
+		}
+		r.block = binary.AppendUvarint(append(r.block, entryFrame), uint64(f.Conn))
+		r.block = append(binary.AppendUvarint(r.block, uint64(len(f.Principal))), f.Principal...)
+		r.block = append(binary.AppendUvarint(r.block, uint64(len(f.Bytes))), f.Bytes...)
+		r.frame, r.message = f, 0
+		r.addUp()
+	}
+	if skip := i - r.message; skip == 0 {
+		r.block = append(r.block, entryMessage)
+	} else {
+		r.block = binary.AppendUvarint(r.block, uint64(entryMessage+skip))
+	}
+	r.message = i + 1
+	r.block, r.pending = append(r.stamp(r.block, now), 0, 0, 0, 0), true
 }
 
-func (r *Recorder) entry(now time.Time, head, rest []byte) {
-	const most = maxBody - blockSize - 64
-	size := len(head) + len(rest)
+// stamp appends how long after the entry before this one is.
+func (r *Recorder) stamp(b []byte, now time.Time) []byte {
+	at := now.UnixNano()
+	wait := at - r.lastAt
+	r.lastAt = at
+	if wait == 0 {
+		return append(b, 0)
+	}
+	return binary.AppendVarint(b, wait)
+}
+
+// room makes room in the block for an entry of about so many bytes; false when the event is not recorded.
+func (r *Recorder) room(now time.Time, size int) bool {
+	const most = maxBody - 2*blockSize // an entry of that size is alone in its block, with what the messages of a frame add
 	if size > most {
 		r.cut(fmt.Sprintf("an event of %d bytes cannot be recorded (allowed: %d)", size, most))
 	} else if wait := int(r.waiting.Load()) + len(r.block); wait+size > r.cfg.Queue {
@@ -226,21 +273,27 @@ func (r *Recorder) entry(now time.Time, head, rest []byte) {
 	}
 	if !r.on {
 		r.missed++
-		return
+		return false
 	}
-	at := now.UnixNano()
-	if len(r.block) == 0 {
-		if r.block == nil {
-			r.block = r.spare()
-		}
-		r.block = append(r.block[:0], make([]byte, blockFrame)...)
-		r.block = binary.LittleEndian.AppendUint64(append(r.block, blockEvents), uint64(at))
-		r.lastAt = at
+	if len(r.block)+size > blockSize {
+		r.hand()
 	}
-	r.block = binary.AppendVarint(r.block, at-r.lastAt)
-	r.block = binary.AppendUvarint(r.block, uint64(size))
-	r.block = append(append(append(r.block, head...), rest...), 0, 0, 0, 0)
-	r.lastAt, r.pending = at, true
+	if len(r.block) > 0 {
+		return true
+	}
+	if r.block == nil {
+		r.block = r.spare()
+	}
+	r.lastAt, r.sum, r.summed = now.UnixNano(), 0, blockFrame
+	r.block = append(r.block[:0], make([]byte, blockFrame)...)
+	r.block = binary.LittleEndian.AppendUint64(append(r.block, blockEvents), uint64(r.lastAt))
+	return true
+}
+
+// addUp adds to the block's checksum what is new in it; soon, while the processor has it at hand.
+func (r *Recorder) addUp() {
+	r.sum = checksum(r.sum, r.block[r.summed:])
+	r.summed = len(r.block)
 }
 
 // spare returns memory for a block, used before if there is some.
@@ -249,9 +302,12 @@ func (r *Recorder) spare() []byte {
 	case b := <-r.free:
 		return b
 	default:
-		return make([]byte, 0, blockSize+4096)
+		return make([]byte, 0, blockSize+blockSpare)
 	}
 }
+
+// blockSpare is what a block has room for beyond blockSize: what the messages of its last frame add.
+const blockSpare = 16 << 10
 
 // Effects records what the event brought about.
 func (r *Recorder) Effects(effects []mastercore.Effect) {
@@ -260,7 +316,11 @@ func (r *Recorder) Effects(effects []mastercore.Effect) {
 	}
 	r.pending = false
 	binary.LittleEndian.PutUint32(r.block[len(r.block)-4:], r.digest.add(effects))
-	if len(r.block) >= blockSize || r.cfg.events > 0 && int64(len(r.block)) >= r.cfg.events {
+	full := blockSize
+	if r.frame != nil && r.message <= r.frame.Last {
+		full = maxBody - blockSize // in another block the frame stands again
+	}
+	if len(r.block) >= full || r.cfg.events > 0 && int64(len(r.block)) >= r.cfg.events {
 		r.hand()
 	}
 }
@@ -277,7 +337,7 @@ func (r *Recorder) cut(why string) {
 // cut. What was recorded before it reaches the disk within a second, if the disk keeps up.
 func (r *Recorder) Settled(now time.Time) {
 	r.hold()
-	if r.on && r.size >= r.limit || !r.on && r.idle() && time.Since(r.since) >= r.cfg.Retry {
+	if r.on && r.size+int64(len(r.block)) >= r.limit || !r.on && r.idle() && time.Since(r.since) >= r.cfg.Retry {
 		if err := r.begin(now); err != nil {
 			r.cut(err.Error())
 		}

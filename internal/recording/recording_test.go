@@ -418,7 +418,15 @@ func FuzzReader(f *testing.F) {
 	}
 	ev, err := wire.AppendEvent(nil, mastercore.Tick{})
 	require.NoError(f, err)
-	entries := append([]byte{blockEvents, 1, 2, 3, 4, 5, 6, 7, 8, 0, byte(len(ev))}, append(ev, 0, 0, 0, 0)...)
+	batch, at := wire.OpenBatch(nil, "c", 1)
+	batch, err = wire.AppendMessage(batch, &message.Heartbeat{})
+	require.NoError(f, err)
+	batch, err = wire.AppendMessage(batch, &message.Watch{})
+	require.NoError(f, err)
+	wire.CloseBatch(batch, at, 2)
+	entries := append([]byte{blockEvents, 1, 2, 3, 4, 5, 6, 7, 8, entryEvent, 0, byte(len(ev))}, append(ev, 0, 0, 0, 0)...)
+	entries = append(append(entries, entryFrame, 7, 1, 'p', byte(len(batch))), batch...)
+	entries = append(entries, entryMessage, 2, 0, 0, 0, 0, entryMessage, 2, 1, 0, 0, 0)
 	seed(nil, entries, []byte("Xwhy"))
 	seed(image[:100], entries[:12])
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -86,7 +86,6 @@ type Conn struct {
 	in        *bufio.Reader
 	greeted   bool // a frame has come; of the receiver
 	encoded   []byte
-	spans     []wire.Span // in encoded; both of the receiver
 
 	mu       sync.Mutex
 	out      []byte // frames that wait, from a pool
@@ -324,9 +323,9 @@ func (c *Conn) Receive(dst []message.Envelope) ([]message.Envelope, error) {
 	}
 }
 
-// Encoded returns, with ConnConfig.KeepEncoded, the bytes of the last frame, which are the caller's, and where in them each message stands that
-// the last Receive has appended, which is good until the next Receive. The caller may give the bytes to ReleaseEncoded when it is done.
-func (c *Conn) Encoded() ([]byte, []wire.Span) { return c.encoded, c.spans }
+// Encoded returns, with ConnConfig.KeepEncoded, the frame of which the last Receive has appended the messages, as wire.DecodeBatch reads it.
+// The bytes are the caller's, who may give them to ReleaseEncoded when it is done.
+func (c *Conn) Encoded() []byte { return c.encoded }
 
 // ReleaseEncoded gives the bytes of a frame back, for another one. Nothing may refer to them any more.
 func ReleaseEncoded(frame []byte) { putBuffer(frame) }
@@ -363,12 +362,10 @@ func (c *Conn) receive(dst []message.Envelope) ([]message.Envelope, error) {
 	}
 	switch kind {
 	case frameBatch:
-		if c.cfg.KeepEncoded {
-			envs, spans, err := wire.DecodeBatchSpans(dst, c.spans[:0], body)
-			c.spans, c.encoded, kept = spans, body, err == nil
-			return envs, asFault(err)
-		}
 		envs, err := wire.DecodeBatch(dst, body)
+		if c.cfg.KeepEncoded && err == nil {
+			c.encoded, kept = body, true
+		}
 		return envs, asFault(err)
 	case frameRefusal:
 		r, err := wire.DecodeRefusal(body)

@@ -15,19 +15,6 @@ func AppendEvent(dst []byte, ev mastercore.Event) ([]byte, error) {
 	})
 }
 
-// AppendReceived appends what AppendEvent does for a Received of which the message is there as AppendMessage has written it.
-func AppendReceived(dst []byte, conn mastercore.ConnID, principal string, encoded []byte) []byte {
-	dst, _ = write(dst, func(c *codec) { // these can always be written
-		c.open(2)
-		kind := uint8(eventReceived)
-		number(c, &kind)
-		c.open(3)
-		number(c, &conn)
-		text(c, &principal)
-	})
-	return append(dst, encoded...)
-}
-
 // DecodeEvent reads what AppendEvent wrote; b holds nothing else.
 func DecodeEvent(b []byte) (mastercore.Event, error) {
 	var ev mastercore.Event

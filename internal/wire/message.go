@@ -46,19 +46,6 @@ func CloseBatch(b []byte, at, messages int) {
 // DecodeBatch appends the messages of a batch, each with the batch's cluster and reign, to dst. b holds nothing else. After an error dst
 // is returned as it was.
 func DecodeBatch(dst []message.Envelope, b []byte) ([]message.Envelope, error) {
-	return decodeBatch(dst, b, nil)
-}
-
-// A Span is where a message stands in a batch: what AppendMessage has written.
-type Span struct{ From, To int }
-
-// DecodeBatchSpans is DecodeBatch that also appends to spans where each message stands in b.
-func DecodeBatchSpans(dst []message.Envelope, spans []Span, b []byte) ([]message.Envelope, []Span, error) {
-	out, err := decodeBatch(dst, b, &spans)
-	return out, spans, err
-}
-
-func decodeBatch(dst []message.Envelope, b []byte, spans *[]Span) ([]message.Envelope, error) {
 	out := dst
 	err := read(b, Limits{}, func(c *codec) {
 		var e message.Envelope
@@ -75,12 +62,8 @@ func decodeBatch(dst []message.Envelope, b []byte, spans *[]Span) ([]message.Env
 			out = slices.Grow(out, n)
 			for i := 0; i < n && c.err == nil; i++ {
 				e.Message = nil
-				from := c.at()
 				c.message(&e.Message)
 				out = append(out, e)
-				if spans != nil {
-					*spans = append(*spans, Span{from, c.at()})
-				}
 			}
 			if c.err == nil {
 				c.left = outer

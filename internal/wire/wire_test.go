@@ -21,7 +21,6 @@ import (
 	"github.com/vmihailenco/msgpack/v5"
 	"github.com/vmihailenco/msgpack/v5/msgpcode"
 
-	"github.com/meros-project/meros/internal/mastercore"
 	"github.com/meros-project/meros/internal/message"
 	"github.com/meros-project/meros/internal/registry"
 	"github.com/meros-project/meros/offer"
@@ -399,24 +398,5 @@ func TestCodesAreThoseOfTheLibrary(t *testing.T) {
 		{codeNil, msgpcode.Nil}, {codeFixedArrayLow, msgpcode.FixedArrayLow}, {codeNegFixedNumLow, msgpcode.NegFixedNumLow},
 	} {
 		require.Equal(t, c[1], c[0])
-	}
-}
-
-func TestAReceivedMessageIsRecordedByItsOwnBytes(t *testing.T) {
-	m := sample(&message.StatusUpdate{}).(*message.StatusUpdate)
-	batch, at := OpenBatch(nil, "c", 3)
-	var err error
-	for range 3 {
-		batch, err = AppendMessage(batch, m)
-		require.NoError(t, err)
-	}
-	CloseBatch(batch, at, 3)
-	envs, spans, err := DecodeBatchSpans(nil, nil, batch)
-	require.NoError(t, err)
-	require.Len(t, spans, 3)
-	for i, s := range spans {
-		want, err := AppendEvent(nil, mastercore.Received{Conn: 70_000, Principal: "p", Message: envs[i].Message})
-		require.NoError(t, err)
-		require.Equal(t, want, AppendReceived(nil, 70_000, "p", batch[s.From:s.To]))
 	}
 }
