@@ -162,8 +162,8 @@ func (o *recordOptions) start(ctx context.Context, r *report, record bool) (_ *r
 	for i := range c.masters.specs {
 		if record {
 			c.masters.specs[i].Record = c.dir(i)
-		} else {
-			c.masters.specs[i].Profile = "" // what is of interest is the other
+		} else if r.profile != "" {
+			c.masters.specs[i].Profile += ".without"
 		}
 		if err := c.masters.start(i); err != nil {
 			return nil, err

@@ -15,7 +15,7 @@ import (
 const (
 	magic      = "MEROSREC"
 	version    = 2
-	blockSize  = 512 << 10 // of entries that are written together: a write costs less a byte the larger it is, and so does a wake-up
+	blockSize  = 240 << 10 // of entries that are written together: a write costs less a byte the larger it is, and so does a wake-up
 	readBuffer = 64 << 10
 	maxBody    = 16 << 20 // of one block
 	maxHeader  = 64 << 10
