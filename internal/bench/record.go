@@ -102,9 +102,6 @@ func (o *recordOptions) steady(ctx context.Context, r *report) (out recordRounds
 
 // pair runs all rounds on two clusters.
 func (o *recordOptions) pair(ctx context.Context, r *report) (out recordRounds, err error) {
-	limit := time.Minute + time.Duration(o.rounds)*30*time.Second
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no result in %s", limit))
-	defer cancel()
 	var clusters [2]*recordCluster
 	for n := range clusters {
 		if clusters[n], err = o.start(ctx, r, n == 1); err != nil {
@@ -180,6 +177,8 @@ func (o *recordOptions) start(ctx context.Context, r *report, record bool) (_ *r
 
 // round runs tasks by a framework of its own and returns the leader's processor time for them.
 func (c *recordCluster) round(ctx context.Context, o *recordOptions, r *report) (time.Duration, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, errors.New("no result in a minute"))
+	defer cancel()
 	l := &launcher{o: launchOptions{tasks: o.tasks, slaves: o.slaves, parallel: o.parallel}, resources: resource.Must("cpus:1;mem:32"),
 		states: make([]offer.State, o.tasks), complete: make(chan struct{}), failed: make(chan error, 1)}
 	for i := range l.states {
@@ -198,12 +197,18 @@ func (c *recordCluster) round(ctx context.Context, o *recordOptions, r *report) 
 	ended := make(chan error, 1)
 	go func() { ended <- session.Run(ctx) }()
 	c.done += o.tasks
-	select {
-	case <-l.complete:
-		err = c.awaitForgotten(ctx, c.done)
-	case err = <-l.failed:
-	case <-ctx.Done():
-		err = fmt.Errorf("%s: %w", l, context.Cause(ctx))
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for over := false; !over && err == nil && c.masters.elections == 1; {
+		select {
+		case <-l.complete:
+			over, err = true, c.awaitForgotten(ctx, c.done)
+		case err = <-l.failed:
+		case <-ticker.C:
+			err = c.masters.poll()
+		case <-ctx.Done():
+			err = fmt.Errorf("%s: %w", l, context.Cause(ctx))
+		}
 	}
 	after, perr := processCPU(pid)
 	err = errors.Join(err, perr, session.Teardown(), <-ended)

@@ -1,28 +1,12 @@
 package recording
 
 import (
-	"bufio"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 )
-
-// file is what a recording is written to.
-type file interface {
-	io.Writer
-	io.Closer
-}
-
-// create makes a new file that only its owner can read: commands and environments of tasks are in it.
-func create(path string) (file, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, err
-	}
-	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-}
 
 // flushEvery is how long an event may wait for others to be written with it.
 const flushEvery = time.Second
@@ -99,11 +83,11 @@ func (r *Recorder) failed(err error) {
 	r.mu.Unlock()
 }
 
-// disk is the file at hand.
+// disk is the file at hand. What is not a block of events gathers in a buffer until flush, so that all writes are whole sectors.
 type disk struct {
-	cfg  Config
-	file file
-	w    *bufio.Writer
+	cfg    Config
+	file   file
+	buffer []byte
 }
 
 // put writes one piece. Without a file, because one could not be written, pieces go nowhere until the next one begins.
@@ -115,23 +99,30 @@ func (d *disk) put(p piece) error {
 		if err != nil {
 			return err
 		}
-		d.file, d.w = f, bufio.NewWriterSize(f, 256<<10)
-		if err := writeBeginning(d.w, *p.header, p.image); err != nil {
+		d.file = f
+		if err := writeBeginning(d, *p.header, p.image); err != nil {
 			return err
 		}
 		d.prune()
 	case d.file == nil:
 	case p.block != nil:
-		if err := d.w.Flush(); err != nil {
+		if err := d.flush(); err != nil {
 			return err
 		}
-		_, err := d.file.Write(p.block)
+		b := pad(p.block)
+		if !isAligned(b) { // it has outgrown its memory
+			if _, err := d.Write(b); err != nil {
+				return err
+			}
+			return d.flush()
+		}
+		_, err := d.file.Write(b)
 		return err
 	default:
-		if err := writeBlock(d.w, append([]byte{blockEnd}, p.end...)); err != nil {
+		if err := writeBlock(d, append([]byte{blockEnd}, p.end...)); err != nil {
 			return err
 		}
-		if err := d.w.Flush(); err != nil {
+		if err := d.flush(); err != nil {
 			return err
 		}
 		d.close()
@@ -139,11 +130,34 @@ func (d *disk) put(p piece) error {
 	return nil
 }
 
+const bufferSize = 1 << 20
+
+// Write adds to the buffer and writes it when it is full.
+func (d *disk) Write(b []byte) (int, error) {
+	if d.buffer == nil {
+		d.buffer = aligned(bufferSize + padding)
+	}
+	for rest := b; ; {
+		n := min(len(rest), bufferSize-len(d.buffer))
+		d.buffer, rest = append(d.buffer, rest[:n]...), rest[n:]
+		if len(d.buffer) < bufferSize {
+			return len(b), nil
+		}
+		if _, err := d.file.Write(d.buffer); err != nil {
+			return 0, err
+		}
+		d.buffer = d.buffer[:0]
+	}
+}
+
+// flush writes what is in the buffer.
 func (d *disk) flush() error {
-	if d.file == nil {
+	if d.file == nil || len(d.buffer) == 0 {
 		return nil
 	}
-	return d.w.Flush()
+	_, err := d.file.Write(pad(d.buffer))
+	d.buffer = d.buffer[:0]
+	return err
 }
 
 func (d *disk) close() {
@@ -151,8 +165,8 @@ func (d *disk) close() {
 		if err := d.file.Close(); err != nil {
 			d.cfg.Logger.Warn("a recording could not be closed", "err", err)
 		}
-		d.file, d.w = nil, nil
 	}
+	d.file, d.buffer = nil, nil
 }
 
 const suffix = ".rec"

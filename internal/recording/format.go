@@ -15,7 +15,7 @@ import (
 const (
 	magic      = "MEROSREC"
 	version    = 2
-	blockSize  = 240 << 10 // of entries that are written together: a write costs less a byte the larger it is, and so does a wake-up
+	blockSize  = 1 << 20 // of entries that are written together: a write costs less a byte the larger it is, and so does a wake-up
 	readBuffer = 64 << 10
 	maxBody    = 16 << 20 // of one block
 	maxHeader  = 64 << 10
@@ -30,6 +30,7 @@ const (
 	blockPart   = 'C'
 	blockEvents = 'E'
 	blockEnd    = 'X'
+	blockPad    = 'P'
 )
 
 // The kinds of entries in a block of events.

@@ -156,6 +156,7 @@ func (r *Reader) read() (Entry, error) {
 			return Entry{}, err
 		case body[0] == blockEnd:
 			r.end(string(body[1:]), false)
+		case body[0] == blockPad:
 		case body[0] == blockEvents && len(body) > 9:
 			r.now, r.rest = int64(binary.LittleEndian.Uint64(body[1:])), body[9:]
 			r.frame = frameAt{}

@@ -302,7 +302,7 @@ func (r *Recorder) spare() []byte {
 	case b := <-r.free:
 		return b
 	default:
-		return make([]byte, 0, blockSize+blockSpare)
+		return aligned(blockSize + blockSpare + padding)
 	}
 }
 

@@ -161,12 +161,12 @@ func TestATornTailCostsTheTailOnly(t *testing.T) {
 	path := slices.MaxFunc(files, func(a, b string) int { return cmp.Compare(size(t, a), size(t, b)) })
 	data, err := os.ReadFile(path)
 	require.NoError(t, err)
-	whole, _ := play(t, path)
+	whole, over := play(t, path)
 	first, err := NewReader(bytes.NewReader(data))
 	require.NoError(t, err)
 	start := int(first.blocks.at)
 	previous := whole.N
-	for cut := len(data) - 1; cut > start; cut -= 1 + (len(data)-start)/40 {
+	for cut := int(over.blocks.at) - 1; cut > start; cut -= 1 + (len(data)-start)/40 {
 		r, err := NewReader(bytes.NewReader(data[:cut]))
 		require.NoError(t, err)
 		p, err := NewReplay(r)
