@@ -22,6 +22,7 @@ type digest struct {
 	answer   mastercore.Answer
 	resign   mastercore.Resign
 	note     mastercore.Note
+	other    mastercore.Effect
 	executor *offer.Executor
 }
 
@@ -41,6 +42,7 @@ const (
 	digestAnswer
 	digestResign
 	digestNote
+	digestOther
 )
 
 // add folds effects in and returns the sum of all so far, which is never zero.
@@ -50,29 +52,30 @@ func (d *digest) add(effects []mastercore.Effect) uint32 {
 		case mastercore.Send:
 			d.sent(e)
 		case mastercore.Close:
-			d.close = e
-			d.Word(digestClose)
-			image.Add(d.Hasher, &d.close)
+			whole(d, digestClose, &d.close, e)
 		case mastercore.Propose:
-			d.propose = e
-			d.Word(digestPropose)
-			image.Add(d.Hasher, &d.propose)
+			whole(d, digestPropose, &d.propose, e)
 		case mastercore.Answer:
-			d.answer = e
-			d.Word(digestAnswer)
-			image.Add(d.Hasher, &d.answer)
+			whole(d, digestAnswer, &d.answer, e)
 		case mastercore.Resign:
-			d.resign = e
-			d.Word(digestResign)
-			image.Add(d.Hasher, &d.resign)
+			whole(d, digestResign, &d.resign, e)
 		case mastercore.Note:
-			d.note = e
-			d.Word(digestNote)
-			image.Add(d.Hasher, &d.note)
+			whole(d, digestNote, &d.note, e)
+		default:
+			whole(d, digestOther, &d.other, e) // slower, and complete
 		}
 	}
 	sum := d.Sum()
 	return uint32(sum^sum>>32) | 1
+}
+
+// whole folds an effect in by all its fields. What is put in scratch is let go again.
+func whole[T any](d *digest, kind uint64, scratch *T, e T) {
+	*scratch = e
+	d.Word(kind)
+	image.Add(d.Hasher, scratch)
+	var none T
+	*scratch = none
 }
 
 func (d *digest) sent(e mastercore.Send) {
@@ -94,6 +97,7 @@ func (d *digest) sent(e mastercore.Send) {
 		if m.Executor != nil {
 			d.executor = m.Executor
 			image.Add(d.Hasher, &d.executor)
+			d.executor = nil
 		}
 		d.Word(uint64(len(m.Tasks)))
 		for i := range m.Tasks {
@@ -108,10 +112,7 @@ func (d *digest) sent(e mastercore.Send) {
 			d.Word(1)
 		}
 	default:
-		d.send = e
-		d.Word(digestSend)
-		image.Add(d.Hasher, &d.send)
-		d.send = mastercore.Send{}
+		whole(d, digestSend, &d.send, e)
 	}
 }
 

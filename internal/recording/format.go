@@ -42,7 +42,8 @@ const (
 
 // A Header says what a file holds.
 type Header struct {
-	Build      string          `json:"build"` // fingerprint of the types in the checkpoint
+	Build      string          `json:"build"`   // fingerprint of the types in the checkpoint
+	Version    string          `json:"version"` // of the program, for people
 	Cluster    offer.ClusterID `json:"cluster"`
 	Reign      uint64          `json:"reign"`
 	Master     string          `json:"master"`

@@ -141,7 +141,7 @@ func (r *Recorder) begin(now time.Time) error {
 	r.image = len(b)
 	r.files++
 	about := r.core.View().Summary()
-	h := &Header{Build: r.images.Fingerprint(), Cluster: about.Cluster, Reign: about.Reign, Master: about.Master, File: r.files, At: now}
+	h := &Header{Build: r.images.Fingerprint(), Version: programVersion(), Cluster: about.Cluster, Reign: about.Reign, Master: about.Master, File: r.files, At: now}
 	r.digest.reset()
 	r.hold()
 	if r.on {

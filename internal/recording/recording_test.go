@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -200,8 +201,13 @@ func TestACheckpointOfAnotherBuildIsRefused(t *testing.T) {
 	require.NoError(t, err)
 	defer func() { require.NoError(t, r.Close()) }()
 	r.Header.Build = "another"
+	require.Equal(t, programVersion(), r.Header.Version)
+	r.Header.Version = "v0.0.1-older"
 	_, err = NewReplay(r)
 	require.ErrorIs(t, err, ErrBuild)
+	for _, named := range []string{"v0.0.1-older", `"another"`, programVersion()} {
+		require.ErrorContains(t, err, named)
+	}
 }
 
 // newCore is a core without slaves or frameworks.
@@ -217,6 +223,7 @@ type slowDisk struct {
 	gate chan struct{}
 	mu   sync.Mutex
 	fail error
+	full bool
 	out  []*bytes.Buffer
 }
 
@@ -238,6 +245,12 @@ func (d *slowDisk) open(string) (file, error) {
 
 func (f *slowFile) Write(b []byte) (int, error) {
 	<-f.d.gate
+	f.d.mu.Lock()
+	defer f.d.mu.Unlock()
+	if f.d.full {
+		n, _ := f.b.Write(b[:len(b)/2])
+		return n, syscall.ENOSPC
+	}
 	return f.b.Write(b)
 }
 
@@ -337,6 +350,52 @@ func TestADiskThatFailsIsTriedAgain(t *testing.T) {
 	})
 }
 
+func TestAFullDiskCutsTheRecordingUntilThereIsRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		clock := Clock()
+		core := newCore(t, clock())
+		d := &slowDisk{gate: make(chan struct{})}
+		close(d.gate)
+		r, err := Start(Config{Dir: "x", open: d.open}, clock(), core)
+		require.NoError(t, err)
+		fills := func(full bool) {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			d.full = full
+		}
+		step(r, core, clock(), mastercore.Tick{})
+		time.Sleep(2 * flushEvery)
+		fills(true)
+		step(r, core, clock(), mastercore.Tick{})
+		time.Sleep(2 * flushEvery)
+		step(r, core, clock(), mastercore.Tick{})
+		require.False(t, r.active())
+		time.Sleep(11 * time.Second)
+		step(r, core, clock(), mastercore.Tick{}) // begins again, too early
+		time.Sleep(2 * flushEvery)
+		step(r, core, clock(), mastercore.Tick{})
+		require.False(t, r.active())
+		fills(false)
+		time.Sleep(11 * time.Second)
+		step(r, core, clock(), mastercore.Tick{})
+		require.True(t, r.active())
+		step(r, core, clock(), mastercore.Tick{})
+		r.Close("over")
+		require.Len(t, d.out, 3)
+		first, err := NewReader(bytes.NewReader(d.out[0].Bytes()))
+		require.NoError(t, err)
+		_, err = first.Next()
+		require.NoError(t, err)
+		last, err := NewReader(bytes.NewReader(d.out[2].Bytes()))
+		require.NoError(t, err)
+		require.Equal(t, syscall.ENOSPC.Error(), last.Header.Gap)
+		_, err = last.Next()
+		require.NoError(t, err)
+		_, err = last.Next()
+		require.Equal(t, io.EOF, err)
+	})
+}
+
 func TestADiskThatHangsDoesNotHoldUpTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		clock := Clock()
@@ -370,6 +429,87 @@ func TestEventsReachTheDiskWithinASecond(t *testing.T) {
 		require.Equal(t, mastercore.Tick{}, e.Event)
 		r.Close("over")
 	})
+}
+
+// batch is the frame of some messages.
+func batch(t testing.TB, messages ...message.Message) []byte {
+	b, at := wire.OpenBatch(nil, "c", 1)
+	var err error
+	for _, m := range messages {
+		b, err = wire.AppendMessage(b, m)
+		require.NoError(t, err)
+	}
+	wire.CloseBatch(b, at, len(messages))
+	return b
+}
+
+// TestMessagesAreRecordedByTheirFrame: also where only some are events, where a file or block ends amid a frame, and where a frame is larger
+// than a block.
+func TestMessagesAreRecordedByTheirFrame(t *testing.T) {
+	for name, cfg := range map[string]Config{"whole": {}, "in pieces": {events: 100, MaxFiles: 1000}} {
+		t.Run(name, func(t *testing.T) {
+			cfg.Dir = t.TempDir()
+			clock := Clock()
+			core := newCore(t, clock())
+			r, err := Start(cfg, clock(), core)
+			require.NoError(t, err)
+			var want []mastercore.Event
+			play := func(principal string, messages ...message.Message) {
+				f := &Frame{Conn: mastercore.ConnID(len(want) + 1), Principal: principal, Bytes: batch(t, messages...), Last: -1}
+				isEvent := func(m message.Message) bool { return m.Kind() != message.KindWatch }
+				for i, m := range messages {
+					if isEvent(m) {
+						f.Last = i
+					}
+				}
+				for i, m := range messages {
+					if !isEvent(m) {
+						continue
+					}
+					now, ev := clock(), mastercore.Received{Conn: f.Conn, Principal: principal, Message: m}
+					want = append(want, ev)
+					r.Message(now, f, i)
+					r.Effects(core.Step(now, ev, nil))
+					if i%5 == 4 {
+						r.Settled(now)
+					}
+				}
+			}
+			play("p", &message.Heartbeat{}, &message.Heartbeat{}, &message.Heartbeat{})
+			play("", &message.Watch{}, &message.Heartbeat{}, &message.Watch{}, &message.Watch{}, &message.Heartbeat{}, &message.Watch{})
+			want = append(want, mastercore.Tick{})
+			step(r, core, clock(), mastercore.Tick{})
+			for range 50 {
+				play("q", &message.Heartbeat{}, &message.Watch{}, &message.Heartbeat{}, &message.Heartbeat{}, &message.Heartbeat{}, &message.Heartbeat{}, &message.Heartbeat{})
+			}
+			large := &message.Subscribe{Framework: offer.Framework{Name: strings.Repeat("n", blockSize)}}
+			play("large", &message.Heartbeat{}, large, &message.Heartbeat{})
+			play("p", &message.Heartbeat{})
+			r.Close("over")
+			files, err := Files(cfg.Dir)
+			require.NoError(t, err)
+			require.Equal(t, name == "in pieces", len(files) > 1)
+			var got []mastercore.Event
+			for _, path := range files {
+				in, err := Open(path)
+				require.NoError(t, err)
+				p, err := NewReplay(in)
+				require.NoError(t, err)
+				for {
+					s, err := p.Step()
+					if err != nil {
+						require.Equal(t, io.EOF, err)
+						break
+					}
+					got = append(got, s.Event)
+				}
+				why, cut := in.Ending()
+				require.False(t, cut, why)
+				require.NoError(t, in.Close())
+			}
+			require.Equal(t, want, got)
+		})
+	}
 }
 
 // TestTheEventThatBringsACoreDownIsOnRecord: it has no digest, and the file says why it ends.

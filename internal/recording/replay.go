@@ -1,9 +1,11 @@
 package recording
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"runtime/debug"
 	"time"
 
 	"github.com/meros-project/meros/internal/mastercore"
@@ -11,6 +13,24 @@ import (
 
 // ErrBuild is returned for a checkpoint that another build of this program has written: only one with the same types can read it.
 var ErrBuild = errors.New("recording: the checkpoint was written by another build of this program; play it with that one")
+
+// programVersion is that of the module, the commit it was built from, or that neither is known.
+func programVersion() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	revision, changed := "", ""
+	for _, s := range info.Settings {
+		switch {
+		case s.Key == "vcs.revision":
+			revision = " commit " + s.Value
+		case s.Key == "vcs.modified" && s.Value == "true":
+			changed = " with changes"
+		}
+	}
+	return cmp.Or(info.Main.Version, "development") + revision + changed
+}
 
 // A Replay is a core that goes through the events of a recording again.
 type Replay struct {
@@ -59,7 +79,8 @@ func NewReplay(r *Reader) (*Replay, error) {
 		return nil, err
 	}
 	if have := images.Fingerprint(); r.Header.Build != have {
-		return nil, fmt.Errorf("%w (%.40q, this one is %q)", ErrBuild, r.Header.Build, have)
+		return nil, fmt.Errorf("%w (it was %.80q, types %.40q; this one is %q, types %q)", ErrBuild, r.Header.Version, r.Header.Build,
+			programVersion(), have)
 	}
 	core, err := images.Decode(r.image)
 	if err != nil {
