@@ -1,0 +1,75 @@
+package cgroup
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+
+	"github.com/meros-project/meros/isolation"
+)
+
+// Usage implements isolation.Meter. Threads counts processes too, each of which has at least one.
+func (i *Isolator) Usage(_ context.Context, container string) (isolation.Usage, error) {
+	var u isolation.Usage
+	g := i.group(container)
+	list, err := g.processes()
+	if err != nil {
+		return u, err
+	}
+	u.Processes = len(list)
+	if err := i.cpuUsage(g, &u); err != nil {
+		return u, fmt.Errorf("cpu time: %w", err)
+	}
+	if err := i.memoryUsage(g, &u); err != nil {
+		return u, fmt.Errorf("memory: %w", err)
+	}
+	if dir, h := g.dir(pids); h != nil {
+		n, err := readNumber(filepath.Join(dir, "pids.current"))
+		if err != nil {
+			return u, fmt.Errorf("threads: %w", err)
+		}
+		u.Threads = int(n)
+	}
+	return u, nil
+}
+
+func (i *Isolator) cpuUsage(g group, u *isolation.Usage) error {
+	if dir, h := g.dir(cpuacct); h != nil {
+		user, err := readNumber(filepath.Join(dir, "cpuacct.usage_user"))
+		if err != nil {
+			return err
+		}
+		system, err := readNumber(filepath.Join(dir, "cpuacct.usage_sys"))
+		u.CPUUser, u.CPUSystem = float64(user)/1e9, float64(system)/1e9
+		return err
+	}
+	for _, h := range i.hierarchies {
+		if h.version == 2 {
+			t, err := readTable(filepath.Join(g.in(h), "cpu.stat"))
+			u.CPUUser, u.CPUSystem = float64(t["user_usec"])/1e6, float64(t["system_usec"])/1e6
+			return err
+		}
+	}
+	return nil
+}
+
+func (i *Isolator) memoryUsage(g group, u *isolation.Usage) error {
+	dir, h := g.dir(memory)
+	if h == nil {
+		return nil
+	}
+	name := memoryFiles[h.version]
+	var err error
+	if u.MemoryBytes, err = readNumber(filepath.Join(dir, name.usage)); err != nil {
+		return err
+	}
+	if u.MemoryLimit, err = readNumber(filepath.Join(dir, name.limit)); err != nil {
+		return err
+	}
+	if u.MemoryLimit == unlimited || h.version == 1 && u.MemoryLimit > 1<<62 {
+		u.MemoryLimit = 0
+	}
+	t, err := readTable(filepath.Join(dir, "memory.stat"))
+	u.RSS = t[map[int]string{1: "rss", 2: "anon"}[h.version]]
+	return err
+}
