@@ -13,9 +13,14 @@ func (g *Guest) Now() time.Time { return g.f.time() }
 // After has something done when d has passed by that clock, unless the program's process has ended by then. An error ends the session.
 func (g *Guest) After(d time.Duration, do func() error) {
 	f, life := g.f, g.f.life
+	at := f.time().Add(d)
 	var fire func()
 	fire = func() {
 		if f.life != life || f.ended || f.later(fire) {
+			return
+		}
+		if due := f.when(at); due > f.w.ns { // its clock has been slow since
+			f.w.atNS(due, fire)
 			return
 		}
 		if err := do(); err != nil {
@@ -23,7 +28,7 @@ func (g *Guest) After(d time.Duration, do func() error) {
 			f.leave()
 		}
 	}
-	f.w.atNS(f.when(f.time().Add(d)), fire)
+	f.w.atNS(f.when(at), fire)
 }
 
 // A Life is what the observer of everything knows of a task id.
