@@ -11,4 +11,7 @@
 //
 // A Scheduler that has the methods of [Rescinder], [OperationReceiver], [FailureReceiver], [MessageReceiver], [Disconnecter] or
 // [ErrorReceiver] is told of more. [Funcs] is a Scheduler without a type of its own; embed it in a struct to add such methods.
+//
+// A scheduler that asks [Session.Now] for the time, and does later what it must by [Session.After], can be run through days of virtual time in a
+// simulated cluster under faults: see package framework/frameworktest.
 package framework

@@ -55,8 +55,9 @@ func each(check func(f *Framework, t *task) error) func(f *Framework) error {
 	}
 }
 
-// AllFinished expects that the scheduler has launched something, and was told of each task that it has finished. It is for troubles that no
-// launch is lost in, such as Calm and those of slaves and clocks; with others, a scheduler must try again, and Finished counts.
+// AllFinished expects that the scheduler has launched something, and was told of each task that it has finished. It is for Calm, and for kinds
+// of trouble in which no launch is lost and no task is killed, such as SlowDisks and DatesJump. In others some tasks are dropped before they
+// start, or end with their machine, and the scheduler must try again: Finished counts what was done in the end.
 func AllFinished() Expectation {
 	finished := each(func(_ *Framework, t *task) error {
 		if t.told == offer.Finished {

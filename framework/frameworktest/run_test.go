@@ -45,8 +45,8 @@ func TestEachSetOfFaultsIsOneThatABatchSurvives(t *testing.T) {
 }
 
 func TestWhereNoLaunchIsLostAllFinishUnderTheirFirstNames(t *testing.T) {
-	for _, faults := range []frameworktest.Faults{frameworktest.Calm, frameworktest.SlaveFaults, frameworktest.ClockFaults, frameworktest.SlowDisks} {
-		frameworktest.Run(t, frameworktest.Config{Seeds: 5, Runs: seconds(20), Faults: faults}, func() framework.Scheduler { return newBatch(40) },
+	for _, faults := range []frameworktest.Faults{frameworktest.Calm, frameworktest.SlowDisks, frameworktest.DatesJump, frameworktest.DoubledRequests} {
+		frameworktest.Run(t, frameworktest.Config{Seeds: 10, Runs: seconds(20), Faults: faults}, func() framework.Scheduler { return newBatch(40) },
 			frameworktest.Finished(40), frameworktest.AllFinished())
 	}
 }
