@@ -43,6 +43,74 @@ func newTrio(t *testing.T) *trio {
 	return c
 }
 
+// startAll starts all three and returns their addresses.
+func (c *trio) startAll() (addresses []string) {
+	for i, p := range c.peers {
+		addresses = append(addresses, p.Address)
+		c.start(i)
+	}
+	return addresses
+}
+
+// stopAll stops those that run.
+func (c *trio) stopAll() {
+	for i, r := range c.runs {
+		if r != nil {
+			c.stop(i)
+		}
+	}
+}
+
+// cutOff takes master i's network to the others.
+func (c *trio) cutOff(i int) {
+	for k := range c.peers {
+		if k != i {
+			c.network.Cut(host(i), host(k))
+		}
+	}
+}
+
+// successor waits for a master that leads and is another than first.
+func (c *trio) successor(first int) int {
+	for {
+		if i := c.leader(); i != first {
+			return i
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// A trioLoad is two slaves and a framework with a batch of tasks.
+type trioLoad struct {
+	*batch
+	session   *framework.Session
+	framework *running
+	slaves    []*running
+}
+
+// load starts them.
+func (c *trio) load(tasks int, addresses []string) *trioLoad {
+	l := &trioLoad{batch: newBatch(tasks)}
+	for i := range 2 {
+		s := newSlave(c.t, c.network, fmt.Sprintf("s%d", i), addresses...)
+		l.slaves = append(l.slaves, start(c.t.Context(), func(ctx context.Context) error { s.run(ctx); return nil }))
+	}
+	var err error
+	l.session, err = framework.New(framework.Config{Name: "batch", Masters: addresses, Network: c.network}, l.batch)
+	require.NoError(c.t, err)
+	l.framework = start(c.t.Context(), l.session.Run)
+	return l
+}
+
+// stop ends the framework for good, and the slaves.
+func (l *trioLoad) stop(t *testing.T) {
+	require.NoError(t, l.session.Teardown())
+	require.NoError(t, <-l.framework.done)
+	for _, s := range l.slaves {
+		require.NoError(t, s.stop())
+	}
+}
+
 func (c *trio) start(i int) {
 	elector, err := raft.New(raft.Config{Dir: c.dirs[i], Bootstrap: c.peers})
 	require.NoError(c.t, err)
@@ -78,20 +146,7 @@ func (c *trio) stop(i int) {
 func TestThreeMastersOnRaftLoseNoTaskWhenTheLeaderStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newTrio(t)
-		var addresses []string
-		for i, p := range c.peers {
-			addresses = append(addresses, p.Address)
-			c.start(i)
-		}
-		var slaves []*running
-		for i := range 2 {
-			s := newSlave(t, c.network, fmt.Sprintf("s%d", i), addresses...)
-			slaves = append(slaves, start(t.Context(), func(ctx context.Context) error { s.run(ctx); return nil }))
-		}
-		b := newBatch(30)
-		session, err := framework.New(framework.Config{Name: "batch", Masters: addresses, Network: c.network}, b)
-		require.NoError(t, err)
-		fw := start(t.Context(), session.Run)
+		b := c.load(30, c.startAll())
 		for range 5 {
 			<-b.launch
 		}
@@ -105,37 +160,22 @@ func TestThreeMastersOnRaftLoseNoTaskWhenTheLeaderStops(t *testing.T) {
 		<-b.done
 		b.finished(t)
 		c.start(first)
-		require.NoError(t, session.Teardown())
-		require.NoError(t, <-fw.done)
-		for _, s := range slaves {
-			require.NoError(t, s.stop())
-		}
-		for i := range c.masters {
-			c.stop(i)
-		}
+		b.stop(t)
+		c.stopAll()
 	})
 }
 
 func TestALeaderThatIsCutOffIsSucceededAndItsWritesAreNotBelieved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newTrio(t)
-		for i := range c.peers {
-			c.start(i)
-		}
+		c.startAll()
 		first := c.leader()
 		require.NoError(t, c.masters[first].SetWeight(t.Context(), "before", 2000))
-		for i := range c.peers {
-			if i != first {
-				c.network.Cut(host(first), host(i))
-			}
-		}
+		c.cutOff(first)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		require.Error(t, c.masters[first].SetWeight(ctx, "lost", 2000))
 		cancel()
-		var second int
-		for second = c.leader(); second == first; second = c.leader() {
-			time.Sleep(10 * time.Millisecond)
-		}
+		second := c.successor(first)
 		require.NoError(t, c.masters[second].SetWeight(t.Context(), "after", 3000))
 		for i := range c.peers {
 			if i != first {
@@ -149,18 +189,14 @@ func TestALeaderThatIsCutOffIsSucceededAndItsWritesAreNotBelieved(t *testing.T) 
 		members, err := c.masters[second].Members(t.Context())
 		require.NoError(t, err)
 		require.Len(t, members, 3)
-		for i := range c.masters {
-			c.stop(i)
-		}
+		c.stopAll()
 	})
 }
 
 func TestAMasterIsAddedByHTTPAndAnotherRemoved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newTrio(t)
-		for i := range c.peers {
-			c.start(i)
-		}
+		c.startAll()
 		lead := c.leader()
 		elector, err := raft.New(raft.Config{Dir: t.TempDir(), NodeID: "id-4", Join: true})
 		require.NoError(t, err)
@@ -189,8 +225,6 @@ func TestAMasterIsAddedByHTTPAndAnotherRemoved(t *testing.T) {
 		require.True(t, ok)
 		require.Equal(t, c.peers[lead].Address, leader.Address)
 		require.NoError(t, run.stop())
-		for i := range c.masters {
-			c.stop(i)
-		}
+		c.stopAll()
 	})
 }

@@ -1,19 +1,15 @@
 package master_test
 
 import (
-	"context"
-	"fmt"
 	"io"
 	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/meros-project/meros/election"
-	"github.com/meros-project/meros/framework"
 	"github.com/meros-project/meros/internal/recording"
 	"github.com/meros-project/meros/internal/transport/memtransport"
 	"github.com/meros-project/meros/master"
@@ -54,47 +50,20 @@ func TestReplaysOfBothLeadersDecideAsTheyDid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newTrio(t)
 		c.recorder = func(i int) master.Recorder { return master.Recorder{Dir: dir(i)} }
-		var addresses []string
-		for i, p := range c.peers {
-			addresses = append(addresses, p.Address)
-			c.start(i)
-		}
-		var slaves []*running
-		for i := range 2 {
-			s := newSlave(t, c.network, fmt.Sprintf("s%d", i), addresses...)
-			slaves = append(slaves, start(t.Context(), func(ctx context.Context) error { s.run(ctx); return nil }))
-		}
-		b := newBatch(120)
-		session, err := framework.New(framework.Config{Name: "batch", Masters: addresses, Network: c.network}, b)
-		require.NoError(t, err)
-		fw := start(t.Context(), session.Run)
+		b := c.load(120, c.startAll())
 		for range 50 {
 			<-b.launch
 		}
 		first = c.leader()
 		require.NoError(t, c.masters[first].SetWeight(t.Context(), "batch", 2000))
-		for i := range c.peers {
-			if i != first {
-				c.network.Cut(host(first), host(i))
-			}
-		}
-		for second = c.leader(); second == first; second = c.leader() {
-			time.Sleep(10 * time.Millisecond)
-		}
+		c.cutOff(first)
+		second = c.successor(first)
 		c.stop(first)
 		<-b.done
 		b.finished(t)
 		require.NoError(t, c.masters[second].SetWeight(t.Context(), "batch", 3000))
-		require.NoError(t, session.Teardown())
-		require.NoError(t, <-fw.done)
-		for _, s := range slaves {
-			require.NoError(t, s.stop())
-		}
-		for i := range c.masters {
-			if i != first {
-				c.stop(i)
-			}
-		}
+		b.stop(t)
+		c.stopAll()
 	})
 	seen := map[uint64]bool{}
 	for _, i := range []int{first, second} {

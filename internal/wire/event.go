@@ -10,15 +10,15 @@ import (
 // AppendEvent appends the encoding of one event of a master's core, [kind, [fields...]], to dst.
 func AppendEvent(dst []byte, ev mastercore.Event) ([]byte, error) {
 	return write(dst, func(c *codec) {
-		p := byPointer(ev)
-		c.event(&p)
+		p, number := byPointer(ev)
+		c.event(&p, number)
 	})
 }
 
 // DecodeEvent reads what AppendEvent wrote; b holds nothing else.
 func DecodeEvent(b []byte) (mastercore.Event, error) {
 	var ev mastercore.Event
-	if err := read(b, Limits{}, func(c *codec) { c.event(&ev) }); err != nil {
+	if err := read(b, Limits{}, func(c *codec) { c.event(&ev, 0) }); err != nil {
 		return nil, err
 	}
 	return byValue(ev), nil
@@ -34,43 +34,28 @@ const (
 	eventTick
 )
 
-func (c *codec) event(ev *mastercore.Event) {
-	variant(c, "event", &events, func(ev mastercore.Event) uint8 {
-		switch ev.(type) {
-		case *mastercore.Received:
-			return eventReceived
-		case *mastercore.Disconnected:
-			return eventDisconnected
-		case *mastercore.Committed:
-			return eventCommitted
-		case *mastercore.NotCommitted:
-			return eventNotCommitted
-		case *mastercore.Called:
-			return eventCalled
-		case *mastercore.Tick:
-			return eventTick
-		}
-		return 0
-	}, ev)
+func (c *codec) event(ev *mastercore.Event, number uint8) {
+	variant(c, "event", &events, func(mastercore.Event) uint8 { return number }, ev)
 }
 
-// byPointer and byValue turn events, which are values to the core, into what the table of kinds holds, and back.
-func byPointer(ev mastercore.Event) mastercore.Event {
+// byPointer and byValue turn events, which are values to the core, into what the table of kinds holds, and back. An event that is not known
+// is nil, which cannot be written.
+func byPointer(ev mastercore.Event) (mastercore.Event, uint8) {
 	switch ev := ev.(type) {
 	case mastercore.Received:
-		return &ev
+		return &ev, eventReceived
 	case mastercore.Disconnected:
-		return &ev
+		return &ev, eventDisconnected
 	case mastercore.Committed:
-		return &ev
+		return &ev, eventCommitted
 	case mastercore.NotCommitted:
-		return &ev
+		return &ev, eventNotCommitted
 	case mastercore.Called:
-		return &ev
+		return &ev, eventCalled
 	case mastercore.Tick:
-		return &ev
+		return &ev, eventTick
 	}
-	return ev
+	return nil, 0
 }
 
 func byValue(ev mastercore.Event) mastercore.Event {

@@ -66,7 +66,7 @@ func families() []family {
 				if err != nil {
 					return nil, err
 				}
-				return byPointer(ev), nil
+				return pointed(ev), nil
 			}},
 	}
 }
@@ -169,5 +169,10 @@ func random(p any, r *rand.Rand) any {
 			setLeaf(v, r.Uint64()>>r.IntN(64)|16)
 		}
 	})
+	return p
+}
+
+func pointed(ev mastercore.Event) mastercore.Event {
+	p, _ := byPointer(ev)
 	return p
 }
