@@ -35,7 +35,8 @@ func record(t testing.TB, seed uint64, cfg Config) (files []string, books map[ui
 	cfg.Dir = t.TempDir()
 	var recorders []*Recorder
 	var cores []*mastercore.Core
-	report := sim.Run(sim.Config{Seed: seed, Slaves: 3, Tasks: 12, Wire: true, Faults: sim.AllFaults &^ sim.FaultJump, Witness: func(now time.Time, core *mastercore.Core) sim.Witness {
+	// Dates that jump are not of this world: a core that is recorded reads a clock that does not (Clock).
+	report := sim.Run(sim.Config{Seed: seed, Slaves: 3, Tasks: 12, Wire: true, Faults: sim.AllFaults &^ (sim.FaultJump | sim.FaultSuspend), Witness: func(now time.Time, core *mastercore.Core) sim.Witness {
 		r, err := Start(cfg, now, core)
 		require.NoError(t, err)
 		recorders, cores = append(recorders, r), append(cores, core)
@@ -98,7 +99,14 @@ func TestFilesAreBounded(t *testing.T) {
 
 func TestOtherDecisionsAreNoticed(t *testing.T) {
 	files, _ := record(t, 63, Config{})
-	data, err := os.ReadFile(files[len(files)-1])
+	var longest string
+	most := 0
+	for _, f := range files {
+		if p, _ := play(t, f); p.N > most {
+			longest, most = f, p.N
+		}
+	}
+	data, err := os.ReadFile(longest)
 	require.NoError(t, err)
 	var eventful []bool
 	first, err := NewReader(bytes.NewReader(data))
