@@ -67,6 +67,9 @@ var strikers = map[Fault]func(*World, *dice){ // looked up
 	FaultManners:     (*World).misbehave,
 }
 
+// costly are those after each of which everybody registers again.
+const costly = FaultSpin | FaultBlunder | FaultTransfer | FaultMembers | FaultInstall | FaultMasterDisk | FaultPoison
+
 // drawOwn draws which of the later classes are on, and how strong they are.
 func (w *World) drawOwn(s *swarm) {
 	for i := founders; i < len(faultNames); i++ {
@@ -109,7 +112,10 @@ func (w *World) ownFaults() {
 			continue
 		}
 		d, round := w.dice(f), w.round
-		mean := time.Duration(6 * float64(w.swarm.every) / w.swarm.own[i])
+		mean := time.Duration(float64(w.swarm.every) * 12 / w.swarm.own[i])
+		if f&costly != 0 {
+			mean *= 2
+		}
 		var next func()
 		next = func() {
 			if w.calm || w.round != round {
