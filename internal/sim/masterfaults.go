@@ -268,7 +268,7 @@ func (r *reign) fails(ev mastercore.Received) {
 	w := r.m.w
 	r.m.poisoned = false
 	w.states.reach(StateCoreFailed)
-	w.note(r.m.id, "its core fails at %T", ev.Message)
+	w.note(r.m.id, "its core fails at a message of kind %d", int(ev.Message.Kind()))
 	if l := r.conns[ev.Conn]; l != nil {
 		const why = "this message brought the master down"
 		last := message.Message(&message.Error{Reason: offer.ReasonInternal, Message: why, Final: true})

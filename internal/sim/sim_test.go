@@ -88,7 +88,7 @@ func TestASeedThatFailsShrinksToAScenarioThatFailsForTheSameReason(t *testing.T)
 		r = sim.Run(cfg)
 	}
 	require.NotNil(t, r.Violation, "the checkers do not notice a disk that lies")
-	small := sim.Shrink(r, 40)
+	small := sim.Shrink(r, 80)
 	require.NotNil(t, small.Violation)
 	require.Less(t, bits.OnesCount64(uint64(small.Config.Faults)), bits.OnesCount64(uint64(r.Config.Faults)))
 	require.LessOrEqual(t, small.Config.Slaves, r.Config.Slaves)
