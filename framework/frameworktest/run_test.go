@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -40,6 +41,21 @@ func TestEachSetOfFaultsIsOneThatABatchSurvives(t *testing.T) {
 		t.Run(faults.String()[:10], func(t *testing.T) {
 			frameworktest.Run(t, frameworktest.Config{Seeds: 3, Slaves: 5, Runs: seconds(20), Faults: faults},
 				func() framework.Scheduler { return newBatch(40) }, frameworktest.Finished(40), frameworktest.NoDuplicate(), frameworktest.NothingLeft())
+		})
+	}
+}
+
+func TestRunsInParallelDoNotTakeEachOthersGoroutinesForTheirScheduler(t *testing.T) {
+	for i := range 4 {
+		t.Run(strconv.Itoa(i), func(t *testing.T) {
+			t.Parallel()
+			for range 20 {
+				done := make(chan struct{})
+				go func() { time.Sleep(time.Millisecond); close(done) }()
+				frameworktest.Run(t, frameworktest.Config{Seed: uint64(i + 1), Trouble: time.Minute}, func() framework.Scheduler { return newBatch(5) },
+					frameworktest.Finished(5))
+				<-done
+			}
 		})
 	}
 }
@@ -152,6 +168,18 @@ func TestMisbehavingSchedulers(t *testing.T) {
 		t.Run(name, func(t *testing.T) { frameworktest.Run(t, cfg, scheduler, expect...) })
 	}
 	run("a goroutine", offers(func(*framework.Session) { go time.Sleep(5 * time.Second) }))
+	run("a worker", func() framework.Scheduler {
+		b, work := newBatch(5), make(chan func())
+		go func() {
+			for f := range work {
+				f()
+			}
+		}()
+		return framework.Funcs{OnStatus: b.Status, OnOffers: func(ctx context.Context, s *framework.Session, offers []offer.Offer) error {
+			work <- func() { _ = b.Offers(ctx, s, offers) }
+			return nil
+		}}
+	})
 	run("a call of a goroutine", offers(func(s *framework.Session) {
 		done := make(chan error)
 		go func() { done <- s.Suppress() }()
@@ -196,6 +224,7 @@ func TestASchedulerThatLeavesTheWorldIsToldSo(t *testing.T) {
 	reports := strings.Split(out, "--- FAIL: ")
 	for name, want := range map[string]string{
 		"a_goroutine":           "the handler of Offers has started a goroutine that outlives it:\n(?s).*run_test.go:\\d+.*later in one by Session.After",
+		"a_worker":              "the function given to Run has started a goroutine that outlives it:\n(?s).*run_test.go:\\d+",
 		"a_call_of_a_goroutine": "Session.Suppress was called by a goroutine of the scheduler's own:\n(?s).*run_test.go:\\d+",
 		"a_sleep":               "the handler of Offers waited for 1ms by the machine's clock",
 		"the_real_time":         "seed 40: the second run of the seed went another way than the first(?s).*\n.*second .*: Session.Suppress",
