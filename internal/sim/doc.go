@@ -6,9 +6,11 @@
 // stand still and come back; leaders are deposed and do not know it; clocks jump and drift; strangers and operators do what they do. Then
 // most of the nodes are healed and everything must come to its end in time.
 //
-// Reading order: world.go (time and trace), run.go (one seed from start to verdict), faults.go (the classes, and what a round draws), node.go
-// and clock.go (what nodes have in common), net.go and partition.go (connections), log.go (the modelled election and its log), master.go,
-// slave.go, disk.go, runtime.go and executor.go (a machine), framework.go and program.go (the modelled user), operator.go, hostile.go.
+// Reading order: world.go (time and trace), run.go (one seed from start to verdict), faults.go and streams.go (the classes, and what a round
+// draws; FAULTS.md lists them by the numbers of the catalogue), node.go and clock.go (what nodes have in common), net.go and partition.go
+// (connections), log.go (the modelled election and its log), master.go, slave.go, disk.go, runtime.go and executor.go (a machine),
+// framework.go and program.go (the modelled user), operator.go, hostile.go. What the later classes of faults do is in netfaults.go,
+// processfaults.go, masterfaults.go and manners.go.
 //
 // What must hold has numbers: R for resources, T for tasks, L for leadership, S for slaves, F for frameworks. history.go compares each event
 // with those that it touches; check.go asks the cores for their own, and has the verdict at the end of a round. states.go counts the

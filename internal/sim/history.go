@@ -53,6 +53,8 @@ type record struct {
 	exited    bool
 	exit      offer.Exit
 	transient bool // nothing of it is on disk
+	alone     bool // it has a container of its own, and no group
+	unstarted bool // its container could not be started
 	dead      bool // its machine is gone, and its disk with it
 
 	container string  // that its last launch is for
@@ -134,6 +136,9 @@ func (h *history) updated(s *slave, rec *slavecore.Updated) {
 	if next == offer.Finished && (!r.exited || !r.exit.Success()) { // T9: finished means exit status 0
 		h.w.violate("T9", "%s is said to have finished, but exited=%v with %v", r.key, r.exited, r.exit)
 	}
+	if rec.Status.Reason == offer.ReasonContainerLaunchFailed && r.alone && !r.unstarted { // T9: who could start does not fail for another
+		h.w.violate("T9", "%s on %s is %s because it could not be started, and nothing has kept it from that", r.key, s.id, next)
+	}
 	if next.Terminal() && r.running { // T11: what has ended does not run
 		h.w.violate("T11", "%s is %s and a process of it runs on %s", r.key, next, s.id)
 	}
@@ -192,6 +197,13 @@ func (h *history) started(s *slave, c *container, key string) {
 		}
 	}
 	s.runtime.running = append(s.runtime.running, r)
+}
+
+// unstarted sees that a container could not be started.
+func (h *history) unstarted(e slavecore.Start) {
+	if e.Task != nil {
+		h.of(string(e.Framework.ID) + "/" + string(e.Task.ID)).unstarted = true
+	}
 }
 
 func (h *history) exited(s *slave, key string, exit offer.Exit) {

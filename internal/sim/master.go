@@ -202,7 +202,7 @@ func (r *reign) step(ev mastercore.Event) {
 	w := r.m.w
 	for len(r.queue) > 0 && !r.ended {
 		ev, r.queue = r.queue[0], r.queue[1:]
-		if m, is := ev.(mastercore.Received); is && r.m.poisoned && !w.calm {
+		if m, is := ev.(mastercore.Received); is && r.m.poisoned && !w.calm && !r.fromGuest(m) {
 			r.fails(m)
 			return
 		}

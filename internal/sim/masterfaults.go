@@ -262,6 +262,19 @@ func (w *World) poison(d *dice) {
 	}
 }
 
+// fromGuest reports whether a message comes from a program from outside, whose session must not be ended for good.
+func (r *reign) fromGuest(ev mastercore.Received) bool {
+	l := r.conns[ev.Conn]
+	if l == nil {
+		return false
+	}
+	f, is := l.client.(*framework)
+	if is {
+		_, is = f.user.(guest)
+	}
+	return is
+}
+
 // fails is the end of a core at a message: the shell turns the sender away for good where that costs no tasks, so that it does not bring the
 // message to the next leader, and the master ends.
 func (r *reign) fails(ev mastercore.Received) {

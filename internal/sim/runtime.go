@@ -63,11 +63,13 @@ func (r *runtime) start(s *slave, life int, e slavecore.Start) {
 			return
 		}
 		if r.containers[e.Container] == nil && !w.calm && w.chance(w.swarm.runtime) {
+			w.history.unstarted(e)
 			s.step(slavecore.StartFailed{Container: e.Container, Reason: offer.ReasonContainerLaunchFailed, Error: "out of luck"})
 			return
 		}
 		if r.containers[e.Container] == nil && (s.barren || s.exhausted) {
 			w.states.reach(StateForkFailed)
+			w.history.unstarted(e)
 			s.step(slavecore.StartFailed{Container: e.Container, Reason: offer.ReasonContainerLaunchFailed, Error: "resource temporarily unavailable"})
 			return
 		}
