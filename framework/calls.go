@@ -162,7 +162,8 @@ func (s *Session) UpdateFramework(c Config) error {
 	return s.call(&message.UpdateFramework{Framework: c.framework(), Suppressed: clone(c.Suppressed)})
 }
 
-// Teardown ends the framework: its tasks are killed, its id is retired, and Run returns nil.
+// Teardown ends the framework: its tasks are killed and its id is retired. It is said again, to the next leader if need be, until a master has
+// confirmed it; then Run returns nil. After a minute without, Run returns a refusal. No handler is called for anything new meanwhile.
 func (s *Session) Teardown() error { return s.call(&message.Teardown{}) }
 
 func clone[T any](list []T) []T { return append([]T(nil), list...) }
