@@ -18,6 +18,7 @@ import (
 // A conn is the connection of a slave, framework, operator, or of somebody who only asks who leads. Its first message decides.
 type conn struct {
 	t         *transport.Conn
+	id        mastercore.ConnID // by the order in which connections were made
 	principal string
 
 	// Of the loop that performs effects.
@@ -27,7 +28,6 @@ type conn struct {
 
 	// Of the goroutine that reads.
 	reign  *reign // nil until a message was taken to a core
-	id     mastercore.ConnID
 	events []mastercore.Event
 
 	cluster atomic.Pointer[offer.ClusterID] // as the peer last named it
@@ -75,14 +75,15 @@ func (m *Master) accept(ctx context.Context, ln net.Listener) error {
 		case err != nil:
 			return fmt.Errorf("master: accept: %w", err)
 		}
-		m.wg.Go(func() { m.serve(ctx, nc) })
+		id := mastercore.ConnID(m.accepted.Add(1))
+		m.wg.Go(func() { m.serve(ctx, nc, id) })
 	}
 }
 
 // serve reads one connection to its end.
-func (m *Master) serve(ctx context.Context, nc net.Conn) {
+func (m *Master) serve(ctx context.Context, nc net.Conn, id mastercore.ConnID) {
 	t := transport.NewConn(nc, transport.ConnConfig{HelloTimeout: helloTimeout, Decoders: m.decoders, KeepEncoded: m.cfg.Recorder.Dir != ""})
-	c := &conn{t: t, principal: t.Principal()}
+	c := &conn{t: t, id: id, principal: t.Principal()}
 	defer func() { c.close(); <-t.Done() }()
 	if !m.enter(c) {
 		t.Refuse(offer.Refuse(offer.ReasonLimitReached, fmt.Sprintf("master: there are %d connections already", m.cfg.MaxConns)))
@@ -181,9 +182,9 @@ func (m *Master) attach(c *conn) bool {
 	if r == nil {
 		return false
 	}
-	id, ok := r.attach(c)
+	ok := r.attach(c)
 	if ok {
-		c.reign, c.id = r, id
+		c.reign = r
 	}
 	return ok
 }

@@ -37,10 +37,11 @@ type Master struct {
 	handler   http.Handler
 	advertise string
 
-	started atomic.Bool
-	ready   chan struct{}
-	current atomic.Pointer[reign] // nil when this master does not lead
-	wg      sync.WaitGroup        // connections and what else must end before Run returns
+	started  atomic.Bool
+	ready    chan struct{}
+	current  atomic.Pointer[reign] // nil when this master does not lead
+	wg       sync.WaitGroup        // connections and what else must end before Run returns
+	accepted atomic.Uint64         // connections so far
 	// decoders keeps a fleet that comes back at once from standing in line before the heartbeats of the election.
 	decoders chan struct{}
 

@@ -45,7 +45,6 @@ type reign struct {
 	mu      sync.Mutex
 	closed  bool
 	conns   map[mastercore.ConnID]*conn
-	lastID  mastercore.ConnID
 	calls   map[uint64]func(*offer.Refusal) // operators' calls by token
 	lastTok uint64
 
@@ -179,16 +178,15 @@ func (r *reign) end(err error) {
 	}
 }
 
-// attach gives a connection a number in this reign; false when the reign is over.
-func (r *reign) attach(c *conn) (mastercore.ConnID, bool) {
+// attach makes a connection one of this reign; false when the reign is over.
+func (r *reign) attach(c *conn) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
-		return 0, false
+		return false
 	}
-	r.lastID++
-	r.conns[r.lastID] = c
-	return r.lastID, true
+	r.conns[c.id] = c
+	return true
 }
 
 // detach tells the core that a connection has ended.

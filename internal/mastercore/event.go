@@ -6,7 +6,8 @@ import (
 	"github.com/meros-project/meros/offer"
 )
 
-// ConnID names a connection of a slave, framework or operator. The shell counts them up from 1 and never reuses one within a reign.
+// ConnID names a connection of a slave, framework or operator. The shell counts them up in the order in which they
+// are made, and never reuses one within a reign.
 type ConnID uint64
 
 // An Event is one of the structs below: the whole input of a Core.

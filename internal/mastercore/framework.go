@@ -269,8 +269,13 @@ func (c *Core) resubscribe(sub *subscription) {
 		return
 	}
 	cn := c.conns[sub.conn]
+	if f.conn > sub.conn || f.waiting != nil && f.waiting.conn > sub.conn {
+		// What was said on a connection that is no more may arrive late, and must not end who has come since.
+		c.dismiss(sub.conn, offer.ReasonFrameworkConflict, "framework "+string(f.info.ID)+" has a newer connection")
+		return
+	}
 	if f.busy {
-		if f.waiting != nil {
+		if f.waiting != nil && f.waiting.conn != sub.conn {
 			c.dismiss(f.waiting.conn, offer.ReasonFrameworkConflict, "framework "+string(f.info.ID)+" has a newer connection")
 		}
 		cn.pending, cn.wants = true, connFramework
@@ -331,7 +336,7 @@ func (c *Core) nextSubscription(f *framework) {
 	}
 }
 
-// subscribed makes a connection the framework's one connection (F1).
+// subscribed makes a connection the framework's one connection: the newest that has subscribed (F1).
 func (c *Core) subscribed(sub *subscription, f *framework) {
 	cn := c.conns[sub.conn]
 	if f.conn != 0 && f.conn != sub.conn {

@@ -3,6 +3,7 @@ package sim
 import (
 	"bytes"
 	"errors"
+	"time"
 
 	"github.com/meros-project/meros/internal/invariant"
 	"github.com/meros-project/meros/internal/mastercore"
@@ -205,7 +206,12 @@ func (w *World) checkBooks() {
 				}
 			}
 		}
-		if executors := len(s.Executors); s.Tasks == 0 && executors == 0 && !s.Used.Empty() && !awaySlave(s.ID) {
+		for _, x := range s.Remnants { // one of a framework that was removed just now may be on its way out
+			if w.ns-w.history.retiredAt[x.Framework] > int64(20*time.Second) && !awaySlave(s.ID) {
+				w.violate("R4", "%s%s of %s, which was removed, is on %s for ever", x.Task, x.Executor, x.Framework, s.ID)
+			}
+		}
+		if s.Tasks == 0 && len(s.Executors) == 0 && len(s.Remnants) == 0 && !s.Used.Empty() && !awaySlave(s.ID) {
 			w.violate("R4", "slave %s (%s, %s): nothing is there and %s is used", s.ID, s.Hostname, s.State, s.Used)
 		}
 	}

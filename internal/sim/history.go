@@ -16,21 +16,22 @@ import (
 // history is what an all-seeing observer wrote down. Its methods are told of what happens, and each compares it with the rules whose numbers
 // it names; so that a check costs what the event touches, and not what there is.
 type history struct {
-	w        *World
-	tasks    map[string]*record // by framework/task; looked up
-	order    []*record          // ranged over
-	done     map[string]bool    // tasks of earlier rounds that are over; looked up
-	machines map[offer.SlaveID]*slave
-	gone     map[offer.SlaveID]bool     // marked gone in the log
-	retired  map[offer.FrameworkID]bool // removed in the log
-	owners   map[offer.FrameworkID]*framework
-	torn     map[offer.FrameworkID]bool // a teardown was asked
-	offers   map[offer.OfferID]offer.SlaveID
+	w         *World
+	tasks     map[string]*record // by framework/task; looked up
+	order     []*record          // ranged over
+	done      map[string]bool    // tasks of earlier rounds that are over; looked up
+	machines  map[offer.SlaveID]*slave
+	gone      map[offer.SlaveID]bool     // marked gone in the log
+	retired   map[offer.FrameworkID]bool // removed in the log
+	retiredAt map[offer.FrameworkID]int64
+	owners    map[offer.FrameworkID]*framework
+	torn      map[offer.FrameworkID]bool // a teardown was asked
+	offers    map[offer.OfferID]offer.SlaveID
 }
 
 func newHistory(w *World) history {
 	return history{w: w, tasks: map[string]*record{}, done: map[string]bool{}, machines: map[offer.SlaveID]*slave{}, gone: map[offer.SlaveID]bool{},
-		retired: map[offer.FrameworkID]bool{}, owners: map[offer.FrameworkID]*framework{}, torn: map[offer.FrameworkID]bool{},
+		retired: map[offer.FrameworkID]bool{}, retiredAt: map[offer.FrameworkID]int64{}, owners: map[offer.FrameworkID]*framework{}, torn: map[offer.FrameworkID]bool{},
 		offers: map[offer.OfferID]offer.SlaveID{}}
 }
 
@@ -377,7 +378,7 @@ func (h *history) removed(id offer.FrameworkID) {
 	if h.retired[id] {
 		return
 	}
-	h.retired[id] = true
+	h.retired[id], h.retiredAt[id] = true, h.w.ns
 	f := h.owners[id]
 	if f == nil || h.torn[id] {
 		h.w.states.reach(StateTornDown)

@@ -161,8 +161,8 @@ func (m *master) receive(l *link, e message.Envelope) {
 			return
 		}
 		r := m.reign
-		r.lastID++
-		l.reign, l.id = r, r.lastID
+		l.reign, l.id = r, mastercore.ConnID(l.number)
+		r.lastID = max(r.lastID, l.id)
 		r.conns[l.id] = l
 	}
 	r := l.reign
