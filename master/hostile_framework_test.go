@@ -457,8 +457,9 @@ func TestConnectionsThatMixTheirRoles(t *testing.T) {
 		require.Error(t, p.closed())
 	})
 	attack(t, "two connections of one framework", func(t *testing.T, a *arena) {
-		first, second := a.dial(), a.dial()
+		first := a.dial()
 		id := first.subscribe(offer.Framework{Name: "evil"})
+		second := a.dial()
 		require.Equal(t, id, second.subscribe(offer.Framework{Name: "evil", ID: id}))
 		e := next[*message.Error](first)
 		require.Equal(t, offer.ReasonFrameworkConflict, e.Reason)
