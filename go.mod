@@ -21,7 +21,10 @@ require (
 	pgregory.net/rapid v1.3.0
 )
 
-require github.com/spf13/pflag v1.0.10
+require (
+	github.com/anishathalye/porcupine v1.3.1
+	github.com/spf13/pflag v1.0.10
+)
 
 require (
 	github.com/armon/go-metrics v0.4.1 // indirect

@@ -122,7 +122,22 @@ func (c *Core) operateRole(op *registry.SetRole, to answerTo) {
 		c.answer(to, bad)
 		return
 	}
+	if c.roleBusy(op.Role) {
+		c.answer(to, offer.Refuse(offer.ReasonLimitReached, "another change of role "+short(op.Role)+" is under way"))
+		return
+	}
 	c.propose(&roleChange{op, to}, op)
+}
+
+// roleBusy reports whether a change of a role is under way. There is one at a time: of two, of which the first has to be proposed again because
+// its outcome is not known, the leader cannot tell which the registry has taken last.
+func (c *Core) roleBusy(role string) bool {
+	for _, p := range c.proposals {
+		if r, is := p.then.(*roleChange); is && r.op.Role == role {
+			return true
+		}
+	}
+	return false
 }
 
 func (r *roleChange) committed(c *Core, results []registry.Result) {

@@ -1,9 +1,6 @@
 package sim
 
 import (
-	"bytes"
-	"iter"
-
 	"github.com/meros-project/meros/internal/message"
 	"github.com/meros-project/meros/internal/registry"
 	"github.com/meros-project/meros/internal/slavecore"
@@ -53,18 +50,6 @@ func (w *World) carryEntry(e registry.Entry) registry.Entry {
 		return e
 	}
 	return out
-}
-
-func (w *World) carrySnapshot(v *registry.View) iter.Seq2[registry.Record, error] {
-	var b bytes.Buffer
-	records := v.Export()
-	if p := w.cfg.Plant; p != nil && p.Snapshot != nil {
-		records = p.Snapshot(records)
-	}
-	if _, err := wire.WriteSnapshot(&b, records); err != nil {
-		w.violate("wire", "snapshot: %v", err)
-	}
-	return wire.ReadSnapshot(&b)
 }
 
 func (w *World) carryJournal(records []slavecore.Record) []slavecore.Record {

@@ -1,17 +1,13 @@
 package sim
 
 import (
-	"bytes"
 	"errors"
 	"time"
 
 	"github.com/meros-project/meros/internal/invariant"
 	"github.com/meros-project/meros/internal/mastercore"
-	"github.com/meros-project/meros/internal/message"
 	"github.com/meros-project/meros/internal/slavecore"
-	"github.com/meros-project/meros/internal/wire"
 	"github.com/meros-project/meros/offer"
-	"github.com/meros-project/meros/offer/resource"
 )
 
 // broken reports a core's own violation under the rule's number.
@@ -57,48 +53,6 @@ func (f *framework) check(ev any) {
 	if f.w.due(&f.unseen, len(f.w.history.order)/4) {
 		if err := f.core.Check(); err != nil {
 			f.w.broken(f.id, ev, err)
-		}
-	}
-}
-
-// quotaWatch looks at what a leader launches under a limit (R8).
-type quotaWatch struct {
-	rescinded map[offer.OfferID]bool // looked up
-}
-
-func (q *quotaWatch) rescind(offers []offer.OfferID) {
-	if q.rescinded == nil {
-		q.rescinded = map[offer.OfferID]bool{}
-	}
-	for _, id := range offers {
-		q.rescinded[id] = true
-	}
-}
-
-// launched checks that a launch in a role with a limit keeps it. What a slave brings back that was away when the offer was made may be on
-// top, so that the rule is looked at only where all have been there for longer than an offer lives.
-func (q *quotaWatch) launched(r *reign, m *message.Launch) {
-	w := r.m.w
-	limited := ""
-	for _, role := range append([]string{m.Role}, resource.RoleAncestors(m.Role)...) {
-		if rec, ok := r.m.state.View().Role(role); ok && len(rec.Limit) > 0 {
-			limited = role
-			break
-		}
-	}
-	if limited == "" || w.ns-w.operator.changed < int64(offerLife) || w.ns-w.operator.lastAway(r) < int64(offerLife) {
-		return
-	}
-	rec, _ := r.m.state.View().Role(limited)
-	var sum resource.Resources
-	for t := range r.core.View().Tasks() {
-		if (t.Role == limited || resource.IsDescendant(t.Role, limited)) && !t.Latest.Terminal() && t.State != offer.Unreachable {
-			sum = sum.Add(t.Resources)
-		}
-	}
-	for _, limit := range rec.Limit {
-		if have := resource.Sum(sum).Quantities().Get(limit.Name); have > limit.Amount {
-			w.violate("R8", "%s launches in role %s: %s uses %s %v, its limit is %v", r.m.id, m.Role, limited, limit.Name, have, limit.Amount)
 		}
 	}
 }
@@ -149,21 +103,9 @@ func (w *World) verdict() {
 		w.violate("T1", "no convergence: %s", why)
 		return
 	}
-	var first []byte
-	for _, m := range w.masters { // L5: replicas agree; L6: each through a snapshot of it
-		if !m.alive {
-			continue
-		}
-		m.catchUp()
-		var b bytes.Buffer
-		if _, err := wire.WriteSnapshot(&b, m.state.View().Export()); err != nil {
-			w.violate("L6", "snapshot of %s: %v", m.id, err)
-		}
-		if first == nil {
-			first = b.Bytes()
-		} else if !bytes.Equal(first, b.Bytes()) {
-			w.violate("L5", "%s differs from the others", m.id)
-		}
+	w.history.agree()
+	if bad := w.history.registers.check(); bad != nil {
+		w.violate("L3", "no order of these agrees with what was read:\n%s", bad)
 	}
 	for _, s := range w.slaves {
 		if s.core != nil {
@@ -171,6 +113,9 @@ func (w *World) verdict() {
 				w.broken(s.id, "the calm", err)
 			}
 		}
+	}
+	if (w.cfg.Seed+uint64(w.round))%4 == 0 { // it takes as long as some minutes of trouble
+		w.history.prefixes(w.slaves[w.round%len(w.slaves)])
 	}
 	w.checkBooks()
 }
@@ -213,6 +158,9 @@ func (w *World) checkBooks() {
 		}
 		if s.Tasks == 0 && len(s.Executors) == 0 && len(s.Remnants) == 0 && !s.Used.Empty() && !awaySlave(s.ID) {
 			w.violate("R4", "slave %s (%s, %s): nothing is there and %s is used", s.ID, s.Hostname, s.State, s.Used)
+		}
+		if !awaySlave(s.ID) && s.State == mastercore.SlaveConnected {
+			w.history.executors(w.history.machines[s.ID], s.Executors)
 		}
 	}
 	for _, s := range w.slaves {

@@ -78,15 +78,21 @@ func (m *master) newCore() *mastercore.Core {
 	return mastercore.New(m.time(), cfg)
 }
 
-func (s *slave) newCore() (*slavecore.Core, error) {
-	w := s.w
+// config is what a slave's core is made of, but for its seed and nonce.
+func (s *slave) config() slavecore.Config {
 	has := s.resources
 	if s.shrunk {
 		has = resource.Must("cpus:0.5;mem:64")
 	}
 	info := offer.Slave{Hostname: s.id, Address: s.address, Resources: has, Version: "sim",
 		Attributes: []offer.Attribute{{Name: "rack", Text: fmt.Sprintf("r%d", s.number%3)}}}
-	cfg := slavecore.Config{Slave: info, BootID: fmt.Sprintf("boot-%d", s.boots), Seed: w.random.Uint64(), Nonce: w.uuid()}
+	return slavecore.Config{Slave: info, BootID: fmt.Sprintf("boot-%d", s.boots)}
+}
+
+func (s *slave) newCore() (*slavecore.Core, error) {
+	w := s.w
+	cfg := s.config()
+	cfg.Seed, cfg.Nonce = w.random.Uint64(), w.uuid()
 	if p := w.cfg.Plant; p != nil && p.Slave != nil {
 		p.Slave(&cfg)
 	}

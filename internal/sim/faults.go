@@ -66,6 +66,7 @@ const (
 	FaultTwin        // two processes of one scheduler live at once (F1f)
 	FaultManners     // schedulers acknowledge nothing, twice, or what is not theirs, accept twice, decline without end (F1f)
 	FaultTransient   // some schedulers want nothing of theirs on disk: their tasks end with their slave's process (F1f)
+	FaultForeign     // a slave reaches a master of another cluster (H7)
 	endFaults
 	// AllFaults is every class.
 	AllFaults = endFaults - 1
@@ -75,7 +76,7 @@ var faultNames = []string{"delay", "duplicate", "reorder", "cut", "partition", "
 	"lag", "slave", "framework", "loop", "point", "pause", "reboot", "leave", "slow-disk", "disk-fails", "disk-full", "disk-hangs", "jump", "drift",
 	"swap", "runtime", "user", "hostile", "operator", "corrupt", "narrow", "address", "descriptors", "starve", "fork", "suspend", "spin", "stop",
 	"supervisor", "blunder", "transfer", "members", "install", "restore", "master-disk", "poison", "rot", "resize", "forge", "twin", "manners",
-	"transient"}
+	"transient", "foreign"}
 
 // String lists the names of the classes in a set.
 func (f Fault) String() string {
@@ -358,7 +359,7 @@ func (w *World) killFramework(back time.Duration) {
 		return
 	}
 	f := w.frameworks[w.random.IntN(len(w.frameworks))]
-	if _, outside := f.user.(guest); f.alive && !outside {
+	if f.alive && !f.outside() {
 		f.crash()
 		w.after(back, f.restart)
 	}
@@ -429,7 +430,7 @@ func (w *World) clockFault(f Fault) {
 // heal ends all troubles. Everybody is up and connected from here on, but for a minority of the masters and few of the others if some may
 // stay away.
 func (w *World) heal(some bool) {
-	w.calm = true
+	w.calm, w.healed = true, w.ns
 	w.note("net", "calm")
 	w.endTwins()
 	for len(w.partitions) > 0 {
@@ -469,7 +470,7 @@ func (w *World) heal(some bool) {
 		s.restart()
 	}
 	for i, f := range w.frameworks {
-		if _, outside := f.user.(guest); outside {
+		if f.outside() {
 			f.restart()
 			continue
 		}

@@ -24,8 +24,11 @@ type framework struct {
 	inbox   []frameworkcore.Deliver // waits for the program
 	working bool
 
-	heard int64  // when a leader was last heard of
-	under uint64 // the reign of the last welcome
+	heard  int64  // when a leader was last heard of
+	begun  int64  // when its process began
+	fed    int64  // when it last got an offer
+	hungry int64  // since when it wants one; zero if it does not
+	under  uint64 // the reign of the last welcome
 
 	user    user
 	fid     offer.FrameworkID // as last told
@@ -47,6 +50,12 @@ type user interface {
 	unfinished(w *World) string
 }
 
+// outside reports whether the program is somebody's own, and not a model.
+func (f *framework) outside() bool {
+	_, is := f.user.(guest)
+	return is
+}
+
 func (f *framework) name() string { return f.id }
 func (f *framework) self() *node  { return &f.node }
 
@@ -60,7 +69,7 @@ func (f *framework) restart() {
 func (f *framework) begin() {
 	w := f.w
 	f.life++
-	f.alive = true
+	f.alive, f.begun = true, w.ns
 	core, err := f.newCore()
 	if err != nil {
 		w.violate("sim", "%s: %v", f.id, err)
@@ -160,8 +169,11 @@ func (f *framework) step(ev frameworkcore.Event) {
 	f.busy = true
 	for len(f.queue) > 0 {
 		ev, f.queue = f.queue[0], f.queue[1:]
-		for _, e := range f.advance(ev) {
-			if _, outside := f.user.(guest); !outside && f.w.diesHere() {
+		reign := f.core.Reign()
+		out := f.advance(ev)
+		f.w.history.heeded(f, ev, reign, out)
+		for _, e := range out {
+			if !f.outside() && f.w.diesHere() {
 				f.crash()
 				f.w.after(f.w.between(100*time.Millisecond, 20*time.Second), f.restart)
 			}

@@ -85,7 +85,7 @@ func (h *history) renew(r *record, container string) *record {
 	if f == nil || !r.launched || !r.terminal || r.running || r.container == container {
 		return r
 	}
-	if _, outside := f.user.(guest); !outside {
+	if !f.outside() {
 		return r
 	}
 	again := &record{key: r.key, framework: r.framework, state: offer.Staging, past: r}

@@ -27,12 +27,19 @@ type history struct {
 	owners    map[offer.FrameworkID]*framework
 	torn      map[offer.FrameworkID]bool // a teardown was asked
 	offers    map[offer.OfferID]offer.SlaveID
+
+	containers map[string]bool                     // all that ever were; looked up
+	uuids      map[offer.UUID]string               // of updates, with their task; looked up
+	remaining  map[offer.FrameworkID]time.Duration // of frameworks that are away, as last recorded; below zero for others
+	replicas   map[int]uint64                      // what a replica's state hashes to after so many entries
+	registers  registers
 }
 
 func newHistory(w *World) history {
 	return history{w: w, tasks: map[string]*record{}, done: map[string]bool{}, machines: map[offer.SlaveID]*slave{}, gone: map[offer.SlaveID]bool{},
 		retired: map[offer.FrameworkID]bool{}, retiredAt: map[offer.FrameworkID]int64{}, owners: map[offer.FrameworkID]*framework{}, torn: map[offer.FrameworkID]bool{},
-		offers: map[offer.OfferID]offer.SlaveID{}}
+		offers: map[offer.OfferID]offer.SlaveID{}, containers: map[string]bool{}, uuids: map[offer.UUID]string{}, remaining: map[offer.FrameworkID]time.Duration{},
+		replicas: map[int]uint64{}, registers: newRegisters()}
 }
 
 // record is the life of one task on one slave.
@@ -58,8 +65,12 @@ type record struct {
 	unstarted bool // its container could not be started
 	dead      bool // its machine is gone, and its disk with it
 
-	container string  // that its last launch is for
-	began     int64   // when its first process was started
+	container string // that its last launch is for
+	began     int64  // when its first process was started
+	boot      int    // of the machine at that time
+	over      int64  // when its end was on disk
+	doomed    bool   // somebody has asked for its end
+	grouped   bool
 	past      *record // the life before, of an id that a program from outside used again; see renew
 }
 
@@ -103,11 +114,13 @@ func (h *history) flushed(s *slave, rec slavecore.Record) {
 			w.violate("T5", "%s is launched a second time, on %s", r.key, s.id)
 		}
 		r.launched, r.slave, r.resources, r.container = true, s, rec.Task.Resources, rec.Container
-		if rec.Group != 0 {
+		if r.grouped = rec.Group != 0; r.grouped {
 			w.states.reach(StateGroup)
 		}
 	case *slavecore.Updated:
 		h.updated(s, rec)
+	case *slavecore.Resources:
+		h.converted(s, rec.Total)
 	case *slavecore.Acked:
 		if r := h.holder(rec.Framework, rec.Task, rec.UUID); r != nil {
 			if i := r.index(rec.UUID); i == r.durable {
@@ -146,6 +159,13 @@ func (h *history) updated(s *slave, rec *slavecore.Updated) {
 	if next.Terminal() && h.unreachable(s.sid) {
 		h.w.states.reach(StateEndedUnreachable)
 	}
+	if other, seen := h.uuids[rec.Status.UUID]; seen { // S4
+		h.w.violate("S4", "an update of %s has the uuid %s, as one of %s has", r.key, rec.Status.UUID, other)
+	}
+	h.uuids[rec.Status.UUID] = r.key
+	if next.Terminal() {
+		r.over = h.w.ns
+	}
 	r.slave, r.state, r.terminal = s, next, next.Terminal()
 	r.log = append(r.log, logged{rec.Status.UUID, next})
 }
@@ -167,7 +187,7 @@ func (h *history) started(s *slave, c *container, key string) {
 	r.starts++
 	r.running, r.exited = true, false
 	if r.starts == 1 {
-		r.began = w.ns
+		r.began, r.boot = w.ns, s.boots
 	}
 	if r.starts > 1 || h.done[key] { // T5: once, ever
 		w.violate("T5", "%s was started %d times", key, r.starts)
@@ -182,7 +202,11 @@ func (h *history) started(s *slave, c *container, key string) {
 	left, fits := s.resources, true
 	for _, x := range append(slices.Clone(s.runtime.running), r) { // R1, R6: what runs on the machine fits it, ports included
 		if left, fits = left.Sub(x.resources.Unstacked()); !fits {
-			w.violate("R1", "%s starts %s and then runs more than it has (%d tasks)", s.id, key, len(s.runtime.running)+1)
+			rule := "R1"
+			if claimed(s.runtime.running, r.resources.Ports()) {
+				rule = "R6"
+			}
+			w.violate(rule, "%s starts %s and then runs more than it has (%d tasks)", s.id, key, len(s.runtime.running)+1)
 			break
 		}
 	}
@@ -215,6 +239,20 @@ func (h *history) exited(s *slave, key string, exit offer.Exit) {
 	}
 }
 
+// claimed reports whether one of these uses one of the ports.
+func claimed(running []*record, ports []resource.Range) bool {
+	for _, x := range running {
+		for _, a := range x.resources.Ports() {
+			for _, b := range ports {
+				if a.Begin <= b.End && b.Begin <= a.End {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
 // executor sees the start of a custom executor: its record is on disk (T5).
 func (h *history) executor(s *slave, c *container) {
 	if !c.transient && !slices.ContainsFunc(s.disk.records, func(rec slavecore.Record) bool {
@@ -235,21 +273,6 @@ func (h *history) acked(m *message.StatusAck) {
 	}
 }
 
-// killed sees a kill arrive at a slave: a minute later, which is more than any grace here, nothing of the task runs, unless the slave had
-// troubles of its own (T7).
-func (h *history) killed(s *slave, m *message.Kill) {
-	r := h.find(m.Framework, m.Task)
-	if r == nil || !r.running || r.slave != s {
-		return
-	}
-	w, life, from := h.w, s.life, h.w.ns
-	w.after(time.Minute, func() {
-		if sound := s.life == life && !s.paused && s.stood < from && s.cost == 0 && !s.disk.hung && s.disk.healed < from && !s.disk.broken; sound && r.running {
-			w.violate("T7", "%s was told to kill %s a minute ago, and it runs", s.id, r.key)
-		}
-	})
-}
-
 // reported sees what a slave sends to its master.
 func (h *history) reported(s *slave, m message.Message) {
 	w := h.w
@@ -263,6 +286,7 @@ func (h *history) reported(s *slave, m message.Message) {
 			h.reportedUnwritten(s, r, m.Status)
 			return
 		}
+		h.afterReboot(s, m.Framework, m.Status.TaskID, m.Latest)
 		i := r.index(m.Status.UUID) // of a framework that is over, the slave acknowledges all by itself
 		switch {
 		case i < 0:
@@ -287,6 +311,7 @@ func (h *history) reported(s *slave, m message.Message) {
 			if m.Tasks[i].Latest.Terminal() {
 				w.states.reach(StateTerminalReregister)
 			}
+			h.afterReboot(s, m.Tasks[i].Framework, m.Tasks[i].Task.ID, m.Tasks[i].Latest)
 		}
 	}
 }
@@ -306,27 +331,13 @@ func (h *history) obeyed(s *slave, ev slavecore.Event, reign uint64, out []slave
 	}
 }
 
-// asked sees what arrives at a leader.
-func (h *history) asked(r *reign, l *link, m message.Message) {
-	switch m := m.(type) {
-	case *message.Accept:
-		for _, id := range m.Offers {
-			if r.quotas.rescinded[id] {
-				h.w.states.reach(StateRescindCrossed)
-			}
-		}
-	case *message.Teardown:
-		if f, is := l.client.(*framework); is {
-			h.torn[f.fid] = true
-		}
-	}
-}
-
 // told sees what a leader sends: it speaks of what is committed only (L2), and never welcomes who is gone (S5).
 func (h *history) told(r *reign, l *link, m message.Message) {
 	w := h.w
+	h.strange(r, l, m)
 	switch m := m.(type) {
 	case *message.SlaveRegistered:
+		delete(r.office.quotas.missed, m.ID)
 		rec, ok := r.m.state.View().Slave(m.ID)
 		if !ok || rec.State == registry.SlaveUnreachable {
 			w.violate("L2", "%s welcomes slave %s, which is not admitted in its registry", r.m.id, m.ID)
@@ -334,26 +345,40 @@ func (h *history) told(r *reign, l *link, m message.Message) {
 			w.violate("S5", "%s welcomes slave %s, which is gone", r.m.id, m.ID)
 		}
 	case *message.Subscribed:
-		if _, ok := r.m.state.View().Framework(m.ID); !ok {
-			w.violate("L2", "%s welcomes framework %s, which is not in its registry", r.m.id, m.ID)
-		}
+		h.welcomed(r, l, m)
 	case *message.FrameworkShutdown:
 		if !r.m.state.View().Removed(m.Framework) { // F1: nothing is killed before the framework is over
 			w.violate("F1", "%s ends the tasks of %s, which is not retired", r.m.id, m.Framework)
 		}
+		h.commanded(r, m)
+	case *message.Offers:
+		h.offersTold(r, l, m)
 	case *message.Rescind:
-		r.quotas.rescind(m.Offers)
+		h.rescinded(r, l, m)
 	case *message.Launch:
-		r.quotas.launched(r, m)
-	case *message.Update:
-		if m.Status.Reason == offer.ReasonInvalidOffers {
-			w.states.reach(StateInvalidOffers)
+		h.launches(r, m)
+	case *message.Kill, *message.StatusAck, *message.Apply, *message.ExecutorShutdown, *message.OperationAck:
+		h.commanded(r, m)
+	case *message.Drain:
+		if rec, ok := r.m.state.View().Slave(h.slaveOn(l)); m.Config != nil && w.log.leader == r && ok && rec.Drain == nil {
+			w.violate("L2", "%s drains %s, which is not to be drained in its registry", r.m.id, rec.Slave.ID)
 		}
+	case *message.Update:
+		h.updates(r, l, m)
 	case *message.Error:
+		l.told = l.told || m.Final
 		if _, is := l.client.(*hostile); is {
 			w.states.reach(StateHostileRefused)
 		}
 	}
+}
+
+// slaveOn is who a connection is a slave's; nobody if it is not.
+func (h *history) slaveOn(l *link) offer.SlaveID {
+	if s, is := l.client.(*slave); is {
+		return s.sid
+	}
+	return ""
 }
 
 // committed sees each entry that becomes part of the log.
@@ -367,6 +392,10 @@ func (h *history) committed(e registry.Entry) {
 			h.gone[op.ID] = true
 		case *registry.RemoveFramework:
 			h.removed(op.ID)
+		case *registry.CountDown:
+			for _, left := range op.Frameworks {
+				h.counted(left)
+			}
 		case *registry.MarkReachable:
 			h.w.states.reach(StateUnreachableBack)
 		}
@@ -395,6 +424,16 @@ func (h *history) removed(id offer.FrameworkID) {
 // led sees a new leader: nothing that was acknowledged is lost (L4).
 func (h *history) led(r *reign) {
 	v := r.m.state.View()
+	h.registers.readAll(r)
+	h.read(r.m.id, &r.m.seen, v)
+	r.office.quotas.begin(r)
+	for rec := range v.Frameworks() {
+		left := rec.Remaining
+		if rec.Connected {
+			left = max(rec.Framework.FailoverTimeout, resubscribeTime)
+		}
+		h.awaits(r, rec.Framework.ID, left)
+	}
 	for _, s := range h.w.slaves {
 		for _, id := range append(slices.Clone(s.past), s.sid) {
 			if h.gone[id] && !v.Gone(id) {
@@ -431,13 +470,10 @@ func (h *history) subscribed(f *framework) {
 
 // offered sees offers that a program gets.
 func (h *history) offered(f *framework, offers []offer.Offer) {
+	f.fed = h.w.ns
 	roles := f.user.describe().Roles
 	for i := range offers {
 		o := &offers[i]
-		if s, again := h.offers[o.ID]; again && s != o.SlaveID { // S4
-			h.w.violate("S4", "offer %s is of %s and of %s", o.ID, s, o.SlaveID)
-		}
-		h.offers[o.ID] = o.SlaveID
 		if !slices.Contains(roles, o.Role) && o.Role != passing { // R9; a role that was just put off may be on its way
 			h.w.violate("R9", "%s with roles %v is offered %s in role %s", f.id, roles, o.ID, o.Role)
 		}
@@ -453,7 +489,12 @@ func (h *history) offered(f *framework, offers []offer.Offer) {
 
 // hearsay sees an answer that comes from a master and not from a slave: it does not bury what lives (T8).
 func (h *history) hearsay(f *framework, st offer.Status) {
-	if !st.UUID.IsZero() || st.State != offer.Dropped && st.State != offer.Gone {
+	switch st.State {
+	case offer.Dropped, offer.Gone, offer.Finished, offer.Failed, offer.Killed:
+	default:
+		return
+	}
+	if !st.UUID.IsZero() {
 		return
 	}
 	if r := h.find(f.fid, st.TaskID); r != nil && r.running {
@@ -499,5 +540,16 @@ func (h *history) prune() {
 	}
 	clear(h.order[len(keep):])
 	h.order = keep
-	clear(h.offers)
+	if len(h.offers) > manyIDs {
+		clear(h.offers)
+	}
+	if len(h.uuids) > manyIDs {
+		clear(h.uuids)
+	}
+	if r := h.w.log.leader; r != nil { // the next history has a beginning
+		h.registers.readAll(r)
+	}
 }
+
+// manyIDs is how many ids are kept to see that none comes twice; beyond, those of earlier rounds are forgotten.
+const manyIDs = 200_000

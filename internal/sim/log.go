@@ -152,9 +152,8 @@ func (g *replicated) hurry(x *proposal) {
 		return
 	}
 	r.m.catchUp()
-	guess, err := registry.Import(w.carrySnapshot(r.m.state.View()))
-	if err != nil {
-		w.violate("L6", "snapshot of %s: %v", r.m.id, err)
+	guess := w.transplant(r.m, r.m.state.View())
+	if guess == nil {
 		return
 	}
 	x.told = true
@@ -164,6 +163,7 @@ func (g *replicated) hurry(x *proposal) {
 // propose takes an entry of a reign. Those of one reign settle in order.
 func (g *replicated) propose(r *reign, p mastercore.Propose) {
 	w := g.w
+	w.history.proposed(r, p.Commands)
 	if g.leader != r {
 		w.after(w.between(0, time.Second), func() {
 			r.step(mastercore.NotCommitted{Token: p.Token, Unknown: w.chance(0.5)})
@@ -220,6 +220,7 @@ func (g *replicated) settle(x *proposal) {
 		})
 		return
 	}
+	w.history.registers.committed(r, x.propose.Commands, results)
 	r.step(mastercore.Committed{Token: x.propose.Token, Results: results})
 }
 

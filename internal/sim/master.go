@@ -24,6 +24,7 @@ type master struct {
 	poisoned bool          // its core fails at the next message
 	state    *registry.State
 	applied  int
+	seen     uint64 // how much of the registry it has seen in this life
 	reign    *reign
 }
 
@@ -42,7 +43,7 @@ type reign struct {
 	busy    bool
 	queue   []mastercore.Event
 	unseen  int // events since the core was checked as a whole
-	quotas  quotaWatch
+	office  office
 	witness Witness
 }
 
@@ -50,9 +51,8 @@ type reign struct {
 func (m *master) catchUp() (results []registry.Result) {
 	g := m.w.log
 	if m.applied < g.base {
-		state, err := registry.Import(m.w.carrySnapshot(g.state.View()))
-		if err != nil {
-			m.w.violate("L6", "snapshot for %s: %v", m.id, err)
+		state := m.w.transplant(m, g.state.View())
+		if state == nil {
 			return nil
 		}
 		m.w.note(m.id, "installs a snapshot of %d entries over %d", g.base, m.applied)
@@ -60,6 +60,7 @@ func (m *master) catchUp() (results []registry.Result) {
 		m.state, m.applied = state, g.base
 	}
 	for ; m.applied < g.length(); m.applied++ {
+		m.w.history.applied(m)
 		results = m.apply(g.entries[m.applied-g.base])
 	}
 	return results
@@ -69,7 +70,7 @@ func (m *master) catchUp() (results []registry.Result) {
 func (m *master) lead() {
 	m.catchUp()
 	view := m.state.View()
-	r := &reign{m: m, number: view.Reign(), cluster: view.ClusterID(), conns: map[mastercore.ConnID]*link{}}
+	r := &reign{m: m, number: view.Reign(), cluster: view.ClusterID(), conns: map[mastercore.ConnID]*link{}, office: newOffice(m.w)}
 	r.core = m.newCore()
 	if witness := m.w.cfg.Witness; witness != nil {
 		r.witness = witness(m.time(), r.core)
@@ -112,6 +113,7 @@ func (m *master) restart() {
 	m.w.note(m.id, "restarted")
 	m.alive = true
 	m.life++
+	m.seen = 0
 	if m.behind {
 		m.fetch()
 		return
@@ -119,12 +121,9 @@ func (m *master) restart() {
 	m.state, m.applied = registry.New(), 0
 	m.catchUp()
 	if m.w.chance(0.5) {
-		state, err := registry.Import(m.w.carrySnapshot(m.state.View()))
-		if err != nil {
-			m.w.violate("L6", "snapshot of %s: %v", m.id, err)
-			return
+		if state := m.w.transplant(m, m.state.View()); state != nil {
+			m.state = state
 		}
-		m.state = state
 	}
 }
 
@@ -175,7 +174,6 @@ func (m *master) receive(l *link, e message.Envelope) {
 		l.close()
 		return
 	}
-	m.w.history.asked(r, l, e.Message)
 	r.step(mastercore.Received{Conn: l.id, Principal: l.principal(), Message: e.Message})
 }
 
@@ -185,6 +183,7 @@ func (m *master) closed(l *link) {
 	}
 	if r := l.reign; r != nil && !r.ended && r.conns[l.id] == l {
 		delete(r.conns, l.id)
+		m.w.history.lost(r, l)
 		r.step(mastercore.Disconnected{Conn: l.id})
 	}
 }
@@ -205,6 +204,8 @@ func (r *reign) step(ev mastercore.Event) {
 		if m, is := ev.(mastercore.Received); is && r.m.poisoned && !w.calm && !r.fromGuest(m) {
 			r.fails(m)
 			return
+		} else if is {
+			w.history.asked(r, r.conns[m.Conn], m.Message)
 		}
 		for _, e := range r.advance(ev) {
 			if w.diesHere() {
@@ -214,6 +215,7 @@ func (r *reign) step(ev mastercore.Event) {
 			}
 			r.perform(e)
 		}
+		w.history.stepped(r)
 		r.check(ev)
 	}
 	r.busy = false
@@ -234,6 +236,7 @@ func (r *reign) perform(e mastercore.Effect) {
 	case mastercore.Close:
 		if l := r.conns[e.Conn]; l != nil {
 			w.note(r.m.id, "closes connection %d: %v", l.number, e.Refusal)
+			l.dismissed = true
 			l.close()
 		}
 	case mastercore.Propose:

@@ -7,6 +7,7 @@ import (
 
 	"github.com/meros-project/meros/internal/mastercore"
 	"github.com/meros-project/meros/internal/message"
+	"github.com/meros-project/meros/offer"
 )
 
 // A client is a slave, a framework or a stranger, as its connection sees it.
@@ -27,15 +28,18 @@ type way struct {
 
 // A link is one connection of a client to a master. Each direction keeps its order; delays are drawn for each message.
 type link struct {
-	w        *World
-	number   int
-	client   client
-	server   *master
-	reign    *reign            // the core that serves it; nil until the first message
-	id       mastercore.ConnID // its number there
-	up, down way
-	severed  bool
-	doomed   bool // will break if it is still blocked in a while
+	w         *World
+	number    int
+	client    client
+	server    *master
+	reign     *reign            // the core that serves it; nil until the first message
+	id        mastercore.ConnID // its number there
+	up, down  way
+	severed   bool
+	stream    offer.FrameworkID // that was welcomed on it
+	told      bool              // that it is over, and dismissed: closed by the master
+	dismissed bool
+	doomed    bool // will break if it is still blocked in a while
 }
 
 // principal is who the client is, as a master's authentication would have it.

@@ -13,6 +13,7 @@ import (
 type operator struct {
 	w       *World
 	token   uint64
+	seen    uint64          // how much of the registry it has seen
 	calls   map[uint64]call // looked up
 	changed int64           // when a quota was last changed
 	away    int64           // when somebody was last away
@@ -25,6 +26,7 @@ type operator struct {
 type call struct {
 	reign *reign
 	op    message.Operate
+	write *registerOp // nil if it is none
 }
 
 // offerLife is longer than an offer lives.
@@ -38,8 +40,15 @@ func (o *operator) ask(op message.Operate) {
 	if r == nil || r.m.paused {
 		return
 	}
+	g := &o.w.history.registers
+	view := r.core.View()
+	for _, role := range operatorRoles { // whoever changes one looks at all
+		g.readRole(view, role)
+	}
+	g.readSlave(r, view, op.Slave)
+	o.w.history.read("op", &o.seen, r.m.state.View())
 	o.token++
-	o.calls[o.token] = call{r, op}
+	o.calls[o.token] = call{r, op, g.asked(&op)}
 	r.step(mastercore.Called{Token: o.token, Call: op})
 }
 
@@ -51,6 +60,7 @@ func (o *operator) answered(r *reign, e mastercore.Answer) {
 		return
 	}
 	delete(o.calls, e.Token)
+	o.w.history.registers.done(c.write, e.Refusal != nil)
 	if e.Refusal != nil {
 		o.w.note("op", "is refused: %v", e.Refusal)
 		return
@@ -82,6 +92,13 @@ func (o *operator) act() {
 		o.ask(message.Operate{Verb: message.VerbSetWeight, Role: role, Weight: resource.Scalar(500 + w.random.Int64N(4000))})
 	case 1, 2:
 		o.quota(role)
+		if w.chance(0.3) { // somebody else has another idea at the same time
+			w.after(w.between(0, 3*time.Second), func() {
+				if w.log.leader != nil && !w.calm {
+					o.quota(role)
+				}
+			})
+		}
 	case 3:
 		grace := w.between(0, 30*time.Second)
 		if w.chance(0.3) {
@@ -109,7 +126,7 @@ func (o *operator) act() {
 			return
 		}
 		f := w.frameworks[w.random.IntN(len(w.frameworks))]
-		if _, outside := f.user.(guest); outside || f.fid == "" {
+		if f.outside() || f.fid == "" {
 			return
 		}
 		w.history.torn[f.fid] = true

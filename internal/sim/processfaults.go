@@ -71,7 +71,7 @@ func (w *World) spin(d *dice) {
 	var f *framework
 	if len(w.frameworks) > 0 && d.chance(0.5) {
 		f = w.frameworks[d.IntN(len(w.frameworks))]
-		if _, outside := f.user.(guest); outside {
+		if f.outside() {
 			return
 		}
 	}

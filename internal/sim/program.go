@@ -383,7 +383,8 @@ func (p *program) status(f *framework, st offer.Status) {
 		return
 	case j == nil && madeUp(st.TaskID):
 		return
-	case j == nil && w.history.find(f.fid, st.TaskID) == nil && st.State != offer.Unknown && st.State != offer.Lost:
+	case j == nil && w.history.find(f.fid, st.TaskID) == nil && st.State != offer.Unknown && st.State != offer.Lost &&
+		st.Reason != offer.ReasonInvalidOffers: // the answer to an accept that was repeated long after it was answered
 		w.violate("T6", "%s was told of task %s, which it never launched", f.id, st.TaskID)
 		return
 	case j == nil:

@@ -152,9 +152,10 @@ func (w *World) settle() time.Duration {
 	}
 	w.heal(w.cfg.Some)
 	began := w.now
-	for w.failed == nil && w.now.Sub(began) < w.cfg.Patience {
+	for step := 1; w.failed == nil && w.now.Sub(began) < w.cfg.Patience; step++ {
 		w.until(w.now.Add(10 * time.Second))
 		w.operator.tidy()
+		w.history.settling(step)
 		if w.converged() == "" {
 			settled := w.now.Sub(began)
 			w.until(w.now.Add(30 * time.Second)) // for what is still on its way

@@ -32,6 +32,7 @@ type container struct {
 	unseen    bool // nobody knows how it ended
 	transient bool // nothing of it is on disk
 	exec      *executor
+	born      int // the life of the slave that has started it
 }
 
 func newRuntime() runtime {
@@ -90,6 +91,7 @@ func (r *runtime) fork(s *slave, e slavecore.Start) {
 	c := &container{id: e.Container, running: true, pid: r.lastPID, stubborn: w.chance(0.2)}
 	r.containers[e.Container] = c
 	r.all = append(r.all, c)
+	w.history.contained(s, c)
 	if e.Task != nil {
 		c.task = string(e.Framework.ID) + "/" + string(e.Task.ID)
 	}

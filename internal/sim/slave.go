@@ -30,6 +30,8 @@ type slave struct {
 	busy      bool
 	queue     []slavecore.Event
 	unseen    int
+	begun     int64              // when its process began
+	emptied   bool               // somebody has told it to end what it runs
 	resources resource.Resources // that the machine has
 	grown     int                // how often it got more of them
 	shrunk    bool               // the process is told that there are less
@@ -62,7 +64,7 @@ func (s *slave) begin() {
 		return
 	}
 	s.life++
-	s.alive = true
+	s.alive, s.begun = true, s.w.ns
 	s.runtime.endOrphans(s)
 	core, err := s.newCore()
 	if s.refusesLess(err) {
@@ -118,7 +120,7 @@ func (s *slave) wipe() {
 	for _, r := range s.w.history.order {
 		r.dead = r.dead || r.slave == s
 	}
-	s.sid, s.reign = "", 0
+	s.sid, s.reign, s.emptied = "", 0, false
 	s.disk = disk{}
 	s.runtime = newRuntime()
 	s.resources, s.grown, s.shrunk = s.w.cfg.Resources, 0, false
@@ -159,14 +161,7 @@ func (s *slave) receive(l *link, e message.Envelope) {
 		return
 	}
 	s.heardOf(e)
-	switch m := e.Message.(type) {
-	case *message.StatusAck:
-		s.w.history.acked(m)
-	case *message.Kill:
-		if e.Reign >= s.reign {
-			s.w.history.killed(s, m)
-		}
-	}
+	s.w.history.ordered(s, &e)
 	s.step(slavecore.FromMaster{Conn: s.connNo, Envelope: e})
 }
 
@@ -205,6 +200,7 @@ func (s *slave) step(ev slavecore.Event) {
 		reign := s.reign
 		out := s.advance(ev)
 		w.history.obeyed(s, ev, reign, out)
+		w.history.foreignSlave(s, ev, out)
 		for _, e := range out {
 			if w.diesHere() {
 				s.crash()
@@ -247,6 +243,7 @@ func (s *slave) perform(e slavecore.Effect) {
 	case slavecore.Adopt:
 		s.runtime.adopt(s, life, e.Container)
 	case slavecore.Kill:
+		w.history.signalled(s, s.runtime.containers[e.Container])
 		s.runtime.kill(s, e)
 	case slavecore.Forget:
 		s.runtime.forget(e.Container)
@@ -324,6 +321,7 @@ func (s *slave) arm() {
 func (s *slave) leave() {
 	if s.alive {
 		s.w.note(s.id, "is asked to leave")
+		s.emptied = true
 		s.step(slavecore.StopAsked{Leave: true})
 	}
 }

@@ -65,6 +65,7 @@ var strikers = map[Fault]func(*World, *dice){ // looked up
 	FaultForge:       (*World).forge,
 	FaultTwin:        (*World).doubleUp,
 	FaultManners:     (*World).misbehave,
+	FaultForeign:     (*World).introduce,
 }
 
 // costly are those after each of which everybody registers again.

@@ -35,8 +35,9 @@ type World struct {
 	overheard  [][]byte     // what strangers may repeat
 	links      []*link
 	lastLink   int
-	calm       bool // faults are over
-	round      int  // counts from 1; 0 before the first trouble
+	calm       bool  // faults are over
+	healed     int64 // since when
+	round      int   // counts from 1; 0 before the first trouble
 	swarm      swarm
 	partitions []*partition
 	history    history
