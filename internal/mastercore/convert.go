@@ -161,11 +161,11 @@ func (c *Core) operationUpdate(s *slave, m *message.OperationUpdate) {
 	n, f, ok := c.frameworkOf(m.Framework)
 	failed := m.Status.State.Terminal() && m.Status.State != offer.OperationFinished
 	if !ok || m.Status.ID == "" {
-		if failed {
-			c.doubt(s)
-		}
 		if !m.Status.UUID.IsZero() {
 			c.send(s.conn, &message.OperationAck{Framework: m.Framework, UUID: m.Status.UUID})
+		}
+		if failed { // behind the acknowledgement, which a slave that registers again would not take, and come with the same outcome
+			c.doubt(s)
 		}
 		return
 	}
