@@ -25,15 +25,6 @@ type Task struct {
 	Labels        []resource.Label
 }
 
-// NoLimit is the Amount of a Limit that does not bound.
-const NoLimit resource.Scalar = -1
-
-// A Limit is a bound, in thousandths, above the requested amount of cpus or mem; other resources have none. NoLimit means no bound.
-type Limit struct {
-	Name   string
-	Amount resource.Scalar
-}
-
 // A Command is a program to run.
 type Command struct {
 	Value       string   // with Shell: a line for `sh -c`; else the program's path or name

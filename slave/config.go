@@ -13,6 +13,7 @@ import (
 
 	"github.com/meros-project/meros/election"
 	"github.com/meros-project/meros/isolation"
+	"github.com/meros-project/meros/isolation/cgroup"
 	"github.com/meros-project/meros/isolation/process"
 	"github.com/meros-project/meros/offer"
 	"github.com/meros-project/meros/offer/resource"
@@ -63,8 +64,15 @@ type Config struct {
 	// Version is that of the host program, for operators. Defaults to none.
 	Version string
 
-	// Isolation is what tasks are held by; it includes the process isolator, which says what to start. It is not used with a Runner.
-	// Defaults to the process isolator.
+	// Isolators names what tasks are held by: "process", which must be among them, and "cgroup". What is named and does not work on this
+	// machine keeps the slave from running. Defaults to all that work, with a line in the log about what is missing.
+	Isolators []string
+	// Process is the configuration of the process isolator. Defaults to its defaults.
+	Process process.Config
+	// Cgroup is the configuration of the cgroup isolator, whose Slave is filled in. Defaults to its defaults.
+	Cgroup cgroup.Config
+	// Isolation is what tasks are held by instead of Isolators; it includes the process isolator, which says what to start. It is not used
+	// with a Runner. Defaults to Isolators.
 	Isolation isolation.Chain
 	// Runner starts tasks. The slave opens and closes it. Defaults to real processes with a supervisor each.
 	Runner isolation.Runner
@@ -159,6 +167,9 @@ func (c Config) Validate() error {
 	}
 	if err := c.Isolation.Validate(); err != nil {
 		return fmt.Errorf("slave: config: %w", err)
+	}
+	if err := c.validateIsolators(); err != nil {
+		return err
 	}
 	for _, d := range []struct {
 		field string

@@ -45,9 +45,9 @@ func (s *Slave) recover() (closers []func(), err error) {
 		Settled: s.noteRegistration})
 	s.live.init()
 	if s.runner = s.cfg.Runner; s.runner == nil {
-		chain := append([]isolator{&sandboxes{s}}, s.cfg.Isolation...)
-		if s.cfg.Isolation == nil {
-			chain = append(chain, process.New(process.Config{}))
+		chain, err := s.chain()
+		if err != nil {
+			return nil, err
 		}
 		s.runner = supervisor.New(supervisor.Config{Dir: s.cfg.RuntimeDir, Isolation: chain, Logger: s.cfg.Logger})
 	}

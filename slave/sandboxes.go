@@ -17,8 +17,6 @@ import (
 	"github.com/meros-project/meros/offer/resource"
 )
 
-type isolator = isolation.Isolator
-
 // sandboxes is the first isolator of every chain: it makes the container's folder, with its persistent volumes in it.
 type sandboxes struct{ s *Slave }
 

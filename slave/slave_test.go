@@ -31,7 +31,13 @@ func TestMain(m *testing.M) {
 		return nil
 	}})
 	childMain()
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		if left := leftCgroups(); len(left) > 0 {
+			fmt.Fprintln(os.Stderr, "cgroups are left:", left)
+			code = 1
+		}
+		os.Exit(code)
+	}))
 }
 
 func eventually(t testing.TB, what string, cond func() bool) {
@@ -44,7 +50,13 @@ func workDir(t testing.TB) string {
 	dir, err := os.MkdirTemp("/tmp", "ms")
 	require.NoError(t, err)
 	require.NoError(t, os.Chmod(dir, 0o755))
-	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
+	t.Cleanup(func() {
+		if t.Failed() {
+			endAll(filepath.Join(dir, "work"))
+		}
+		require.NoError(t, os.RemoveAll(dir))
+	})
+	usedDirs.Store(filepath.Join(dir, "work"), nil)
 	return filepath.Join(dir, "work")
 }
 

@@ -22,10 +22,11 @@ type devFlags struct {
 	slaveListen string
 	workDir     string
 	resources   string
+	isolation   isolationFlags
 }
 
 func newDev() *cobra.Command {
-	f := &devFlags{}
+	f := &devFlags{isolation: isolationFlags{processes: 4096}}
 	cmd := &cobra.Command{
 		Use:   "dev",
 		Short: "Run a master and a slave in this terminal, to try things on",
@@ -37,6 +38,7 @@ func newDev() *cobra.Command {
 	flags.StringVar(&f.slaveListen, "slave-listen", "127.0.0.1:5051", "`HOST:PORT` of the slave")
 	flags.StringVar(&f.workDir, "work-dir", "", "`folder` to keep everything in; a temporary one by default, removed at the end")
 	flags.StringVar(&f.resources, "resources", "", "what to offer, as in cpus:4;mem:8192; the machine's by default")
+	f.isolation.add(cmd)
 	f.log.add(cmd)
 	return cmd
 }
@@ -71,8 +73,12 @@ func (f *devFlags) run(cmd *cobra.Command) (err error) {
 	if err != nil {
 		return &usageError{err}
 	}
-	s, err := slave.New(slave.Config{Masters: []string{f.listen}, Listen: f.slaveListen, WorkDir: filepath.Join(dir, "slave"), Resources: offered,
-		Logger: log, Leave: f.workDir == ""})
+	cfg := slave.Config{Masters: []string{f.listen}, Listen: f.slaveListen, WorkDir: filepath.Join(dir, "slave"), Resources: offered,
+		Logger: log, Leave: f.workDir == ""}
+	if err := f.isolation.config(&cfg); err != nil {
+		return err
+	}
+	s, err := slave.New(cfg)
 	if err != nil {
 		return &usageError{err}
 	}

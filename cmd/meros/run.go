@@ -354,6 +354,10 @@ func (o *oneTask) outcome() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	st := o.last
+	switch st.Reason { // why the slave has ended it, which its exit status does not tell
+	case offer.ReasonContainerLimitation, offer.ReasonContainerLimitationMemory, offer.ReasonContainerLimitationDisk:
+		fmt.Fprintf(o.notices, "meros: %s (%s)\n", oneLine(errors.New(st.Message)), st.Reason)
+	}
 	switch {
 	case st.State == offer.Finished:
 		return nil

@@ -6,7 +6,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/meros-project/meros/isolation"
 	processes "github.com/meros-project/meros/isolation/process"
 	"github.com/meros-project/meros/offer"
 	"github.com/meros-project/meros/offer/resource"
@@ -26,6 +25,7 @@ type slaveFlags struct {
 	attributes string
 	taskUser   string
 	allowRoot  bool
+	isolation  isolationFlags
 }
 
 func newSlave() *cobra.Command {
@@ -49,6 +49,9 @@ Its tasks outlive it: stop it, start it again on the same --work-dir, and they a
 	flags.StringVar(&f.attributes, "attributes", "", "facts to place by, as in rack:r1;zone:a; none by default")
 	flags.StringVar(&f.taskUser, "task-user", "nobody", "operating system `user` of tasks that name none, where the slave runs as root")
 	flags.BoolVar(&f.allowRoot, "allow-root-tasks", false, "let tasks run as root when they ask for it")
+	flags.StringVar(&f.isolation.cgroupRoot, "cgroup-root", "meros", "`cgroup` in which those of the tasks are made, below where cgroups are mounted")
+	flags.IntVar(&f.isolation.processes, "task-processes", 4096, "most processes and threads of a task, 0 for no bound; needs the isolator cgroup")
+	f.isolation.add(cmd)
 	f.gossip.add(cmd)
 	f.tls.add(cmd)
 	f.log.add(cmd)
@@ -86,7 +89,10 @@ func (f *slaveFlags) config() (slave.Config, error) {
 	if _, err := user.Lookup(f.taskUser); err != nil {
 		return cfg, badFlag("task-user", f.taskUser, "must be a user of this machine")
 	}
-	cfg.Isolation = isolation.Chain{processes.New(processes.Config{User: f.taskUser, AllowRoot: f.allowRoot})}
+	cfg.Process = processes.Config{User: f.taskUser, AllowRoot: f.allowRoot}
+	if err := f.isolation.config(&cfg); err != nil {
+		return cfg, err
+	}
 	if cfg.TLS, err = f.tls.config(); err != nil {
 		return cfg, err
 	}

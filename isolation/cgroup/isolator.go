@@ -33,8 +33,10 @@ type Isolator struct {
 
 	making sync.Mutex // Root is not removed while something is made in it
 
+	// By the name of a container's cgroup.
 	mu    sync.Mutex
-	stuck map[string]bool // containers whose cgroups could not be removed so far, by the name of their cgroup
+	stuck map[string]bool // could not be removed so far
+	loose map[string]bool // run since before there was this isolator, and are not held
 }
 
 var (
@@ -61,7 +63,7 @@ func newOn(cfg Config, k kernel) (*Isolator, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cgroup: this system has none: %w", err)
 	}
-	i := &Isolator{cfg: cfg, kernel: k, stuck: map[string]bool{}}
+	i := &Isolator{cfg: cfg, kernel: k, stuck: map[string]bool{}, loose: map[string]bool{}}
 	var why []string
 	i.hierarchies, why = findHierarchies(table)
 	if i.with(cpu) == nil && i.with(memory) == nil {
@@ -179,6 +181,9 @@ func (g group) dir(controller string) (string, *hierarchy) {
 // Prepare makes the container's cgroups and sets its limits.
 func (i *Isolator) Prepare(_ context.Context, spec *isolation.Spec, _ *isolation.Plan) error {
 	g := i.group(spec.Container)
+	i.mu.Lock()
+	delete(i.loose, g.name)
+	i.mu.Unlock()
 	l := limitsOf(spec.Resources, spec.Limits)
 	// Another slave on the machine may remove Root when it has just become empty.
 	err := error(fs.ErrNotExist)
@@ -264,6 +269,12 @@ func (i *Isolator) handDown(h *hierarchy, dir string) error {
 // supervisor tells.
 func (i *Isolator) Attach(_ context.Context, container string, pid int) error {
 	g := i.group(container)
+	i.mu.Lock()
+	loose := i.loose[g.name]
+	i.mu.Unlock()
+	if loose {
+		return nil
+	}
 	for _, h := range i.hierarchies {
 		err := i.kernel.write(filepath.Join(g.in(h), "cgroup.procs"), strconv.Itoa(pid))
 		if errors.Is(err, syscall.ESRCH) {
@@ -301,6 +312,7 @@ func (i *Isolator) discard(ctx context.Context, g group) error {
 		i.stuck[g.name] = true
 	} else {
 		delete(i.stuck, g.name)
+		delete(i.loose, g.name)
 	}
 	return err
 }

@@ -201,6 +201,14 @@ func (i *Isolator) Recover(ctx context.Context, running []isolation.Recovered) e
 	for _, r := range running {
 		g := i.group(r.Spec.Container)
 		known[g.name] = true
+		if !g.exists() {
+			// It was started without this isolator, or not at all. Its first process alone is not worth holding.
+			i.cfg.Logger.Warn("a container has no cgroup and is not held to its limits", "container", r.Spec.Container)
+			i.mu.Lock()
+			i.loose[g.name] = true
+			i.mu.Unlock()
+			continue
+		}
 		i.resume(g, r.Spec)
 	}
 	orphans := map[string]bool{}
@@ -226,6 +234,16 @@ func (i *Isolator) Recover(ctx context.Context, running []isolation.Recovered) e
 		}
 	}
 	return nil
+}
+
+// exists reports whether the container has a cgroup in every hierarchy.
+func (g group) exists() bool {
+	for _, h := range g.i.hierarchies {
+		if _, err := os.Lstat(g.in(h)); err != nil {
+			return false
+		}
+	}
+	return true
 }
 
 // resume undoes the beginning of a kill.
