@@ -77,7 +77,7 @@ func (c *Core) checkSlaves() error {
 }
 
 func (c *Core) checkSlave(n uint32, s *slave) error {
-	if s.conn != 0 && (s.state != slaveRegistered || c.conns[s.conn] == nil || c.conns[s.conn].of != n) {
+	if s.conn != 0 && (s.state != slaveRegistered || !c.holds(s.conn, connSlave, n)) {
 		return invariant.Violated("S4", "slave %d holds connection %d in state %d", n, s.conn, s.state)
 	}
 	left, ok := s.info.Resources, true
@@ -140,7 +140,7 @@ func (c *Core) checkFrameworks() error {
 				return invariant.Violated("F2", "framework %s is away without a deadline", f.info.ID)
 			}
 		}
-		if f.conn != 0 && (c.conns[f.conn] == nil || c.conns[f.conn].of != n) {
+		if f.conn != 0 && !c.holds(f.conn, connFramework, n) {
 			return invariant.Violated("F1", "framework %s holds connection %d", f.info.ID, f.conn)
 		}
 		if f.state != frameworkLive && (f.tasks.count > 0 || len(f.offers) > 0) {
@@ -245,4 +245,10 @@ func (c *Core) checkAllocator() error {
 		}
 	}
 	return nil
+}
+
+// holds reports whether a connection is that of slave or framework n.
+func (c *Core) holds(id ConnID, kind connKind, n uint32) bool {
+	cn := c.conns[id]
+	return cn != nil && cn.kind == kind && cn.of == n
 }
