@@ -93,8 +93,16 @@ func validateTask(t *offer.Task, grouped, checked bool) (field string, err error
 	if kinds != 1 && !(grouped && kinds == 0) {
 		return "command", fmt.Errorf("%d of command, function and executor are set (allowed: exactly one)", kinds)
 	}
-	if t.Command != nil && t.Command.Value == "" {
+	if t.Command != nil && t.Command.Value == "" && t.Image == nil {
 		return "command.value", errors.New("is empty")
+	}
+	if t.Command != nil {
+		if err := offer.ValidateURIs(t.Command.URIs); err != nil {
+			return "command", err
+		}
+	}
+	if err := offer.ValidateImage(t.Image); err != nil {
+		return "image", err
 	}
 	if t.Executor != nil {
 		if err := offer.ValidateID("value", string(t.Executor.ID)); err != nil {

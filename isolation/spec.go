@@ -32,6 +32,9 @@ type Spec struct {
 
 	// Tied containers end with the slave process that started them.
 	Tied bool
+
+	// Image is what the container has as its root folder; nil means the machine's.
+	Image *offer.Image
 }
 
 // A Plan says how the first process of a container is started. Isolators add to it in the order of the chain; it is written to disk

@@ -23,6 +23,7 @@ type Task struct {
 	Kill          KillPolicy
 	MaxCompletion time.Duration // from launch; zero means no limit
 	Labels        []resource.Label
+	Image         *Image // the root folder of a command or a function; nil means the machine's
 }
 
 // A Command is a program to run.
@@ -32,6 +33,7 @@ type Command struct {
 	Arguments   []string // without Shell: argv, of which the first is the program's name
 	Environment []Variable
 	User        string // empty means the framework's
+	URIs        []URI  // fetched into the sandbox before the command is started
 }
 
 // A Variable is one entry of an environment.
@@ -50,6 +52,7 @@ type Executor struct {
 	Labels        []resource.Label
 	// Default marks the built-in executor that runs the members of a LaunchGroup beside each other; it has no Command.
 	Default bool
+	Image   *Image // the root folder of a custom executor and of its tasks; nil means the machine's
 }
 
 // DefaultKillGrace is the time between the polite and the sure kill. Mesos: KillPolicy.

@@ -16,7 +16,7 @@ func taskBytes(t *offer.Task) int {
 	for _, l := range t.Labels {
 		n += len(l.Key) + len(l.Value) + 8
 	}
-	n += commandBytes(t.Command)
+	n += commandBytes(t.Command) + imageBytes(t.Image)
 	if t.Executor != nil {
 		n += executorBytes(t.Executor)
 	}
@@ -24,7 +24,7 @@ func taskBytes(t *offer.Task) int {
 }
 
 func executorBytes(e *offer.Executor) int {
-	return 128 + len(e.ID) + len(e.Name) + len(e.Data) + commandBytes(e.Command) + 64*len(e.Resources)
+	return 128 + len(e.ID) + len(e.Name) + len(e.Data) + commandBytes(e.Command) + imageBytes(e.Image) + 64*len(e.Resources)
 }
 
 func operationBytes(op *offer.Operation) int {
@@ -49,7 +49,17 @@ func commandBytes(c *offer.Command) int {
 	for _, v := range c.Environment {
 		n += len(v.Name) + len(v.Value) + 16
 	}
+	for _, u := range c.URIs {
+		n += len(u.Value) + len(u.OutputFile) + 16
+	}
 	return n
+}
+
+func imageBytes(i *offer.Image) int {
+	if i == nil {
+		return 0
+	}
+	return len(i.Reference) + 8
 }
 
 // validateTask checks all of a task that does not depend on how much is left of the offer. Group is the operation of a group's member.
@@ -108,8 +118,13 @@ func (c *Core) validateKind(r *running, t *offer.Task, group *offer.Operation) *
 		return offer.Refuse(offer.ReasonTaskGroupInvalid, fmt.Sprintf("%d of command and function are set (allowed: exactly one)", kinds))
 	case group != nil && kinds > 1:
 		return offer.Refuse(offer.ReasonTaskGroupInvalid, "both command and function are set (allowed: at most one)")
-	case t.Command != nil && t.Command.Value == "" && len(t.Command.Arguments) == 0:
+	case t.Command != nil && t.Command.Value == "" && len(t.Command.Arguments) == 0 && t.Image == nil: // an image says what it runs
 		return offer.Refuse(offer.ReasonTaskInvalid, "command: must not be empty")
+	case t.Executor != nil && t.Image != nil:
+		return offer.Refuse(offer.ReasonTaskInvalid, "image: a task of an executor runs in the executor's")
+	}
+	if err := fetched(t.Command, t.Image); err != nil {
+		return offer.Refuse(offer.ReasonTaskInvalid, err.Error())
 	}
 	if t.Executor == nil {
 		return nil
@@ -138,10 +153,23 @@ func (c *Core) validateExecutor(r *running, e *offer.Executor) *offer.Refusal {
 	case e.ShutdownGrace < 0:
 		return invalid("shutdown grace %v: must not be negative", e.ShutdownGrace)
 	}
+	if err := fetched(e.Command, e.Image); err != nil {
+		return invalid("%v", err)
+	}
 	if have := r.s.executor(r.n, e.ID); have != nil && !have.resources.Equal(e.Resources) {
 		return invalid("%s runs with %v, not %v", short(string(e.ID)), have.resources, e.Resources)
 	}
 	return nil
+}
+
+// fetched checks what the slave is to fetch for a command, which may be nil.
+func fetched(c *offer.Command, i *offer.Image) error {
+	if c != nil && len(c.URIs) > 0 {
+		if err := offer.ValidateURIs(c.URIs); err != nil {
+			return fmt.Errorf("command.%w", err)
+		}
+	}
+	return offer.ValidateImage(i)
 }
 
 func mixesRevocable(rs resource.Resources) string {

@@ -49,7 +49,17 @@ func sizeOfCommand(cmd *offer.Command) int {
 	for _, v := range cmd.Environment {
 		n += 24 + len(v.Name) + len(v.Value)
 	}
+	for _, u := range cmd.URIs {
+		n += 48 + len(u.Value) + len(u.OutputFile)
+	}
 	return n
+}
+
+func sizeOfImage(i *offer.Image) int {
+	if i == nil {
+		return 0
+	}
+	return 24 + len(i.Reference)
 }
 
 // SizeOfExecutor estimates an executor, which may be nil.
@@ -57,13 +67,14 @@ func SizeOfExecutor(e *offer.Executor) int {
 	if e == nil {
 		return 8
 	}
-	return 128 + len(e.ID) + len(e.Name) + len(e.Data) + sizeOfCommand(e.Command) + SizeOfResources(e.Resources) + sizeOfLabels(e.Labels)
+	return 128 + len(e.ID) + len(e.Name) + len(e.Data) + sizeOfCommand(e.Command) + SizeOfResources(e.Resources) + sizeOfLabels(e.Labels) +
+		sizeOfImage(e.Image)
 }
 
 // SizeOfTask estimates a task.
 func SizeOfTask(t *offer.Task) int {
 	return 256 + len(t.ID) + len(t.Name) + len(t.SlaveID) + len(t.Function) + len(t.Data) + 32*len(t.Limits) +
-		SizeOfResources(t.Resources) + sizeOfCommand(t.Command) + SizeOfExecutor(t.Executor) + sizeOfLabels(t.Labels)
+		SizeOfResources(t.Resources) + sizeOfCommand(t.Command) + SizeOfExecutor(t.Executor) + sizeOfLabels(t.Labels) + sizeOfImage(t.Image)
 }
 
 // SizeOfStatus estimates a status.

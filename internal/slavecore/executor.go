@@ -363,7 +363,8 @@ func (c *Core) toExecutor(m *message.ToExecutor) {
 // sameExecutor reports whether two descriptions of one id agree, so that the executor can be shared.
 func sameExecutor(a, b *offer.Executor) bool {
 	return a.Name == b.Name && a.Default == b.Default && a.ShutdownGrace == b.ShutdownGrace && string(a.Data) == string(b.Data) &&
-		slices.Equal(a.Labels, b.Labels) && a.Resources.Equal(b.Resources) && sameCommand(a.Command, b.Command)
+		slices.Equal(a.Labels, b.Labels) && a.Resources.Equal(b.Resources) && sameCommand(a.Command, b.Command) &&
+		sameImage(a.Image, b.Image)
 }
 
 func sameCommand(a, b *offer.Command) bool {
@@ -371,5 +372,7 @@ func sameCommand(a, b *offer.Command) bool {
 		return a == b
 	}
 	return a.Value == b.Value && a.Shell == b.Shell && a.User == b.User && slices.Equal(a.Arguments, b.Arguments) &&
-		slices.Equal(a.Environment, b.Environment)
+		slices.Equal(a.Environment, b.Environment) && slices.Equal(a.URIs, b.URIs)
 }
+
+func sameImage(a, b *offer.Image) bool { return a == b || a != nil && b != nil && *a == *b }

@@ -91,6 +91,16 @@ func (c *Core) refuseTask(m *message.Launch, id offer.TaskID, state offer.State,
 	c.answer(m.Framework, m.Role, id, state, reason, text)
 }
 
+// checkFetched checks what is to be fetched for a command, which may be nil.
+func checkFetched(cmd *offer.Command, image *offer.Image) error {
+	if cmd != nil && len(cmd.URIs) > 0 {
+		if err := offer.ValidateURIs(cmd.URIs); err != nil {
+			return fmt.Errorf("command.%w", err)
+		}
+	}
+	return offer.ValidateImage(image)
+}
+
 // checkTask says what is wrong with a task. Checked says that its resources were looked at already.
 func (c *Core) checkTask(f *framework, t *offer.Task, ex *offer.Executor, group, checked bool) (offer.State, offer.Reason, string) {
 	if f.tasks.get(t.ID) != nil {
@@ -114,6 +124,9 @@ func (c *Core) checkTask(f *framework, t *offer.Task, ex *offer.Executor, group,
 	if !(group && custom) && kinds != 1 {
 		return offer.Error, offer.ReasonTaskInvalid, "exactly one of Command, Function and Executor must be set"
 	}
+	if err := checkFetched(t.Command, t.Image); err != nil {
+		return offer.Error, offer.ReasonTaskInvalid, err.Error()
+	}
 	if c.live >= c.cfg.MaxTasks {
 		return offer.Dropped, offer.ReasonLimitReached, fmt.Sprintf("the slave holds %d tasks (allowed: %d)", c.live, c.cfg.MaxTasks)
 	}
@@ -123,6 +136,9 @@ func (c *Core) checkTask(f *framework, t *offer.Task, ex *offer.Executor, group,
 		}
 		if err := ex.Resources.Validate(resource.Limits{}); err != nil {
 			return offer.Error, offer.ReasonTaskInvalid, err.Error()
+		}
+		if err := checkFetched(ex.Command, ex.Image); err != nil {
+			return offer.Error, offer.ReasonTaskInvalid, "executor: " + err.Error()
 		}
 		if e := f.executors.get(ex.ID); e != nil {
 			if !sameExecutor(&e.info, ex) {

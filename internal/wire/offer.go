@@ -117,17 +117,34 @@ func (c *codec) variable(v *offer.Variable) {
 }
 
 func (c *codec) command(v *offer.Command) {
-	o := c.open(5)
+	o := c.open(6)
 	text(c, &v.Value)
 	c.flag(&v.Shell)
 	list(c, &v.Arguments, text)
 	list(c, &v.Environment, (*codec).variable)
 	text(c, &v.User)
+	list(c, &v.URIs, (*codec).uri)
+	c.shut(o)
+}
+
+func (c *codec) uri(v *offer.URI) {
+	o := c.open(5)
+	text(c, &v.Value)
+	c.flag(&v.Extract)
+	c.flag(&v.Executable)
+	c.flag(&v.Cache)
+	text(c, &v.OutputFile)
+	c.shut(o)
+}
+
+func (c *codec) image(v *offer.Image) {
+	o := c.open(1)
+	text(c, &v.Reference)
 	c.shut(o)
 }
 
 func (c *codec) executor(v *offer.Executor) {
-	o := c.open(8)
+	o := c.open(9)
 	text(c, &v.ID)
 	text(c, &v.Name)
 	optional(c, &v.Command, (*codec).command)
@@ -136,6 +153,7 @@ func (c *codec) executor(v *offer.Executor) {
 	c.blob(&v.Data)
 	c.labels(&v.Labels)
 	c.flag(&v.Default)
+	optional(c, &v.Image, (*codec).image)
 	c.shut(o)
 }
 
@@ -146,7 +164,7 @@ func (c *codec) killPolicy(v *offer.KillPolicy) {
 }
 
 func (c *codec) task(v *offer.Task) {
-	o := c.open(12)
+	o := c.open(13)
 	text(c, &v.ID)
 	text(c, &v.Name)
 	text(c, &v.SlaveID)
@@ -159,6 +177,7 @@ func (c *codec) task(v *offer.Task) {
 	c.killPolicy(&v.Kill)
 	signed(c, &v.MaxCompletion)
 	c.labels(&v.Labels)
+	optional(c, &v.Image, (*codec).image)
 	c.shut(o)
 }
 
