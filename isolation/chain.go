@@ -22,6 +22,7 @@ var (
 	_ Killer    = Chain(nil)
 	_ Enforcer  = Chain(nil)
 	_ Lacker    = Chain(nil)
+	_ Provider  = Chain(nil)
 )
 
 // Name implements Isolator.
@@ -69,6 +70,28 @@ func (c Chain) Prepare(ctx context.Context, spec *Spec, plan *Plan) error {
 		}
 		err = fmt.Errorf("isolator %s: %w", iso.Name(), err)
 		return errors.Join(err, c[:i+1].Cleanup(context.WithoutCancel(ctx), spec.Container))
+	}
+	return nil
+}
+
+// Provides reports whether any isolator of the chain has something to bring for the container.
+func (c Chain) Provides(spec *Spec) bool {
+	for _, iso := range c {
+		if p, ok := iso.(Provider); ok && p.Provides(spec) {
+			return true
+		}
+	}
+	return false
+}
+
+// Provide implements Provider, in order; it stops at the first error.
+func (c Chain) Provide(ctx context.Context, spec *Spec, plan *Plan) error {
+	for _, iso := range c {
+		if p, ok := iso.(Provider); ok && p.Provides(spec) {
+			if err := p.Provide(ctx, spec, plan); err != nil {
+				return fmt.Errorf("isolator %s: %w", iso.Name(), err)
+			}
+		}
 	}
 	return nil
 }

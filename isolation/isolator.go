@@ -25,6 +25,16 @@ type Isolator interface {
 	Cleanup(ctx context.Context, container string) error
 }
 
+// A Provider brings what a container needs from elsewhere, such as files from a network.
+type Provider interface {
+	// Provides reports whether it has anything to bring for this container.
+	Provides(spec *Spec) bool
+	// Provide is called after every Prepare of the chain and before the first process exists, if Provides says so. It may take long, and
+	// ends soon after ctx, which ends with a kill of the container and with the slave. After an error Cleanup is called. A slave that was
+	// restarted meanwhile begins the container anew, with Prepare.
+	Provide(ctx context.Context, spec *Spec, plan *Plan) error
+}
+
 // A Recoverer is told, once and before everything else, which containers an earlier run of the slave has left. It cleans up after
 // those of its own that are not among them.
 type Recoverer interface {

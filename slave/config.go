@@ -14,6 +14,7 @@ import (
 	"github.com/meros-project/meros/election"
 	"github.com/meros-project/meros/isolation"
 	"github.com/meros-project/meros/isolation/cgroup"
+	"github.com/meros-project/meros/isolation/fetch"
 	"github.com/meros-project/meros/isolation/process"
 	"github.com/meros-project/meros/offer"
 	"github.com/meros-project/meros/offer/resource"
@@ -74,6 +75,9 @@ type Config struct {
 	// Isolation is what tasks are held by instead of Isolators; it includes the process isolator, which says what to start. It is not used
 	// with a Runner. Defaults to Isolators.
 	Isolation isolation.Chain
+	// Fetch says what may be fetched for tasks, and what is kept of it. It is not used with a Runner. Cache defaults to a folder in WorkDir,
+	// "none" for none; the other fields to what package fetch says: http and https from public and private addresses, no file URIs.
+	Fetch fetch.Config
 	// Runner starts tasks. The slave opens and closes it. Defaults to real processes with a supervisor each.
 	Runner isolation.Runner
 
@@ -130,8 +134,23 @@ type Observer struct {
 	Noted func(event string, framework offer.FrameworkID, task offer.TaskID, reason offer.Reason, text string)
 }
 
-// noListener is the value of Config.Listen for none.
-const noListener = "none"
+// The values of Config.Listen and Config.Fetch.Cache for none.
+const (
+	noListener = "none"
+	noCache    = "none"
+)
+
+// fetch is Config.Fetch as the fetcher takes it.
+func (c Config) fetch() fetch.Config {
+	f := c.Fetch
+	switch {
+	case f.Cache == noCache:
+		f.Cache = ""
+	case f.Cache == "" && filepath.IsAbs(c.WorkDir):
+		f.Cache = filepath.Join(c.WorkDir, "fetched")
+	}
+	return f
+}
 
 // Validate reports the first field that cannot be used.
 func (c Config) Validate() error {
@@ -170,6 +189,9 @@ func (c Config) Validate() error {
 	}
 	if err := c.validateIsolators(); err != nil {
 		return err
+	}
+	if err := c.fetch().Validate(); err != nil {
+		return fmt.Errorf("slave: config: %w", err)
 	}
 	for _, d := range []struct {
 		field string

@@ -10,6 +10,7 @@ import (
 
 	"github.com/meros-project/meros/internal/runloop"
 	"github.com/meros-project/meros/internal/slavecore"
+	"github.com/meros-project/meros/isolation/fetch"
 	"github.com/meros-project/meros/isolation/process"
 	"github.com/meros-project/meros/isolation/supervisor"
 	"github.com/meros-project/meros/offer"
@@ -49,6 +50,11 @@ func (s *Slave) recover() (closers []func(), err error) {
 		if err != nil {
 			return nil, err
 		}
+		fetcher, err := fetch.New(s.cfg.fetch())
+		if err != nil {
+			return nil, fmt.Errorf("slave: %w", err)
+		}
+		chain = append(chain, fetcher) // last: it works as the user that the others have decided on
 		s.runner = supervisor.New(supervisor.Config{Dir: s.cfg.RuntimeDir, Isolation: chain, Logger: s.cfg.Logger})
 	}
 	if err := s.executors.open(s); err != nil {

@@ -30,6 +30,7 @@ type runFlags struct {
 	name      string
 	role      string
 	env       []string
+	uris      []string
 	asUser    string
 	constrain []string
 	failover  time.Duration
@@ -41,7 +42,8 @@ func newRun() *cobra.Command {
 		Use:   "run [flags] -- COMMAND [ARGUMENT...]",
 		Short: "Run one command on the cluster, with its output here and its exit status as mine",
 		Example: `  meros run --master 127.0.0.1:5050 --cpus 1 --mem 64 -- sh -c 'echo hi; exit 3'
-  meros run --cpus 0.1 --mem 32 -- hostname`,
+  meros run --cpus 0.1 --mem 32 -- hostname
+  meros run --uri https://example.org/app.tar.gz,extract,cache -- ./app/run`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usagef("run: no command: write it after --, as in: meros run --cpus 1 --mem 64 -- echo hi")
@@ -61,6 +63,7 @@ func newRun() *cobra.Command {
 	flags.StringVar(&f.name, "name", "", "name that operators see; the command's by default")
 	flags.StringVar(&f.role, "role", resource.AnyRole, "role in which resources are offered")
 	flags.StringArrayVarP(&f.env, "env", "e", nil, "variable for the command, as `NAME=VALUE`; may be repeated; none by default")
+	flags.StringArrayVar(&f.uris, "uri", nil, "`URL[,extract|,executable][,cache][,as=NAME]` to fetch into the command's folder first: http, https or file;\nmay be repeated; none by default")
 	flags.StringVar(&f.asUser, "user", "", "operating system user for the command; the slave's by default")
 	flags.StringArrayVar(&f.constrain, "on", nil, "only slaves with this attribute or hostname, as `NAME=VALUE` or hostname=VALUE; may be repeated; any by default")
 	flags.DurationVar(&f.failover, "failover-timeout", time.Minute, "how long the command may go on if this program dies")
@@ -104,7 +107,40 @@ func (f *runFlags) task(args []string) (offer.Task, error) {
 		}
 		task.Command.Environment = append(task.Command.Environment, offer.Variable{Name: name, Value: value})
 	}
+	for _, text := range f.uris {
+		u := parseURI(text)
+		if err := offer.ValidateURIs([]offer.URI{u}); err != nil {
+			return offer.Task{}, badFlag("uri", text, strings.TrimPrefix(err.Error(), "uris[0]."))
+		}
+		task.Command.URIs = append(task.Command.URIs, u)
+	}
 	return task, nil
+}
+
+// parseURI reads options from the end, because a URI may have commas of its own.
+func parseURI(text string) offer.URI {
+	u := offer.URI{Value: text}
+	for {
+		i := strings.LastIndexByte(u.Value, ',')
+		if i < 0 {
+			return u
+		}
+		option := u.Value[i+1:]
+		name, named := strings.CutPrefix(option, "as=")
+		switch {
+		case option == "extract":
+			u.Extract = true
+		case option == "executable":
+			u.Executable = true
+		case option == "cache":
+			u.Cache = true
+		case named:
+			u.OutputFile = name
+		default:
+			return u
+		}
+		u.Value = u.Value[:i]
+	}
 }
 
 func (f *runFlags) run(cmd *cobra.Command, args []string) error {

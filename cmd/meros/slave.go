@@ -1,11 +1,15 @@
 package main
 
 import (
+	"net/netip"
 	"os"
 	"os/user"
+	"path/filepath"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
+	"github.com/meros-project/meros/isolation/fetch"
 	processes "github.com/meros-project/meros/isolation/process"
 	"github.com/meros-project/meros/offer"
 	"github.com/meros-project/meros/offer/resource"
@@ -26,6 +30,9 @@ type slaveFlags struct {
 	taskUser   string
 	allowRoot  bool
 	isolation  isolationFlags
+	fetchFiles []string
+	fetchAllow []string
+	fetchCache int64
 }
 
 func newSlave() *cobra.Command {
@@ -52,10 +59,43 @@ Its tasks outlive it: stop it, start it again on the same --work-dir, and they a
 	flags.StringVar(&f.isolation.cgroupRoot, "cgroup-root", "meros", "`cgroup` in which those of the tasks are made, below where cgroups are mounted")
 	flags.IntVar(&f.isolation.processes, "task-processes", 4096, "most processes and threads of a task, 0 for no bound; needs the isolator cgroup")
 	f.isolation.add(cmd)
+	flags.StringSliceVar(&f.fetchFiles, "fetch-files", nil, "`folder` that file:// URIs of tasks may be read from; may be repeated; none by default")
+	flags.StringSliceVar(&f.fetchAllow, "fetch-allow", nil, "`range` of addresses, as in 127.0.0.0/8, that URIs of tasks may name though they are loopback, link-local or\nmetadata addresses, and that public ones may redirect to; may be repeated; none by default")
+	flags.Int64Var(&f.fetchCache, "fetch-cache", 2048, "`MB` of disk for URIs that tasks want cached; 0 for no cache")
 	f.gossip.add(cmd)
 	f.tls.add(cmd)
 	f.log.add(cmd)
 	return cmd
+}
+
+// fetch is what may be fetched for tasks.
+func (f *slaveFlags) fetch() (fetch.Config, error) {
+	var cfg fetch.Config
+	for _, folder := range f.fetchFiles {
+		abs, err := filepath.Abs(folder)
+		if err != nil {
+			return cfg, err
+		}
+		if st, err := os.Stat(abs); err != nil || !st.IsDir() {
+			return cfg, badFlag("fetch-files", folder, "must be a folder that exists")
+		}
+		cfg.Files = append(cfg.Files, abs)
+	}
+	for _, text := range f.fetchAllow {
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			return cfg, badFlag("fetch-allow", text, "must be a range of addresses, as in 127.0.0.0/8")
+		}
+		cfg.Allow = append(cfg.Allow, p)
+	}
+	switch {
+	case f.fetchCache < 0 || f.fetchCache > 1<<30:
+		return cfg, badFlag("fetch-cache", strconv.FormatInt(f.fetchCache, 10), "must be 0 or more, and at most 1073741824")
+	case f.fetchCache == 0:
+		cfg.Cache = "none"
+	}
+	cfg.CacheBytes = f.fetchCache << 20
+	return cfg, nil
 }
 
 func (f *slaveFlags) config() (slave.Config, error) {
@@ -91,6 +131,9 @@ func (f *slaveFlags) config() (slave.Config, error) {
 	}
 	cfg.Process = processes.Config{User: f.taskUser, AllowRoot: f.allowRoot}
 	if err := f.isolation.config(&cfg); err != nil {
+		return cfg, err
+	}
+	if cfg.Fetch, err = f.fetch(); err != nil {
 		return cfg, err
 	}
 	if cfg.TLS, err = f.tls.config(); err != nil {

@@ -85,6 +85,8 @@ func (c *Core) carryKill(t *task, grace time.Duration) {
 		if t.exec.conn != 0 {
 			c.emit(SendExecutor{Conn: t.exec.conn, Message: &message.ExecutorKill{Task: t.info.ID, Policy: exactPolicy(grace)}})
 		}
+	case phaseStarting:
+		c.emit(Kill{Container: t.container}) // ends what prepares it; if a process comes of it all the same, that gets its grace
 	case phaseRunning:
 		c.signal(t)
 	}

@@ -202,6 +202,9 @@ func (c *Core) startContainer(t *task, recovered bool) {
 	t.starts++
 	c.armCompletion(t)
 	c.emit(Start{Container: t.container, Framework: t.fw.info, Role: t.role, Task: t.info, Resources: t.info.Resources, Recovered: recovered})
+	if t.kill != nil {
+		c.emit(Kill{Container: t.container})
+	}
 }
 
 func (c *Core) armCompletion(t *task) {

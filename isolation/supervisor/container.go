@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -40,6 +41,7 @@ type container struct {
 	mu         sync.Mutex
 	kill       int
 	limitation *isolation.Limitation
+	unprepare  context.CancelFunc // ends the preparation; nil before and after it
 }
 
 // askKill raises the wish to kill; a lower one than before is no news.
@@ -50,6 +52,9 @@ func (c *container) askKill(surely bool) {
 	}
 	c.mu.Lock()
 	c.kill = max(c.kill, want)
+	if c.unprepare != nil {
+		c.unprepare()
+	}
 	c.mu.Unlock()
 	select {
 	case c.wake <- struct{}{}:
@@ -113,13 +118,10 @@ func (c *container) start(spec *isolation.Spec, recovered bool) {
 		}
 		attempt = next
 	}
-	select {
-	case c.r.slots <- struct{}{}:
-	case <-c.r.ctx.Done():
+	conn, err := c.prepareAndLaunch(attempt)
+	if errors.Is(err, errClosed) {
 		return
 	}
-	conn, err := c.launch(attempt)
-	<-c.r.slots
 	if err != nil {
 		if !c.empty(c.r.ctx) {
 			return
@@ -132,15 +134,61 @@ func (c *container) start(spec *isolation.Spec, recovered bool) {
 	c.finish(false)
 }
 
-// launch prepares the container, starts its supervisor and connects to it.
-func (c *container) launch(attempt int) (net.Conn, error) {
-	if c.killWanted() != none {
-		return nil, errors.New("killed before it was started")
+var (
+	errClosed = errors.New("the runner is closed")
+	errKilled = errors.New("killed before it was started")
+)
+
+// prepareAndLaunch takes its turn among the containers that are being started, but not while it waits for what comes from elsewhere.
+func (c *container) prepareAndLaunch(attempt int) (net.Conn, error) {
+	ctx, cancel := context.WithCancel(c.r.ctx)
+	defer cancel()
+	c.mu.Lock()
+	c.unprepare = cancel
+	if c.kill != none {
+		cancel()
+	}
+	c.mu.Unlock()
+	if !c.takeSlot() {
+		return nil, errClosed
 	}
 	plan := &isolation.Plan{Directory: c.spec.Sandbox}
-	if err := c.r.cfg.Isolation.Prepare(c.r.ctx, c.spec, plan); err != nil {
+	err := ctx.Err()
+	if err == nil {
+		err = c.r.cfg.Isolation.Prepare(ctx, c.spec, plan)
+	}
+	if err == nil && c.r.cfg.Isolation.Provides(c.spec) {
+		<-c.r.slots
+		err = c.r.cfg.Isolation.Provide(ctx, c.spec, plan)
+		if !c.takeSlot() {
+			return nil, cmp.Or(err, errClosed)
+		}
+	}
+	defer func() { <-c.r.slots }()
+	c.mu.Lock()
+	c.unprepare = nil
+	killed := c.kill != none
+	c.mu.Unlock()
+	if killed {
+		return nil, errKilled
+	}
+	if err != nil {
 		return nil, err
 	}
+	return c.launch(attempt, plan)
+}
+
+func (c *container) takeSlot() bool {
+	select {
+	case c.r.slots <- struct{}{}:
+		return true
+	case <-c.r.ctx.Done():
+		return false
+	}
+}
+
+// launch starts the container's supervisor and connects to it.
+func (c *container) launch(attempt int, plan *isolation.Plan) (net.Conn, error) {
 	o := order{Spec: c.spec, Plan: plan, Boot: process.BootID()}
 	if err := writeJSON(filepath.Join(c.dir, specFile), o, false); err != nil {
 		return nil, err

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+
+	"github.com/meros-project/meros/isolation/fetch"
 )
 
 // The names under which the host program is started again. A process has such a role when its argv[0] is one of these and
@@ -47,6 +49,7 @@ func Main(funcs Funcs) {
 		registered.Store(name, nil)
 	}
 	entered.Store(true)
+	fetch.Main()
 	if len(os.Args) == 0 || os.Getenv(roleVariable) != os.Args[0] {
 		return
 	}

@@ -533,3 +533,79 @@ func TestAStartThatNoSlaveComesForIsGivenUp(t *testing.T) {
 	require.Error(t, cmd.Wait(), "killed")
 	require.True(t, s.slain, "and nothing may let it through any more")
 }
+
+// A provider blocks until its context ends, or it is told to go on.
+type provider struct {
+	isolationtest.Isolator
+	entered chan string
+	release chan error
+}
+
+func (p *provider) Provides(spec *isolation.Spec) bool { return spec.Name == "provided" }
+
+func (p *provider) Provide(ctx context.Context, spec *isolation.Spec, _ *isolation.Plan) error {
+	p.entered <- spec.Container
+	select {
+	case err := <-p.release:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func TestWhatComesFromElsewhereHoldsNobodyUp(t *testing.T) {
+	b := newBench(t)
+	p := &provider{entered: make(chan string), release: make(chan error)}
+	p.Log = &isolationtest.Log{}
+	require.NoError(t, b.r.Close())
+	b.r = New(Config{Dir: b.runtime, Isolation: isolation.Chain{process.New(process.Config{}), p}, Starts: 1})
+	require.NoError(t, b.r.Open(nil, func(ev isolation.Event) { b.events <- ev }))
+	slow := func(id string) {
+		spec := b.spec(id, "echo provided")
+		spec.Name = "provided"
+		b.r.Start(spec, false)
+		require.Equal(t, id, <-p.entered)
+	}
+	slow("c-slow")
+	// Others start meanwhile, though only one may be started at a time.
+	b.r.Start(b.spec("c-quick", "true"), false)
+	ev := b.next()
+	require.Equal(t, isolation.Started, ev.Kind)
+	require.Equal(t, "c-quick", ev.Container)
+	require.Equal(t, isolation.Exited, b.next().Kind)
+	p.release <- nil
+	require.Equal(t, isolation.Started, b.next().Kind)
+	require.Equal(t, isolation.Exited, b.next().Kind)
+	// A failure is told with its words.
+	slow("c-fails")
+	p.release <- errors.New("http://h/x: the server answers 404 Not Found")
+	ev = b.next()
+	require.Equal(t, isolation.StartFailed, ev.Kind)
+	require.Equal(t, offer.ReasonContainerLaunchFailed, ev.Reason)
+	require.Equal(t, "isolator fake: http://h/x: the server answers 404 Not Found", ev.Message)
+	// A kill, even a polite one, ends it.
+	for _, surely := range []bool{false, true} {
+		id := fmt.Sprint("c-killed-", surely)
+		slow(id)
+		p.Log.Take()
+		b.r.Kill(id, surely)
+		ev = b.next()
+		require.Equal(t, isolation.StartFailed, ev.Kind)
+		require.Equal(t, offer.ReasonTaskKilledDuringLaunch, ev.Reason)
+		require.Equal(t, "killed before it was started", ev.Message)
+		require.Equal(t, []string{"fake cleanup " + id}, p.Log.Take())
+	}
+	// So does the end of the slave, which tells nothing: the next run begins anew.
+	slow("c-stopped")
+	require.NoError(t, b.r.Close())
+	require.Empty(t, b.events)
+	b.r = New(Config{Dir: b.runtime, Isolation: isolation.Chain{process.New(process.Config{}), p}})
+	require.NoError(t, b.r.Open([]string{"c-stopped"}, func(ev isolation.Event) { b.events <- ev }))
+	spec := b.spec("c-stopped", "true")
+	spec.Name = "provided"
+	b.r.Start(spec, true)
+	require.Equal(t, "c-stopped", <-p.entered)
+	p.release <- nil
+	require.Equal(t, isolation.Started, b.next().Kind)
+	require.Equal(t, isolation.Exited, b.next().Kind)
+}
