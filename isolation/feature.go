@@ -13,6 +13,12 @@ type Feature string
 // FeatureLimits is that a container may use more than its Resources, up to its Limits.
 const FeatureLimits Feature = "limits above the request"
 
+// FeatureURIs is that files are fetched into the sandbox for the command.
+const FeatureURIs Feature = "URIs to fetch"
+
+// FeatureImage is that a container has another root folder than the machine's.
+const FeatureImage Feature = "an image"
+
 // An Enforcer gives features. What no isolator of a chain gives, the chain refuses to prepare.
 type Enforcer interface {
 	// Enforces names the features that this isolator gives on this machine. The answer does not change.
@@ -30,6 +36,12 @@ func (s *Spec) Needs() []Feature {
 	var needs []Feature
 	if len(s.Limits) > 0 {
 		needs = append(needs, FeatureLimits)
+	}
+	if s.Command != nil && len(s.Command.URIs) > 0 {
+		needs = append(needs, FeatureURIs)
+	}
+	if s.Image != nil {
+		needs = append(needs, FeatureImage)
 	}
 	return needs
 }

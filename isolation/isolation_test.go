@@ -98,3 +98,16 @@ func TestAChainWithTwoOfAKindIsRefused(t *testing.T) {
 	require.ErrorContains(t, isolation.Chain{&isolationtest.Isolator{}, &isolationtest.Isolator{}}.Validate(), `isolation[1]: a second isolator named "fake"`)
 	require.ErrorContains(t, isolation.Chain{nil}.Validate(), "isolation[0]: is nil")
 }
+
+func TestWhatNoIsolatorGivesIsRefused(t *testing.T) {
+	chain := isolation.Chain{&isolationtest.Isolator{}}
+	for want, spec := range map[string]*isolation.Spec{
+		"URIs to fetch": {Command: &offer.Command{URIs: []offer.URI{{Value: "http://h/a"}}}},
+		"an image":      {Image: &offer.Image{Reference: "h/a:1"}},
+	} {
+		var refusal *offer.Refusal
+		require.ErrorAs(t, chain.Prepare(context.Background(), spec, &isolation.Plan{}), &refusal)
+		require.Equal(t, offer.ReasonUnsupported, refusal.Reason)
+		require.ErrorContains(t, refusal, want)
+	}
+}

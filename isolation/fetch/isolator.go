@@ -22,6 +22,7 @@ var (
 	_ isolation.Isolator  = (*Isolator)(nil)
 	_ isolation.Provider  = (*Isolator)(nil)
 	_ isolation.Recoverer = (*Isolator)(nil)
+	_ isolation.Enforcer  = (*Isolator)(nil)
 )
 
 // New returns an Isolator. It fails if Config.Validate does.
@@ -39,6 +40,9 @@ func New(cfg Config) (*Isolator, error) {
 
 // Name implements isolation.Isolator.
 func (*Isolator) Name() string { return "fetch" }
+
+// Enforces implements isolation.Enforcer.
+func (*Isolator) Enforces() []isolation.Feature { return []isolation.Feature{isolation.FeatureURIs} }
 
 // Recover empties the cache: what an earlier run has left may be half a file.
 func (f *Isolator) Recover(context.Context, []isolation.Recovered) error {

@@ -593,7 +593,7 @@ func TestWhatComesFromElsewhereHoldsNobodyUp(t *testing.T) {
 		require.Equal(t, isolation.StartFailed, ev.Kind)
 		require.Equal(t, offer.ReasonTaskKilledDuringLaunch, ev.Reason)
 		require.Equal(t, "killed before it was started", ev.Message)
-		require.Equal(t, []string{"fake cleanup " + id}, p.Log.Take())
+		require.Equal(t, []string{"fake kill " + id, "fake cleanup " + id}, p.Log.Take())
 	}
 	// So does the end of the slave, which tells nothing: the next run begins anew.
 	slow("c-stopped")
