@@ -281,6 +281,12 @@ func (h *history) reportedUnwritten(s *slave, r *record, st *offer.Status) {
 	}
 }
 
+// forgets reports whether a task's slave knows nothing of it in its next life, not even how it ended.
+func (h *history) forgets(f offer.FrameworkID, t offer.TaskID) bool {
+	r := h.find(f, t)
+	return r != nil && r.transient
+}
+
 // endOrphans ends what no journal knows when a slave's process begins.
 func (r *runtime) endOrphans(s *slave) {
 	r.all = slices.DeleteFunc(r.all, func(c *container) bool {

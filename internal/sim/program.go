@@ -390,7 +390,7 @@ func (p *program) status(f *framework, st offer.Status) {
 	case j == nil:
 		return
 	case !st.UUID.IsZero() && j.ended && st.State.Terminal() && st.State != j.state && !(absent(st.State) && absent(j.state)) && j.state != offer.Lost &&
-		j.state != offer.Unknown:
+		j.state != offer.Unknown && !(absent(st.State) && w.history.forgets(f.fid, j.id)):
 		w.violate("T2", "%s: task %s ended as %s and as %s", f.id, j.id, j.state, st.State)
 	case !st.UUID.IsZero() && j.ended && absent(j.state) && !st.State.Terminal():
 		w.violate("T11", "%s: task %s is %s after %s", f.id, j.id, st.State, j.state)
