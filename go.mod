@@ -24,7 +24,9 @@ require (
 require (
 	github.com/anishathalye/porcupine v1.3.1
 	github.com/landlock-lsm/go-landlock v0.11.0
+	github.com/moby/sys/capability v0.5.0
 	github.com/spf13/pflag v1.0.10
+	golang.org/x/net v0.57.0
 	kernel.org/pub/linux/libs/security/libcap/psx v1.2.77
 )
 
@@ -47,6 +49,5 @@ require (
 	github.com/sean-/seed v0.0.0-20170313163322-e2103e2c3529 // indirect
 	github.com/vmihailenco/tagparser/v2 v2.0.0 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
-	golang.org/x/net v0.57.0 // indirect
 	golang.org/x/sync v0.24.0 // indirect
 )

@@ -50,6 +50,15 @@ type Plan struct {
 	Rlimits     []Rlimit
 	// NoNewPrivileges keeps programs in the container from gaining rights by setuid bits or file capabilities. Linux only.
 	NoNewPrivileges bool
+	// Capabilities are those that the task keeps, by name in lower case and without "cap_"; empty means none, also for user 0. Linux only.
+	Capabilities []string
+	// Seccomp keeps system calls from the task; nil means that it may make all. Linux only.
+	Seccomp *Seccomp
+}
+
+// Seccomp is the default filter of system calls, which answers what no ordinary program needs with "operation not permitted".
+type Seccomp struct {
+	Allow []string // names of calls on the default list that are let through
 }
 
 // A User is an operating system user by number.

@@ -33,6 +33,8 @@ var rooms = []room{
 	{path: "isolation/unpack"},
 	{path: "isolation/fetch", ours: []string{"offer", "offer/resource", "isolation", "isolation/process", "isolation/unpack", "isolation/isolationtest"},
 		doors: []string{"github.com/landlock-lsm/go-landlock", "kernel.org/pub/linux/libs/security/libcap/psx"}},
+	{path: "isolation/process", ours: []string{"offer", "offer/resource", "isolation/..."},
+		doors: []string{"golang.org/x/net/bpf", "github.com/moby/sys/capability"}},
 	{path: "isolation/...", ours: []string{"offer", "offer/resource", "isolation/..."}},
 	{path: "election", doors: []string{"go.etcd.io/bbolt"}},
 	{path: "election/electiontest", ours: []string{"election"}},

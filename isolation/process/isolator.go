@@ -4,8 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/user"
-	"strconv"
+	"strings"
 
 	"github.com/meros-project/meros/isolation"
 	"github.com/meros-project/meros/offer"
@@ -23,18 +22,73 @@ type Config struct {
 	AllowRoot bool
 	// Path is the PATH that tasks get. Defaults to DefaultPath.
 	Path string
-	// OpenFiles is the limit of open descriptors, lowered where the slave's own hard limit is below. Defaults to 65,536.
-	OpenFiles uint64
-	// AllowPrivileges leaves out the ban on gaining privileges, for tasks that need setuid programs such as sudo. Defaults to false.
+	// AllowPrivileges leaves out the ban on gaining privileges, for tasks that need setuid programs such as sudo. Such a program gains
+	// no more than Capabilities. Defaults to false.
 	AllowPrivileges bool
+	// Capabilities are granted to every task on Linux, by name, as in "net_bind_service" or "CAP_NET_BIND_SERVICE". A slave can only
+	// grant what it has. Defaults to none, for tasks of user 0 too.
+	Capabilities []string
+	// AllowCalls names system calls that tasks may make although they are on the default list of those that are not permitted; DeniedCalls
+	// is that list. AllCalls alone turns the filter off. What Capabilities are of no use without is let through anyway. Defaults to none.
+	AllowCalls []string
+
+	// The limits below are lowered where the slave's own hard limit is below. RlimitInfinity of package isolation is no limit.
+
+	// OpenFiles is the limit of open descriptors. Defaults to 65,536.
+	OpenFiles uint64
+	// CoreBytes is the size of a core dump; tasks can raise it. Defaults to 0, none.
+	CoreBytes uint64
+	// FileBytes is the size of a file that a task writes. Defaults to no limit.
+	FileBytes uint64
+	// LockedBytes is how much memory a task can lock. Defaults to 8 MiB.
+	LockedBytes uint64
+	// StackBytes is the size of the first thread's stack; tasks can raise it. Defaults to 8 MiB.
+	StackBytes uint64
+	// Processes is how many processes and threads the user of a task may have. The system counts them by user, over all tasks and whatever
+	// else runs as that user, so that it is of use only where each framework has its own user; the cgroup isolator has a limit for each task.
+	// Defaults to no limit.
+	Processes uint64
+}
+
+// AllCalls in Config.AllowCalls lets every system call through.
+const AllCalls = "all"
+
+// Validate reports the first field that cannot be used.
+func (c Config) Validate() error {
+	for i, name := range c.Capabilities {
+		if !knownCapability(capabilityName(name)) {
+			return fmt.Errorf("process: config: Capabilities[%d] is %q (allowed: a capability's name, as in net_bind_service)", i, name)
+		}
+	}
+	known := map[string]bool{AllCalls: true}
+	for _, name := range DeniedCalls() {
+		known[name] = true
+	}
+	for i, name := range c.AllowCalls {
+		switch {
+		case !known[name] && len(known) > 1:
+			return fmt.Errorf("process: config: AllowCalls[%d] is %q (allowed: %s alone, or of %s)", i, name, AllCalls, strings.Join(DeniedCalls(), ", "))
+		case name == AllCalls && len(c.AllowCalls) > 1:
+			return fmt.Errorf("process: config: AllowCalls[%d] is %q beside others (allowed: alone)", i, name)
+		}
+	}
+	return nil
 }
 
 // An Isolator is the process isolator.
-type Isolator struct{ cfg Config }
+type Isolator struct {
+	cfg     Config
+	invalid error // of cfg; every Prepare returns it
+	filter  *isolation.Seccomp
+	lacks   []string
+}
 
-var _ isolation.Isolator = (*Isolator)(nil)
+var (
+	_ isolation.Isolator = (*Isolator)(nil)
+	_ isolation.Lacker   = (*Isolator)(nil)
+)
 
-// New returns a process isolator.
+// New returns a process isolator. With a Config that does not pass Validate it refuses every container.
 func New(cfg Config) *Isolator {
 	if cfg.User == "" {
 		cfg.User = "nobody"
@@ -42,41 +96,87 @@ func New(cfg Config) *Isolator {
 	if cfg.Path == "" {
 		cfg.Path = DefaultPath
 	}
-	if cfg.OpenFiles == 0 {
-		cfg.OpenFiles = 65536
+	for _, f := range []struct {
+		field *uint64
+		value uint64
+	}{{&cfg.OpenFiles, 65536}, {&cfg.FileBytes, isolation.RlimitInfinity}, {&cfg.LockedBytes, 8 << 20}, {&cfg.StackBytes, 8 << 20},
+		{&cfg.Processes, isolation.RlimitInfinity}} {
+		if *f.field == 0 {
+			*f.field = f.value
+		}
 	}
-	return &Isolator{cfg: cfg}
+	p := &Isolator{cfg: cfg, invalid: cfg.Validate()}
+	p.cfg.Capabilities = nil
+	for _, name := range cfg.Capabilities {
+		p.cfg.Capabilities = append(p.cfg.Capabilities, capabilityName(name))
+	}
+	if os.Geteuid() != 0 {
+		p.lacks = append(p.lacks, "no other user for tasks than the slave's own, which is not root")
+	}
+	switch why := filterLacks(cfg.AllowPrivileges); {
+	case len(cfg.AllowCalls) == 1 && cfg.AllowCalls[0] == AllCalls:
+	case why != "":
+		p.lacks = append(p.lacks, why)
+	default:
+		p.filter = &isolation.Seccomp{Allow: append(callsOf(p.cfg.Capabilities), cfg.AllowCalls...)}
+	}
+	return p
 }
+
+// Lacks implements isolation.Lacker.
+func (p *Isolator) Lacks() []string { return p.lacks }
 
 // Name implements isolation.Isolator.
 func (*Isolator) Name() string { return "process" }
 
 // Prepare fills in the plan and hands the sandbox to the task's user.
 func (p *Isolator) Prepare(_ context.Context, spec *isolation.Spec, plan *isolation.Plan) error {
+	if p.invalid != nil {
+		return p.invalid
+	}
 	u, err := p.user(spec)
 	if err != nil {
 		return err
 	}
-	if err := p.arguments(spec, plan); err != nil {
+	if err := checkSpec(spec); err != nil {
 		return err
 	}
+	p.arguments(spec, plan)
 	p.environment(spec, plan, u)
 	plan.Directory = spec.Sandbox
 	plan.Umask = 0o022
 	plan.NoNewPrivileges = !p.cfg.AllowPrivileges
-	plan.Rlimits = append(plan.Rlimits,
-		isolation.Rlimit{Name: "core", Soft: 0, Hard: isolation.RlimitInfinity, AtMost: true},
-		isolation.Rlimit{Name: "nofile", Soft: p.cfg.OpenFiles, Hard: p.cfg.OpenFiles, AtMost: true})
-	if err := os.Chmod(spec.Sandbox, 0o700); err != nil {
+	plan.Capabilities, plan.Seccomp = p.cfg.Capabilities, p.filter
+	plan.Rlimits = append(plan.Rlimits, p.limits()...)
+	// Not by its name from here on: what the name leads to could have been changed by whoever may write beside it.
+	sandbox, err := openFolder(spec.Sandbox)
+	if err != nil {
+		return fmt.Errorf("sandbox: %w", err)
+	}
+	defer sandbox.Close()
+	if err := sandbox.Chmod(0o700); err != nil {
 		return fmt.Errorf("sandbox: %w", err)
 	}
 	if os.Geteuid() == 0 {
 		plan.User = u
-		if err := os.Lchown(spec.Sandbox, u.UID, u.GID); err != nil {
+		if err := sandbox.Chown(u.UID, u.GID); err != nil {
 			return fmt.Errorf("sandbox: %w", err)
 		}
 	}
 	return nil
+}
+
+// limits lets tasks raise what only they themselves would suffer from.
+func (p *Isolator) limits() []isolation.Rlimit {
+	c := &p.cfg
+	return []isolation.Rlimit{
+		{Name: "core", Soft: c.CoreBytes, Hard: isolation.RlimitInfinity, AtMost: true},
+		{Name: "stack", Soft: c.StackBytes, Hard: isolation.RlimitInfinity, AtMost: true},
+		{Name: "nofile", Soft: c.OpenFiles, Hard: c.OpenFiles, AtMost: true},
+		{Name: "fsize", Soft: c.FileBytes, Hard: c.FileBytes, AtMost: true},
+		{Name: "memlock", Soft: c.LockedBytes, Hard: c.LockedBytes, AtMost: true},
+		{Name: "nproc", Soft: c.Processes, Hard: c.Processes, AtMost: true},
+	}
 }
 
 // Attach implements isolation.Isolator; the plan has done everything already.
@@ -85,19 +185,12 @@ func (*Isolator) Attach(context.Context, string, int) error { return nil }
 // Cleanup implements isolation.Isolator; nothing outlives the processes but the sandbox, which is not an isolator's.
 func (*Isolator) Cleanup(context.Context, string) error { return nil }
 
-func (p *Isolator) arguments(spec *isolation.Spec, plan *isolation.Plan) error {
+func (p *Isolator) arguments(spec *isolation.Spec, plan *isolation.Plan) {
 	c := spec.Command
 	switch {
-	case c == nil && spec.Function == "":
-		return fmt.Errorf("container %q: has neither command nor function", spec.Container)
 	case c == nil:
-		return nil
-	case c.Shell && c.Value == "":
-		return fmt.Errorf("command.value: is empty (allowed: a line for the shell)")
 	case c.Shell:
 		plan.Argv = []string{"/bin/sh", "-c", c.Value}
-	case c.Value == "" && len(c.Arguments) == 0:
-		return fmt.Errorf("command.value: is empty (allowed: a program's path or name)")
 	case len(c.Arguments) == 0:
 		plan.Argv = []string{c.Value}
 	case c.Value == "" || c.Value == c.Arguments[0]:
@@ -106,7 +199,6 @@ func (p *Isolator) arguments(spec *isolation.Spec, plan *isolation.Plan) error {
 		plan.Program = c.Value
 		plan.Argv = append([]string(nil), c.Arguments...)
 	}
-	return nil
 }
 
 // environment builds the task's environment from nothing: of the slave's own, a task sees no variable.
@@ -127,72 +219,4 @@ func (p *Isolator) environment(spec *isolation.Spec, plan *isolation.Plan, u *is
 	if spec.Command != nil {
 		set(spec.Command.Environment)
 	}
-}
-
-// user decides whom the container runs as.
-func (p *Isolator) user(spec *isolation.Spec) (*isolation.User, error) {
-	if os.Geteuid() != 0 {
-		u, err := current()
-		if err != nil {
-			return nil, err
-		}
-		if spec.User != "" && spec.User != u.Name && spec.User != strconv.Itoa(u.UID) {
-			return nil, fmt.Errorf("user %q: the slave runs as %q and may not start tasks of another user", spec.User, u.Name)
-		}
-		return u, nil
-	}
-	name := spec.User
-	if name == "" {
-		name = p.cfg.User
-	}
-	u, err := lookup(name)
-	if err != nil {
-		return nil, err
-	}
-	if u.UID == 0 && !p.cfg.AllowRoot {
-		return nil, fmt.Errorf("user %q: tasks may not run as user 0 on this slave", name)
-	}
-	return u, nil
-}
-
-func current() (*isolation.User, error) {
-	u, err := user.Current()
-	if err != nil {
-		// A user without an entry in the system's list can still run tasks.
-		return &isolation.User{UID: os.Geteuid(), GID: os.Getegid(), Name: strconv.Itoa(os.Geteuid())}, nil
-	}
-	return convert(u)
-}
-
-func lookup(name string) (*isolation.User, error) {
-	u, err := user.Lookup(name)
-	if err == nil {
-		return convert(u)
-	}
-	if id, numeric := strconv.Atoi(name); numeric == nil && id >= 0 {
-		if u, err := user.LookupId(name); err == nil {
-			return convert(u)
-		}
-		return &isolation.User{UID: id, GID: id, Name: name}, nil
-	}
-	if name == "nobody" {
-		return &isolation.User{UID: 65534, GID: 65534, Name: name}, nil
-	}
-	return nil, fmt.Errorf("user %q: is not known on this machine", name)
-}
-
-func convert(u *user.User) (*isolation.User, error) {
-	uid, err1 := strconv.Atoi(u.Uid)
-	gid, err2 := strconv.Atoi(u.Gid)
-	if err1 != nil || err2 != nil {
-		return nil, fmt.Errorf("user %q: has no numeric ids", u.Username)
-	}
-	out := &isolation.User{UID: uid, GID: gid, Name: u.Username, Home: u.HomeDir}
-	ids, _ := u.GroupIds() // without a list of groups, only the primary one
-	for _, s := range ids {
-		if g, err := strconv.Atoi(s); err == nil && g != gid {
-			out.Groups = append(out.Groups, g)
-		}
-	}
-	return out, nil
 }

@@ -108,3 +108,63 @@ func TestCommandsThatSayNothingAreRefused(t *testing.T) {
 		require.Equal(t, c.argv, plan.Argv)
 	}
 }
+
+func TestAConfigThatIsWrongRefusesEveryContainer(t *testing.T) {
+	for want, cfg := range map[string]Config{
+		`Capabilities[1] is "net_rwa"`:         {Capabilities: []string{"NET_RAW", "net_rwa"}},
+		`AllowCalls[0] is "all" beside others`: {AllowCalls: []string{"all", "ptrace"}},
+		`Capabilities[0] is ""`:                {Capabilities: []string{""}},
+	} {
+		require.ErrorContains(t, cfg.Validate(), want)
+		require.ErrorContains(t, New(cfg).Prepare(context.Background(), isolationtest.Spec(t, "c", "true"), &isolation.Plan{}), want)
+	}
+	if len(DeniedCalls()) > 0 {
+		require.ErrorContains(t, Config{AllowCalls: []string{"read"}}.Validate(), `AllowCalls[0] is "read"`)
+	}
+	require.NoError(t, Config{Capabilities: []string{"CAP_NET_RAW", "chown"}, AllowCalls: []string{"all"}}.Validate())
+}
+
+func TestTextThatTheSystemWouldMisunderstandIsRefused(t *testing.T) {
+	shell := func(line string, vars ...offer.Variable) *isolation.Spec {
+		s := isolationtest.Spec(t, "c", line)
+		s.Command.Environment = vars
+		return s
+	}
+	argument := isolationtest.Spec(t, "c", "")
+	argument.Command = &offer.Command{Value: "echo", Arguments: []string{"echo", "a\x00b"}}
+	own := isolationtest.Spec(t, "c", "true")
+	own.Environment = []offer.Variable{{Name: "", Value: "x"}}
+	function := &isolation.Spec{Container: "c", Function: "f", Sandbox: t.TempDir(), Environment: []offer.Variable{{Name: "A", Value: "x\x00"}}}
+	for want, spec := range map[string]*isolation.Spec{
+		"command.value: has a NUL byte at 4 of 7":                                       shell("echo\x00hi"),
+		"command.arguments[1]: has a NUL byte at 1 of 3":                                argument,
+		"command.environment[0].name: \"A=B\" has a '='":                                shell("true", offer.Variable{Name: "A=B", Value: "x"}),
+		"command.environment[1].name: is empty":                                         shell("true", offer.Variable{Name: "A"}, offer.Variable{}),
+		"command.environment[0].name: has a NUL byte":                                   shell("true", offer.Variable{Name: "A\x00"}),
+		"command.environment[0].value: has a NUL byte":                                  shell("true", offer.Variable{Name: "A", Value: "\x00"}),
+		"environment[0].name: is empty":                                                 own,
+		"environment[0].value: has a NUL byte at 1 of 2, which no program can be given": function,
+	} {
+		require.ErrorContains(t, New(Config{}).Prepare(context.Background(), spec, &isolation.Plan{}), want)
+	}
+	require.NoError(t, New(Config{}).Prepare(context.Background(), shell("true", offer.Variable{Name: "a b:\n", Value: "=\n="}), &isolation.Plan{}))
+}
+
+func TestASandboxThatLeadsElsewhereIsRefused(t *testing.T) {
+	outside := t.TempDir()
+	require.NoError(t, os.Chmod(outside, 0o755))
+	for _, make := range []func(path string) error{
+		func(path string) error { return os.Symlink(outside, path) },
+		func(path string) error { return os.WriteFile(path, nil, 0o644) },
+		func(path string) error { return syscall.Mkfifo(path, 0o644) },
+	} {
+		spec := isolationtest.Spec(t, "c", "true")
+		spec.Sandbox = t.TempDir() + "/box"
+		require.NoError(t, make(spec.Sandbox))
+		require.ErrorContains(t, New(Config{}).Prepare(context.Background(), spec, &isolation.Plan{}), "is not a folder, or a link to one")
+	}
+	st, err := os.Stat(outside)
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o755), st.Mode().Perm())
+	require.Equal(t, os.Geteuid(), int(st.Sys().(*syscall.Stat_t).Uid), "what the link led to was left alone")
+}

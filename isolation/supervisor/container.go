@@ -7,9 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"sync"
@@ -206,29 +206,47 @@ func (c *container) launch(attempt int, plan *isolation.Plan) (net.Conn, error) 
 		return nil, err
 	}
 	defer lf.Close()
-	program, err := self()
+	p, err := c.startSupervisor(lf, attempt)
+	if err != nil {
+		return nil, fmt.Errorf("start the supervisor: %w", err)
+	}
+	c.program = p
+	conn, err := net.Dial("unix", socket)
+	if err != nil {
+		// Nobody will open its gate: whatever it has started ends with it.
+		_ = p.Kill()
+		_, _ = p.Wait()
+	}
+	return conn, err
+}
+
+// startSupervisor starts the supervisor from a copy of the host program that nobody can change, or, where the system has none or will not
+// execute it, from the program's file.
+func (c *container) startSupervisor(listener *os.File, attempt int) (*os.Process, error) {
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return nil, err
 	}
+	defer null.Close()
 	logs, err := os.OpenFile(filepath.Join(c.dir, logFile), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	defer logs.Close()
-	cmd := &exec.Cmd{Path: program, Args: []string{supervisorName, c.dir, strconv.Itoa(attempt)}, Dir: "/", ExtraFiles: []*os.File{lf}, Stderr: logs,
-		Env:         []string{roleVariable + "=" + supervisorName, "GOMAXPROCS=2", "PATH=" + process.DefaultPath},
-		SysProcAttr: &syscall.SysProcAttr{Setsid: true}}
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start the supervisor: %w", err)
+	args := []string{supervisorName, c.dir, strconv.Itoa(attempt)}
+	attr := &os.ProcAttr{Dir: "/", Files: []*os.File{null, null, logs, listener},
+		Env: []string{roleVariable + "=" + supervisorName, "GOMAXPROCS=2", "PATH=" + process.DefaultPath}, Sys: &syscall.SysProcAttr{Setsid: true}}
+	if sealed, err := sealedProgram(); err == nil {
+		p, err := os.StartProcess(sealed, args, attr)
+		if !errors.Is(err, fs.ErrPermission) {
+			return p, err
+		}
 	}
-	c.program = cmd.Process
-	conn, err := net.Dial("unix", socket)
+	program, err := self()
 	if err != nil {
-		// Nobody will open its gate: whatever it has started ends with it.
-		_ = cmd.Process.Kill()
-		_, _ = cmd.Process.Wait()
+		return nil, err
 	}
-	return conn, err
+	return os.StartProcess(program, args, attr)
 }
 
 // adopt is the life of a container that an earlier run of the slave has started.

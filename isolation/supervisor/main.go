@@ -55,6 +55,7 @@ func Main(funcs Funcs) {
 	}
 	switch os.Args[0] {
 	case supervisorName:
+		guard()
 		attempt, _ := strconv.Atoi(os.Args[2])
 		os.Exit(supervise(os.Args[1], attempt))
 	case stageName:

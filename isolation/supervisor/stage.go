@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/meros-project/meros/isolation"
+	"github.com/meros-project/meros/isolation/process"
 )
 
 // The descriptors of a stage: the plan to read, the gate to wait at, where to report, and the data of a function task.
@@ -53,10 +54,29 @@ func stage() int {
 		fmt.Fprintf(out, "%v", err)
 		return 126
 	}
+	if err := resetSignals(); err != nil {
+		fmt.Fprintf(out, "signals: %v", err)
+		return 126
+	}
 	fmt.Fprint(out, aboutToStart)
 	err = syscall.Exec(program, argv, sp.Plan.Environment)
-	fmt.Fprintf(out, "%s: %v", argv[0], err)
+	if errors.Is(err, syscall.E2BIG) {
+		err = tooBig(argv, sp.Plan.Environment)
+	}
+	fmt.Fprintf(out, "%.200s: %v", argv[0], err)
 	return 126
+}
+
+// tooBig says what the operating system does not: how much it was given.
+func tooBig(argv, environment []string) error {
+	size, longest := 0, 0
+	for _, list := range [][]string{argv, environment} {
+		for _, s := range list {
+			size += len(s) + 1
+			longest = max(longest, len(s)+1)
+		}
+	}
+	return fmt.Errorf("%w: the arguments and the environment have %d bytes, the longest one %d (allowed: %s)", syscall.E2BIG, size, longest, argumentLimits())
 }
 
 // become applies the plan and returns what to execute.
@@ -72,13 +92,8 @@ func become(sp *stagePlan) (program string, argv []string, err error) {
 		}
 	}
 	closeDescriptors(planDescriptor)
-	if err := becomeUser(p); err != nil {
+	if err := confine(p); err != nil {
 		return "", nil, err
-	}
-	if p.NoNewPrivileges {
-		if err := banPrivileges(); err != nil {
-			return "", nil, fmt.Errorf("ban new privileges: %w", err)
-		}
 	}
 	if sp.Function != "" {
 		// dup2 leaves the copy open across exec.
@@ -123,13 +138,32 @@ func lookPath(name, path string) (string, error) {
 	return "", fmt.Errorf("%s: %w in PATH %s", name, found, path)
 }
 
-func becomeUser(p *isolation.Plan) error {
-	u := p.User
+// confine takes away the stage's rights. The filter of calls comes first: later a thread that may gain privileges is not allowed to have
+// one. It denies nothing of what follows.
+func confine(p *isolation.Plan) error {
+	if p.NoNewPrivileges {
+		if err := banPrivileges(); err != nil {
+			return fmt.Errorf("ban new privileges: %w", err)
+		}
+	}
+	if p.Seccomp != nil {
+		if err := process.InstallFilter(*p.Seccomp); err != nil {
+			return err
+		}
+	}
+	grant, err := process.BoundCapabilities(p.Capabilities)
+	if err != nil {
+		return err
+	}
+	if err := becomeUser(p.User); err != nil {
+		return err
+	}
+	return grant.Apply()
+}
+
+func becomeUser(u *isolation.User) error {
 	if u == nil {
 		return nil
-	}
-	if u.UID != 0 {
-		dropCapabilities()
 	}
 	groups := u.Groups
 	if groups == nil {

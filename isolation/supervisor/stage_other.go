@@ -17,8 +17,10 @@ func closeDescriptors(from int) {
 	}
 }
 
-func dropCapabilities() {}
-
 func banPrivileges() error { return nil }
 
 func duplicate(from, to int) error { return syscall.Dup2(from, to) }
+
+func resetSignals() error { return nil }
+
+func argumentLimits() string { return "what the system takes" }

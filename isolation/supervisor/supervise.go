@@ -15,7 +15,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/meros-project/meros/isolation"
 	"github.com/meros-project/meros/isolation/process"
 	"github.com/meros-project/meros/offer"
 )
@@ -171,28 +170,6 @@ func (s *supervisorState) startStage() (*os.File, error) {
 	}
 	s.told = state{Process: s.first}
 	return reportRead, nil
-}
-
-// openOutput opens the task's stdin, stdout and stderr, made before the task runs so that no link of its own is followed.
-func (s *supervisorState) openOutput(plan *isolation.Plan) ([]*os.File, error) {
-	null, err := os.Open(os.DevNull)
-	if err != nil {
-		return nil, err
-	}
-	files := []*os.File{null}
-	for _, name := range []string{"stdout", "stderr"} {
-		f, err := os.OpenFile(filepath.Join(s.order.Spec.Sandbox, name), os.O_WRONLY|os.O_APPEND|os.O_CREATE|syscall.O_NOFOLLOW, 0o644)
-		if err != nil {
-			return nil, err
-		}
-		files = append(files, f)
-		if u := plan.User; u != nil {
-			if err := f.Chown(u.UID, u.GID); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return files, nil
 }
 
 // passing returns an open file with content that has no name any more.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -24,8 +25,11 @@ import (
 	"github.com/meros-project/meros/offer/resource"
 )
 
+// testFuncs are the functions of tests for one system only.
+var testFuncs = Funcs{}
+
 func TestMain(m *testing.M) {
-	Main(Funcs{
+	maps.Copy(testFuncs, Funcs{
 		"greet": func(_ context.Context, task Task) error {
 			fmt.Printf("hello %s from %s\n", task.Data, task.Task)
 			return nil
@@ -37,6 +41,7 @@ func TestMain(m *testing.M) {
 			return nil
 		},
 	})
+	Main(testFuncs)
 	goleak.VerifyTestMain(m)
 }
 

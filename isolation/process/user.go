@@ -1,0 +1,78 @@
+package process
+
+import (
+	"fmt"
+	"os"
+	"os/user"
+	"strconv"
+
+	"github.com/meros-project/meros/isolation"
+)
+
+// user decides whom the container runs as.
+func (p *Isolator) user(spec *isolation.Spec) (*isolation.User, error) {
+	if os.Geteuid() != 0 {
+		u, err := current()
+		if err != nil {
+			return nil, err
+		}
+		if spec.User != "" && spec.User != u.Name && spec.User != strconv.Itoa(u.UID) {
+			return nil, fmt.Errorf("user %q: the slave runs as %q and may not start tasks of another user", spec.User, u.Name)
+		}
+		return u, nil
+	}
+	name := spec.User
+	if name == "" {
+		name = p.cfg.User
+	}
+	u, err := lookup(name)
+	if err != nil {
+		return nil, err
+	}
+	if u.UID == 0 && !p.cfg.AllowRoot {
+		return nil, fmt.Errorf("user %q: tasks may not run as user 0 on this slave", name)
+	}
+	return u, nil
+}
+
+func current() (*isolation.User, error) {
+	u, err := user.Current()
+	if err != nil {
+		// A user without an entry in the system's list can still run tasks.
+		return &isolation.User{UID: os.Geteuid(), GID: os.Getegid(), Name: strconv.Itoa(os.Geteuid())}, nil
+	}
+	return convert(u)
+}
+
+func lookup(name string) (*isolation.User, error) {
+	u, err := user.Lookup(name)
+	if err == nil {
+		return convert(u)
+	}
+	if id, numeric := strconv.Atoi(name); numeric == nil && id >= 0 {
+		if u, err := user.LookupId(name); err == nil {
+			return convert(u)
+		}
+		return &isolation.User{UID: id, GID: id, Name: name}, nil
+	}
+	if name == "nobody" {
+		return &isolation.User{UID: 65534, GID: 65534, Name: name}, nil
+	}
+	return nil, fmt.Errorf("user %q: is not known on this machine", name)
+}
+
+func convert(u *user.User) (*isolation.User, error) {
+	uid, err1 := strconv.Atoi(u.Uid)
+	gid, err2 := strconv.Atoi(u.Gid)
+	if err1 != nil || err2 != nil {
+		return nil, fmt.Errorf("user %q: has no numeric ids", u.Username)
+	}
+	out := &isolation.User{UID: uid, GID: gid, Name: u.Username, Home: u.HomeDir}
+	ids, _ := u.GroupIds() // without a list of groups, only the primary one
+	for _, s := range ids {
+		if g, err := strconv.Atoi(s); err == nil && g != gid {
+			out.Groups = append(out.Groups, g)
+		}
+	}
+	return out, nil
+}
