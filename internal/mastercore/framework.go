@@ -36,6 +36,7 @@ type framework struct {
 	suppressed []string // roles, sorted; replaced as a whole
 	held       []string // roles with a quota that wait for the slaves to come back, sorted
 	waiting    *subscription
+	update     uint64 // token of the proposal that changes its description, while that is under way
 }
 
 // loadFramework takes a framework over from the registry. Its time to come back starts again from what was recorded, so that no clock of
@@ -399,24 +400,32 @@ func (c *Core) frameworkTimer(n uint32, f *framework) {
 }
 
 func (c *Core) revive(f *framework, roles []string) {
+	all := len(roles) == 0
 	roles, bad := c.rolesOf(f, roles)
 	if bad != "" {
 		c.refuse(f, offer.ReasonInvalidField, "revive: "+bad)
 		return
 	}
 	f.suppressed = without(f.suppressed, roles)
+	if u := c.updating(f); u != nil {
+		u.suppressed = without(u.suppressed, u.named(roles, all))
+	}
 	if open := without(roles, f.held); len(open) > 0 {
 		c.apply(allocator.Revived{Framework: f.info.ID, Roles: open})
 	}
 }
 
 func (c *Core) suppress(f *framework, roles []string) {
+	all := len(roles) == 0
 	roles, bad := c.rolesOf(f, roles)
 	if bad != "" {
 		c.refuse(f, offer.ReasonInvalidField, "suppress: "+bad)
 		return
 	}
 	f.suppressed = union(f.suppressed, roles)
+	if u := c.updating(f); u != nil {
+		u.suppressed = union(u.suppressed, u.named(roles, all))
+	}
 	c.apply(allocator.Suppressed{Framework: f.info.ID, Roles: roles})
 }
 
@@ -466,6 +475,7 @@ func (c *Core) updateFramework(n uint32, f *framework, m *message.UpdateFramewor
 	}
 	f.busy = true
 	c.propose(&frameworkUpdate{n, info, sorted(m.Suppressed)}, &registry.UpdateFramework{Framework: info})
+	f.update = c.nextToken
 }
 
 type frameworkUpdate struct {
@@ -474,9 +484,27 @@ type frameworkUpdate struct {
 	suppressed []string
 }
 
+// updating returns the change of a framework's description that is under way, if one is: what it says of suppression is older than what the
+// framework says meanwhile.
+func (c *Core) updating(f *framework) *frameworkUpdate {
+	if p := c.proposals[f.update]; p != nil {
+		u, _ := p.then.(*frameworkUpdate)
+		return u
+	}
+	return nil
+}
+
+// named is what a list of roles means for the new description, given whether it was all of them.
+func (u *frameworkUpdate) named(roles []string, all bool) []string {
+	if all {
+		return sorted(u.info.Roles)
+	}
+	return roles
+}
+
 func (u *frameworkUpdate) committed(c *Core, results []registry.Result) {
 	f := c.frameworks.mut(u.n)
-	f.busy = false
+	f.busy, f.update = false, 0
 	if bad := results[0].Err; bad != nil {
 		c.refuse(f, bad.Reason, bad.Message)
 	} else {

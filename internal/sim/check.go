@@ -89,6 +89,8 @@ func (w *World) converged() (why string) {
 			return r.key + " still runs"
 		case r.launched && !r.transient && f != nil && !f.ended && f.fid == r.framework && !w.history.retired[r.framework] && (!r.terminal || r.delivered < len(r.log)):
 			return r.key + ": its updates are not delivered"
+		case r.terminal && !r.transient && f != nil && !f.ended && f.fid == r.framework && !f.away && !w.history.retired[r.framework] && r.durable < len(r.log):
+			return r.key + ": its updates are not acknowledged on disk"
 		}
 	}
 	return ""
@@ -99,6 +101,11 @@ func (w *World) verdict() {
 	if why := w.converged(); why != "" {
 		if r := w.log.leader; r != nil {
 			w.show(r.m.id, "knows:\n%s", r.core.Describe())
+		}
+		for _, r := range w.history.order { // T10: an acknowledgement gets to the disk
+			if r.terminal && !r.transient && !r.dead && !r.slave.away && r.acked == len(r.log) && r.durable < r.acked && !w.history.retired[r.framework] {
+				w.violate("T10", "%s: %d updates are acknowledged, %d of them on disk", r.key, r.acked, r.durable)
+			}
 		}
 		w.violate("T1", "no convergence: %s", why)
 		return

@@ -6,7 +6,6 @@ import (
 
 	"github.com/meros-project/meros/internal/frameworkcore"
 	"github.com/meros-project/meros/internal/mastercore"
-	"github.com/meros-project/meros/internal/message"
 	"github.com/meros-project/meros/internal/registry"
 	"github.com/meros-project/meros/internal/slavecore"
 	"github.com/meros-project/meros/offer"
@@ -40,8 +39,6 @@ type Plant struct {
 	Early func(records []slavecore.Record) bool
 	// Torn returns what is read of a record that a crash has torn; nil where that is noticed.
 	Torn func(record slavecore.Record) slavecore.Record
-	// Says changes what a slave or a framework sends, and under which reign.
-	Says func(node string, e *message.Envelope)
 	// Apply takes the place of the registry's.
 	Apply func(node string, s *registry.State, e registry.Entry) []registry.Result
 	// Snapshot changes what a snapshot has of a registry.
@@ -58,14 +55,6 @@ func (m *master) apply(e registry.Entry) []registry.Result {
 		return p.Apply(m.id, m.state, e)
 	}
 	return m.state.Apply(e)
-}
-
-// says is what a client sends, with a bug if one is planted there.
-func (w *World) says(node string, e message.Envelope) message.Envelope {
-	if p := w.cfg.Plant; p != nil && p.Says != nil {
-		p.Says(node, &e)
-	}
-	return e
 }
 
 func (m *master) newCore() *mastercore.Core {

@@ -12,10 +12,11 @@
 // framework.go and program.go (the modelled user), operator.go, hostile.go. What the later classes of faults do is in netfaults.go,
 // processfaults.go, masterfaults.go and manners.go.
 //
-// What must hold has numbers: R for resources, T for tasks, L for leadership, S for slaves, F for frameworks. history.go compares each event
-// with those that it touches; check.go asks the cores for their own, and has the verdict at the end of a round. states.go counts the
-// interesting states that a campaign must have reached. plants.go has bugs that the checkers must find, at the one place where cores are made
-// and stepped, construct.go. shrink.go makes a run that fails smaller, and scenario.go writes it down for testdata/regress.
+// What must hold has numbers: R for resources, T for tasks, L for leadership, S for slaves, F for frameworks. history.go and its
+// like compare each event with those that it touches; check.go asks the cores for their own, and has the verdict at the end of a round; oversight.go
+// knows what a leader may and must say from what was said before. states.go counts the interesting states that a campaign must have reached.
+// The files of plants have bugs that the checkers must find, at the one place where cores are made and stepped, construct.go; bank.go has a
+// seed for each. shrink.go makes a run that fails smaller, and scenario.go writes it down for testdata/regress.
 //
 // What is modelled and what is real: the three cores, the registry and (for part of the seeds) the wire encoding are real; sockets, disks,
 // processes, Raft and the user's program are models that may fail at every step.

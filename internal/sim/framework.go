@@ -196,7 +196,7 @@ func (f *framework) perform(e frameworkcore.Effect) {
 	switch e := e.(type) {
 	case frameworkcore.Send:
 		if f.conn != nil && e.Conn == f.connNo {
-			f.conn.toMaster(w.says(f.id, f.envelope(e.Message)))
+			f.conn.toMaster(f.envelope(e.Message))
 		}
 	case frameworkcore.Reconnect:
 		w.note(f.id, "reconnects: %v", e.Refusal)

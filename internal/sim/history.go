@@ -266,7 +266,11 @@ func (h *history) executor(s *slave, c *container) {
 // acked sees an acknowledgement arrive at a slave.
 func (h *history) acked(m *message.StatusAck) {
 	if r := h.holder(m.Framework, m.Task, m.UUID); r != nil {
-		if i := r.index(m.UUID); i == r.acked {
+		i := r.index(m.UUID)
+		if i >= r.delivered && !h.retired[r.framework] { // T1: who acknowledges has taken it over
+			h.w.violate("T1", "update %d of %s is acknowledged, and its framework has taken over %d", i, r.key, r.delivered)
+		}
+		if i == r.acked {
 			r.acked++
 			r.sent = 0
 		}
@@ -307,6 +311,7 @@ func (h *history) reported(s *slave, m message.Message) {
 			w.violate("R11", "%s is asked to destroy a volume: %s", s.id, m.Status.Message)
 		}
 	case *message.SlaveReregister:
+		h.named(s, m)
 		for i := range m.Tasks {
 			if m.Tasks[i].Latest.Terminal() {
 				w.states.reach(StateTerminalReregister)
@@ -335,6 +340,7 @@ func (h *history) obeyed(s *slave, ev slavecore.Event, reign uint64, out []slave
 func (h *history) told(r *reign, l *link, m message.Message) {
 	w := h.w
 	h.strange(r, l, m)
+	r.watch.told(l, m)
 	switch m := m.(type) {
 	case *message.SlaveRegistered:
 		delete(r.office.quotas.missed, m.ID)
@@ -398,6 +404,10 @@ func (h *history) committed(e registry.Entry) {
 			}
 		case *registry.MarkReachable:
 			h.w.states.reach(StateUnreachableBack)
+		case *registry.MarkUnreachable:
+			if r := h.w.log.leader; r != nil {
+				r.watch.mustMourn(op.ID)
+			}
 		}
 	}
 }
@@ -408,6 +418,9 @@ func (h *history) removed(id offer.FrameworkID) {
 		return
 	}
 	h.retired[id], h.retiredAt[id] = true, h.w.ns
+	if r := h.w.log.leader; r != nil {
+		r.watch.mustEnd(id)
+	}
 	f := h.owners[id]
 	if f == nil || h.torn[id] {
 		h.w.states.reach(StateTornDown)

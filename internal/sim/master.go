@@ -44,6 +44,7 @@ type reign struct {
 	queue   []mastercore.Event
 	unseen  int // events since the core was checked as a whole
 	office  office
+	watch   oversight
 	witness Witness
 }
 
@@ -72,6 +73,7 @@ func (m *master) lead() {
 	view := m.state.View()
 	r := &reign{m: m, number: view.Reign(), cluster: view.ClusterID(), conns: map[mastercore.ConnID]*link{}, office: newOffice(m.w)}
 	r.core = m.newCore()
+	r.watch = newOversight(r)
 	if witness := m.w.cfg.Witness; witness != nil {
 		r.witness = witness(m.time(), r.core)
 	}
@@ -206,6 +208,9 @@ func (r *reign) step(ev mastercore.Event) {
 			return
 		} else if is {
 			w.history.asked(r, r.conns[m.Conn], m.Message)
+			if l := r.conns[m.Conn]; l != nil {
+				r.watch.asked(l, m.Message)
+			}
 		}
 		for _, e := range r.advance(ev) {
 			if w.diesHere() {

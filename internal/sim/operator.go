@@ -1,10 +1,12 @@
 package sim
 
 import (
+	"slices"
 	"time"
 
 	"github.com/meros-project/meros/internal/mastercore"
 	"github.com/meros-project/meros/internal/message"
+	"github.com/meros-project/meros/internal/registry"
 	"github.com/meros-project/meros/offer"
 	"github.com/meros-project/meros/offer/resource"
 )
@@ -74,6 +76,18 @@ func (o *operator) answered(r *reign, e mastercore.Answer) {
 	case message.VerbTeardown:
 		if !v.Removed(c.op.Framework) {
 			o.w.violate("L4", "%s says that %s is torn down, and its registry does not", r.m.id, c.op.Framework)
+		}
+	case message.VerbDrain:
+		r.watch.mustDrain(c.op.Slave)
+	case message.VerbSetQuota:
+		rec, ok := v.Role(c.op.Role)
+		for _, other := range o.calls {
+			if other.op.Verb == message.VerbSetQuota && other.op.Role == c.op.Role {
+				return // the later one may be committed as well
+			}
+		}
+		if ok != (len(c.op.Limit)+len(c.op.Guarantee) > 0 || ok && rec.Weight != registry.DefaultWeight) || ok && !rec.Limit.Equal(c.op.Limit) {
+			o.w.violate("L4", "%s says that the quota of %s is set, and its registry does not", r.m.id, c.op.Role)
 		}
 	}
 }
@@ -182,6 +196,11 @@ func (o *operator) reserve(s *slave) {
 		verb = message.VerbUnreserve
 	}
 	o.ask(message.Operate{Verb: verb, Slave: s.sid, Resources: rs})
+}
+
+// touched reports whether anybody has set the quota of a role, or of one above it.
+func (o *operator) touched(role string) bool {
+	return o.limits[role] || slices.ContainsFunc(resource.RoleAncestors(role), func(r string) bool { return o.limits[r] })
 }
 
 // look begins to keep an eye on who is away, which matters where there are limits.

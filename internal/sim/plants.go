@@ -1,36 +1,40 @@
 package sim
 
 import (
+	"maps"
 	"slices"
 
+	"github.com/meros-project/meros/internal/frameworkcore"
+	"github.com/meros-project/meros/internal/mastercore"
 	"github.com/meros-project/meros/internal/message"
+	"github.com/meros-project/meros/internal/registry"
 	"github.com/meros-project/meros/internal/slavecore"
 	"github.com/meros-project/meros/offer"
 )
 
 // Plants are the bugs that can be named in a scenario file. Each returns one that has seen nothing yet.
-var Plants = map[string]func() *Plant{
-	"lying-disk":   LyingDisk,
-	"unwritten":    unwritten,
-	"all-is-well":  allIsWell,
-	"deaf-to-kill": deafToKill,
-	"deaf-to-acks": deafToAcks,
-	"never-again":  neverAgain,
-	"another-boot": anotherBoot,
-	"gloomy":       gloomy,
+var Plants = byName(slavePlants, diskPlants, masterPlants, answerPlants, offerPlants, logPlants, frameworkPlants)
+
+func byName(parts ...[]func() *Plant) map[string]func() *Plant {
+	all := map[string]func() *Plant{}
+	for _, part := range parts {
+		for _, plant := range part {
+			name := plant().Name
+			if all[name] != nil {
+				panic("sim: two plants are named " + name)
+			}
+			all[name] = plant
+		}
+	}
+	return all
 }
 
-// LyingDisk loses a fifth of what was flushed at each crash of a slave.
-func LyingDisk() *Plant {
-	return &Plant{Name: "lying-disk", Journal: func(_ string, disk []slavecore.Record) []slavecore.Record {
-		n := len(disk) * 4 / 5
-		return disk[:n:n]
-	}}
-}
+// PlantNames are the names of all plants, sorted.
+func PlantNames() []string { return slices.Sorted(maps.Keys(Plants)) }
 
 // fromMaster changes what slaves are told; false swallows it.
-func fromMaster(name string, change func(node string, e *message.Envelope) bool) *Plant {
-	return &Plant{Name: name, SlaveEvent: func(node string, ev slavecore.Event) (slavecore.Event, bool) {
+func fromMaster(name, rules string, change func(node string, e *message.Envelope) bool) *Plant {
+	return &Plant{Name: name, Rules: rules, SlaveEvent: func(node string, ev slavecore.Event) (slavecore.Event, bool) {
 		m, ok := ev.(slavecore.FromMaster)
 		if !ok {
 			return ev, true
@@ -40,12 +44,34 @@ func fromMaster(name string, change func(node string, e *message.Envelope) bool)
 	}}
 }
 
-// unwritten starts what is not on disk.
-func unwritten() *Plant {
-	return &Plant{Name: "unwritten", SlaveEffects: func(_ string, out []slavecore.Effect) []slavecore.Effect {
+// slaveDeaf is a slave that does not hear messages of a kind.
+func slaveDeaf(name, rules string, kind message.Kind) *Plant {
+	return fromMaster(name, rules, func(_ string, e *message.Envelope) bool { return e.Message.Kind() != kind })
+}
+
+// slaveSays changes what slaves send; nil swallows it.
+func slaveSays(name, rules string, change func(node string, m message.Message) message.Message) *Plant {
+	return &Plant{Name: name, Rules: rules, SlaveEffects: func(node string, out []slavecore.Effect) []slavecore.Effect {
+		kept := make([]slavecore.Effect, 0, len(out))
+		for _, e := range out {
+			if s, ok := e.(slavecore.Send); ok {
+				if s.Message = change(node, s.Message); s.Message == nil {
+					continue
+				}
+				e = s
+			}
+			kept = append(kept, e)
+		}
+		return kept
+	}}
+}
+
+// slaveWrites changes what slaves write; false leaves a record out.
+func slaveWrites(name, rules string, keep func(slavecore.Record) bool) *Plant {
+	return &Plant{Name: name, Rules: rules, SlaveEffects: func(_ string, out []slavecore.Effect) []slavecore.Effect {
 		for i, e := range out {
 			if c, ok := e.(slavecore.Checkpoint); ok {
-				c.Records = slices.DeleteFunc(slices.Clone(c.Records), func(r slavecore.Record) bool { return r.RecordKind() == slavecore.RecordLaunched })
+				c.Records = slices.DeleteFunc(slices.Clone(c.Records), func(r slavecore.Record) bool { return !keep(r) })
 				out[i] = c
 			}
 		}
@@ -53,69 +79,106 @@ func unwritten() *Plant {
 	}}
 }
 
-// allIsWell takes every end for a good one.
-func allIsWell() *Plant {
-	return &Plant{Name: "all-is-well", SlaveEvent: func(_ string, ev slavecore.Event) (slavecore.Event, bool) {
-		if x, ok := ev.(slavecore.Exited); ok {
-			x.Exit = offer.Exit{}
-			return x, true
+// masterHears changes what masters are told; false swallows it.
+func masterHears(name, rules string, change func(node string, r *mastercore.Received) bool) *Plant {
+	return &Plant{Name: name, Rules: rules, MasterEvent: func(node string, ev mastercore.Event) (mastercore.Event, bool) {
+		r, ok := ev.(mastercore.Received)
+		if !ok {
+			return ev, true
 		}
-		return ev, true
+		ok = change(node, &r)
+		return r, ok
 	}}
 }
 
-// deafToKill kills nothing.
-func deafToKill() *Plant {
-	return fromMaster("deaf-to-kill", func(_ string, e *message.Envelope) bool { return e.Message.Kind() != message.KindKill })
+// masterDeaf is a master that does not hear messages of a kind.
+func masterDeaf(name, rules string, kind message.Kind) *Plant {
+	return masterHears(name, rules, func(_ string, r *mastercore.Received) bool { return r.Message.Kind() != kind })
 }
 
-// deafToAcks hears no acknowledgement.
-func deafToAcks() *Plant {
-	return fromMaster("deaf-to-acks", func(_ string, e *message.Envelope) bool { return e.Message.Kind() != message.KindStatusAck })
-}
-
-// neverAgain sends each update once.
-func neverAgain() *Plant {
-	sent := map[offer.UUID]bool{}
-	return &Plant{Name: "never-again", SlaveEffects: func(_ string, out []slavecore.Effect) []slavecore.Effect {
-		return slices.DeleteFunc(out, func(e slavecore.Effect) bool {
-			s, ok := e.(slavecore.Send)
+// masterSays changes what masters send: what is returned takes the place of the message.
+func masterSays(name, rules string, change func(node string, s mastercore.Send) []mastercore.Send) *Plant {
+	return &Plant{Name: name, Rules: rules, MasterEffects: func(node string, out []mastercore.Effect) []mastercore.Effect {
+		kept := make([]mastercore.Effect, 0, len(out))
+		for _, e := range out {
+			s, ok := e.(mastercore.Send)
 			if !ok {
-				return false
+				kept = append(kept, e)
+				continue
 			}
-			m, ok := s.Message.(*message.StatusUpdate)
-			if !ok || m.Status.UUID.IsZero() {
-				return false
-			}
-			was := sent[m.Status.UUID]
-			sent[m.Status.UUID] = true
-			return was
-		})
-	}}
-}
-
-// anotherBoot takes each start of the slave's process for one of the machine.
-func anotherBoot() *Plant {
-	boots := 0
-	return &Plant{Name: "another-boot", Slave: func(c *slavecore.Config) {
-		boots++
-		c.BootID += string(rune('a' + boots%26))
-	}}
-}
-
-// gloomy says of each task that runs that it has failed.
-func gloomy() *Plant {
-	return &Plant{Name: "gloomy", SlaveEffects: func(_ string, out []slavecore.Effect) []slavecore.Effect {
-		for i, e := range out {
-			if s, ok := e.(slavecore.Send); ok {
-				if m, ok := s.Message.(*message.StatusUpdate); ok && m.Status.State == offer.Running {
-					st := *m.Status
-					st.State = offer.Failed
-					s.Message = &message.StatusUpdate{Framework: m.Framework, Status: &st, Latest: offer.Failed}
-					out[i] = s
-				}
+			for _, s := range change(node, s) {
+				kept = append(kept, s)
 			}
 		}
-		return out
+		return kept
 	}}
+}
+
+// masterMute is a master that does not send messages of a kind.
+func masterMute(name, rules string, kind message.Kind) *Plant {
+	return masterSays(name, rules, func(_ string, s mastercore.Send) []mastercore.Send {
+		if s.Message.Kind() == kind {
+			return nil
+		}
+		return []mastercore.Send{s}
+	})
+}
+
+// sessionSays changes what frameworks send; nil swallows it.
+func sessionSays(name, rules string, change func(node string, m message.Message) message.Message) *Plant {
+	return &Plant{Name: name, Rules: rules, FrameworkEffects: func(node string, out []frameworkcore.Effect) []frameworkcore.Effect {
+		kept := make([]frameworkcore.Effect, 0, len(out))
+		for _, e := range out {
+			if s, ok := e.(frameworkcore.Send); ok {
+				if s.Message = change(node, s.Message); s.Message == nil {
+					continue
+				}
+				e = s
+			}
+			kept = append(kept, e)
+		}
+		return kept
+	}}
+}
+
+// applies changes what masters apply; false leaves a command out.
+func applies(name, rules string, change func(node string, c *registry.Command) bool) *Plant {
+	return &Plant{Name: name, Rules: rules, Apply: func(node string, s *registry.State, e registry.Entry) []registry.Result {
+		out := registry.Entry{Reign: e.Reign}
+		var kept []int
+		for i, c := range e.Commands {
+			if change(node, &c) {
+				out.Commands = append(out.Commands, c)
+				kept = append(kept, i)
+			}
+		}
+		results := make([]registry.Result, len(e.Commands)) // what is left out looks as if it had gone well
+		for i, r := range s.Apply(out) {
+			results[kept[i]] = r
+		}
+		return results
+	}}
+}
+
+// update is a status update that a slave sends, with a status of its own to change.
+func update(m message.Message) (*message.StatusUpdate, bool) {
+	u, ok := m.(*message.StatusUpdate)
+	if !ok || u.Status.UUID.IsZero() {
+		return nil, false
+	}
+	copied, status := *u, *u.Status
+	copied.Status = &status
+	return &copied, true
+}
+
+// counter makes UUIDs that nobody else makes.
+type counter struct{ n uint64 }
+
+func (c *counter) next() (u offer.UUID) {
+	c.n++
+	for i := range 8 {
+		u[15-i] = byte(c.n >> (8 * i))
+	}
+	u[0] = 0xbd
+	return u
 }

@@ -227,7 +227,7 @@ func (s *slave) perform(e slavecore.Effect) {
 	case slavecore.Send:
 		w.history.reported(s, e.Message)
 		if s.conn != nil && e.Conn == s.connNo {
-			s.conn.toMaster(w.says(s.id, message.Envelope{Cluster: s.core.Cluster(), Reign: s.core.Reign(), Message: e.Message}))
+			s.conn.toMaster(message.Envelope{Cluster: s.core.Cluster(), Reign: s.core.Reign(), Message: e.Message})
 		}
 	case slavecore.Reconnect:
 		w.note(s.id, "reconnects: %v", e.Refusal)

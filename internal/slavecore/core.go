@@ -39,7 +39,8 @@ type Core struct {
 	draining   *offer.Drain
 
 	writes  writes
-	fresh   bool // the first Step, which recovers, is still to come
+	fresh   bool    // the first Step, which recovers, is still to come
+	torn    []*task // of a group that is not whole in the journal, until then
 	stop    *stopping
 	stopped bool
 }

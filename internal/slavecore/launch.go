@@ -36,7 +36,7 @@ func (c *Core) launch(m *message.Launch) {
 				continue
 			}
 			valid = t.Resources
-			c.accept(f, m.Role, t, t.Executor, 0)
+			c.accept(f, m.Role, t, t.Executor, 0, 0)
 		}
 	}
 	c.settle(f)
@@ -78,7 +78,7 @@ func (c *Core) launchGroup(f *framework, m *message.Launch) {
 	}
 	c.lastGroup++
 	for i := range m.Tasks {
-		c.accept(f, m.Role, &m.Tasks[i], m.Executor, c.lastGroup)
+		c.accept(f, m.Role, &m.Tasks[i], m.Executor, c.lastGroup, len(m.Tasks))
 	}
 }
 
@@ -152,8 +152,8 @@ func (c *Core) checkTask(f *framework, t *offer.Task, ex *offer.Executor, group,
 	return 0, offer.ReasonNone, ""
 }
 
-// accept takes a task that was checked.
-func (c *Core) accept(f *framework, role string, info *offer.Task, ex *offer.Executor, groupID uint64) {
+// accept takes a task that was checked, one of so many members of a group, if it is of one.
+func (c *Core) accept(f *framework, role string, info *offer.Task, ex *offer.Executor, groupID uint64, members int) {
 	made := &struct { // in one allocation
 		task
 		info offer.Task
@@ -164,7 +164,7 @@ func (c *Core) accept(f *framework, role string, info *offer.Task, ex *offer.Exe
 	if ex != nil && ex.ID != "" {
 		t.exec = c.ensureExecutor(f, role, ex)
 	}
-	record := &Launched{Framework: f.info, Role: role, Task: t.info, Group: groupID, At: t.at}
+	record := &Launched{Framework: f.info, Role: role, Task: t.info, Group: groupID, At: t.at, Members: uint32(members)}
 	if t.own() {
 		t.container = c.uuid().String()
 		if groupID != 0 {

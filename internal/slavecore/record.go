@@ -47,6 +47,7 @@ type Launched struct {
 	Group     uint64           // tasks of one launch group share a number above zero
 	Executor  offer.ExecutorID // of the executor it runs under; empty for a task of its own
 	At        time.Time        // when it was accepted: MaxCompletion counts from here
+	Members   uint32           // of its group, whose records follow each other; zero where nobody needs to know
 }
 
 // Updated appends a status to the task's stream. On disk before it is sent, or before an executor is told that it was taken over.

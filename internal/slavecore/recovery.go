@@ -2,6 +2,7 @@ package slavecore
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/meros-project/meros/offer"
 	"github.com/meros-project/meros/offer/resource"
@@ -49,10 +50,32 @@ func (c *Core) replay(records []Record) error {
 			return fmt.Errorf("slave: journal: record %d: %T is of an unknown kind", i, r)
 		}
 	}
+	c.replayTorn(records)
 	if !known {
 		return nil
 	}
 	return c.replayTotal(total)
+}
+
+// replayTorn finds the tasks of a group whose launch was not wholly on disk when the last run ended: the journal ends with some of them. None
+// of them was started.
+func (c *Core) replayTorn(records []Record) {
+	var last *Launched
+	var torn []*task
+	for i := len(records) - 1; i >= 0; i-- {
+		l, ok := records[i].(*Launched)
+		if !ok || l.Members == 0 || last != nil && l.Group != last.Group {
+			break
+		}
+		last = l
+		if t := c.task(l.Framework.ID, l.Task.ID); t != nil && !t.state.Terminal() {
+			torn = append(torn, t)
+		}
+	}
+	if last != nil && len(torn) < int(last.Members) {
+		slices.Reverse(torn)
+		c.torn = torn
+	}
 }
 
 // replayTotal keeps the reservations and volumes of the recorded total. The configuration may have grown since, but not shrunk.
@@ -197,10 +220,10 @@ func (c *Core) replayOperation(r *Resources) {
 // recover goes on where the last run ended: it takes over what runs, starts what was promised, and says what is lost.
 func (c *Core) recover() {
 	rebooted := c.boot != c.cfg.BootID
-	if rebooted {
-		c.boot = c.cfg.BootID
-		c.persist(&Boot{ID: c.boot}, then{})
+	if !rebooted {
+		c.dropTorn() // before anything else is written behind them
 	}
+	c.torn = nil
 	if v := c.slave.Resources.Volumes(); !v.Empty() {
 		c.emit(MakeVolumes{Create: v}) // the last run may have ended before it made them
 	}
@@ -216,10 +239,27 @@ func (c *Core) recover() {
 			c.recoverTask(t)
 		}
 	}
+	if rebooted { // only now: a journal that ends before this is one of before the boot, and all is said again
+		c.boot = c.cfg.BootID
+		c.persist(&Boot{ID: c.boot}, then{})
+	}
 	for f := range c.frameworks.all {
 		c.settle(f)
 	}
 	c.drainTasks()
+}
+
+// dropTorn says of the tasks of a group that is not whole that they were never started.
+func (c *Core) dropTorn() {
+	for _, t := range c.torn {
+		if t.group != nil {
+			delete(c.groups, t.groupID)
+			t.group = nil
+		}
+	}
+	for _, t := range c.torn {
+		c.update(t, c.report(t, offer.Dropped, offer.ReasonTaskGroupInvalid, "the launch of its group never reached the slave's disk as a whole"), nil)
+	}
 }
 
 // recoverRebooted says of everything that ran before the machine went down that it is gone (S2).

@@ -115,6 +115,13 @@ func (w *world) runSlave(cmd string, a args) bool {
 		w.manual = a.pos(0) == "manual"
 	case "flush":
 		w.flush()
+	case "tear": // so many records of the oldest write get to the disk, and the process dies
+		n, err := strconv.Atoi(a.pos(0))
+		require.NoError(w.t, err)
+		p := w.writing[0]
+		w.disk = append(w.disk, p.records[:n]...)
+		w.witness(p.records[:n], true)
+		w.writing, w.core = nil, nil
 	case "fail-write":
 		w.step(CheckpointFailed{Token: w.writing[0].token, Error: "no space left on device"})
 	case "advance":

@@ -31,7 +31,7 @@ var journal = [256]kind[slavecore.Record]{
 		c.slave(&v.Slave)
 	}),
 	slavecore.RecordReign: line(1, func(c *codec, v *slavecore.Reign) { number(c, &v.Reign) }),
-	slavecore.RecordLaunched: line(7, func(c *codec, v *slavecore.Launched) {
+	slavecore.RecordLaunched: line(8, func(c *codec, v *slavecore.Launched) {
 		always(c, &v.Framework, (*codec).framework)
 		text(c, &v.Role)
 		always(c, &v.Task, (*codec).task)
@@ -39,6 +39,7 @@ var journal = [256]kind[slavecore.Record]{
 		number(c, &v.Group)
 		text(c, &v.Executor)
 		c.moment(&v.At)
+		number(c, &v.Members)
 	}),
 	slavecore.RecordUpdated: line(2, func(c *codec, v *slavecore.Updated) {
 		text(c, &v.Framework)

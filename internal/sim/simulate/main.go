@@ -53,6 +53,10 @@ func main() {
 	tree := flag.String("tree", "", "derive the first seed from this text, such as the hash of a tree")
 	faults := flag.String("faults", "all", "classes of faults that may be on")
 	scenario := flag.String("scenario", "", "run this scenario file and nothing else")
+	bank := flag.Bool("bank", false, "look for each planted bug with fresh seeds, from -seed on")
+	rewrite := flag.Bool("rewrite", false, "with -bank: store the seeds that were found, for the tests")
+	plants := flag.String("plants", "", "with -bank: look for these only, with commas in between; nothing is stored")
+	budget := flag.Duration("budget", time.Minute, "with -bank: processor time for each bug")
 	profile := flag.String("cpuprofile", "", "write a profile there")
 	flag.Parse()
 	var err error
@@ -82,9 +86,14 @@ func main() {
 	}
 	debug.SetGCPercent(400) // worlds are small and short-lived
 	ok := false
-	if *scenario != "" {
+	switch {
+	case *scenario != "":
 		ok = replay(*scenario, o.trace)
-	} else {
+	case *bank && *plants != "":
+		ok = hunts(strings.Split(*plants, ","), o.first, *budget, false)
+	case *bank:
+		ok = hunts(sim.PlantNames(), o.first, *budget, *rewrite)
+	default:
 		ok = (&campaign{options: o, shown: time.Now()}).run()
 	}
 	pprof.StopCPUProfile()

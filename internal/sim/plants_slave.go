@@ -1,0 +1,241 @@
+package sim
+
+import (
+	"slices"
+
+	"github.com/meros-project/meros/internal/message"
+	"github.com/meros-project/meros/internal/slavecore"
+	"github.com/meros-project/meros/offer"
+	"github.com/meros-project/meros/offer/resource"
+)
+
+// Bugs of the slave, but for those of its disk.
+var slavePlants = []func() *Plant{allIsWell, deafToKill, deafToAcks, neverAgain, gloomy, startsAgain, executorUnseen, twoInFlight, newestFirst,
+	freshUUID, deafToShutdown, partOfAGroup, volumesUnmade, volumesTidied, halfNamed, endsEarly}
+
+// allIsWell takes every end for a good one.
+func allIsWell() *Plant {
+	return &Plant{Name: "all-is-well", Rules: "T9", SlaveEvent: func(_ string, ev slavecore.Event) (slavecore.Event, bool) {
+		if x, ok := ev.(slavecore.Exited); ok {
+			x.Exit = offer.Exit{}
+			return x, true
+		}
+		return ev, true
+	}}
+}
+
+// deafToKill kills nothing.
+func deafToKill() *Plant { return slaveDeaf("deaf-to-kill", "T7", message.KindKill) }
+
+// deafToAcks hears no acknowledgement.
+func deafToAcks() *Plant { return slaveDeaf("deaf-to-acks", "T1", message.KindStatusAck) }
+
+// deafToShutdown does not hear that a framework is over.
+func deafToShutdown() *Plant {
+	return slaveDeaf("deaf-to-shutdown", "F5", message.KindFrameworkShutdown)
+}
+
+// neverAgain sends each update once.
+func neverAgain() *Plant {
+	sent := map[offer.UUID]bool{}
+	return slaveSays("never-again", "T1", func(_ string, m message.Message) message.Message {
+		u, ok := update(m)
+		if !ok {
+			return m
+		}
+		if sent[u.Status.UUID] {
+			return nil
+		}
+		sent[u.Status.UUID] = true
+		return m
+	})
+}
+
+// gloomy says of each task that runs that it has failed.
+func gloomy() *Plant {
+	return slaveSays("gloomy", "T1 T2 R1 R11", func(_ string, m message.Message) message.Message {
+		if u, ok := update(m); ok && u.Status.State == offer.Running {
+			u.Status.State, u.Latest = offer.Failed, offer.Failed
+			return u
+		}
+		return m
+	})
+}
+
+// endsEarly says that a task has been killed as soon as its kill has begun, so that what it holds is free before its time.
+func endsEarly() *Plant {
+	return slaveSays("ends-early", "R1 R11", func(_ string, m message.Message) message.Message {
+		if u, ok := update(m); ok && u.Latest == offer.Killing {
+			u.Latest = offer.Killed
+			return u
+		}
+		return m
+	})
+}
+
+// startsAgain starts what it finds in its journal as if it were new.
+func startsAgain() *Plant {
+	return &Plant{Name: "starts-again", Rules: "T5", SlaveEffects: func(_ string, out []slavecore.Effect) []slavecore.Effect {
+		for i, e := range out {
+			if s, ok := e.(slavecore.Start); ok {
+				s.Recovered = false
+				out[i] = s
+			}
+		}
+		return out
+	}}
+}
+
+// executorUnseen does not notice that an executor has ended, and waits for it to come back.
+func executorUnseen() *Plant {
+	executors := map[string]bool{}
+	p := &Plant{Name: "executor-unseen", Rules: "T1 R4"}
+	p.SlaveEffects = func(_ string, out []slavecore.Effect) []slavecore.Effect {
+		for _, e := range out {
+			if s, ok := e.(slavecore.Start); ok && s.Task == nil {
+				executors[s.Container] = true
+			}
+		}
+		return out
+	}
+	p.SlaveEvent = func(_ string, ev slavecore.Event) (slavecore.Event, bool) {
+		x, ok := ev.(slavecore.Exited)
+		return ev, !ok || !executors[x.Container]
+	}
+	return p
+}
+
+// twoInFlight sends each update as soon as it is on disk, whether or not the one before is acknowledged.
+func twoInFlight() *Plant {
+	waits := map[string][]*slavecore.Updated{}
+	conns := map[string]uint64{}
+	flushed := map[string]bool{}
+	p := &Plant{Name: "two-in-flight", Rules: "T4"}
+	p.SlaveEvent = func(node string, ev slavecore.Event) (slavecore.Event, bool) {
+		switch ev := ev.(type) {
+		case slavecore.Connected:
+			conns[node] = ev.Conn
+		case slavecore.Checkpointed:
+			flushed[node] = true
+		}
+		return ev, true
+	}
+	p.SlaveEffects = func(node string, out []slavecore.Effect) []slavecore.Effect {
+		if flushed[node] {
+			for _, u := range waits[node] {
+				out = append(out, slavecore.Send{Conn: conns[node], Message: &message.StatusUpdate{Framework: u.Framework, Status: u.Status, Latest: u.Status.State}})
+			}
+			waits[node], flushed[node] = nil, false
+		}
+		for _, e := range out {
+			if c, ok := e.(slavecore.Checkpoint); ok {
+				for _, r := range c.Records {
+					if u, ok := r.(*slavecore.Updated); ok {
+						waits[node] = append(waits[node], u)
+					}
+				}
+			}
+		}
+		return out
+	}
+	return p
+}
+
+// newestFirst sends the newest state of a task in place of the oldest that is not acknowledged.
+func newestFirst() *Plant {
+	newest := map[string]*offer.Status{}
+	p := slaveSays("newest-first", "T4", func(_ string, m message.Message) message.Message {
+		if u, ok := update(m); ok {
+			if st := newest[keyOf(u.Framework, u.Status.TaskID)]; st != nil {
+				u.Status = st
+			}
+			return u
+		}
+		return m
+	})
+	change := p.SlaveEffects
+	p.SlaveEffects = func(node string, out []slavecore.Effect) []slavecore.Effect {
+		out = change(node, out)
+		for _, e := range out {
+			if c, ok := e.(slavecore.Checkpoint); ok {
+				for _, r := range c.Records {
+					if u, ok := r.(*slavecore.Updated); ok {
+						newest[keyOf(u.Framework, u.Status.TaskID)] = u.Status
+					}
+				}
+			}
+		}
+		return out
+	}
+	return p
+}
+
+// freshUUID gives an update another identity each time it is sent.
+func freshUUID() *Plant {
+	var ids counter
+	return slaveSays("fresh-uuid", "T1", func(_ string, m message.Message) message.Message {
+		if u, ok := update(m); ok {
+			u.Status.UUID = ids.next()
+			return u
+		}
+		return m
+	})
+}
+
+// partOfAGroup starts all tasks of a group but the last.
+func partOfAGroup() *Plant {
+	return fromMaster("part-of-a-group", "T1", func(_ string, e *message.Envelope) bool {
+		if m, ok := e.Message.(*message.Launch); ok && m.Group && len(m.Tasks) > 1 {
+			part := *m
+			part.Tasks = m.Tasks[:len(m.Tasks)-1]
+			e.Message = &part
+		}
+		return true
+	})
+}
+
+// volumesUnmade does not make the directories of volumes.
+func volumesUnmade() *Plant {
+	return &Plant{Name: "volumes-unmade", Rules: "R11", SlaveEffects: func(_ string, out []slavecore.Effect) []slavecore.Effect {
+		return slices.DeleteFunc(out, func(e slavecore.Effect) bool {
+			v, ok := e.(slavecore.MakeVolumes)
+			return ok && !v.Create.Empty()
+		})
+	}}
+}
+
+// volumesTidied removes the volumes of a task that has ended along with its sandbox.
+func volumesTidied() *Plant {
+	held := map[string]resource.Resources{}
+	return &Plant{Name: "volumes-tidied", Rules: "R11", SlaveEffects: func(_ string, out []slavecore.Effect) []slavecore.Effect {
+		for _, e := range slices.Clone(out) {
+			c, ok := e.(slavecore.Checkpoint)
+			if !ok {
+				continue
+			}
+			for _, r := range c.Records {
+				switch r := r.(type) {
+				case *slavecore.Launched:
+					held[keyOf(r.Framework.ID, r.Task.ID)] = r.Task.Resources.Volumes()
+				case *slavecore.Updated:
+					if v := held[keyOf(r.Framework, r.Status.TaskID)]; r.Status.State.Terminal() && !v.Empty() {
+						out = append(out, slavecore.MakeVolumes{Destroy: v})
+					}
+				}
+			}
+		}
+		return out
+	}}
+}
+
+// halfNamed names half of its tasks to a master.
+func halfNamed() *Plant {
+	return slaveSays("half-named", "S7", func(_ string, m message.Message) message.Message {
+		if r, ok := m.(*message.SlaveReregister); ok && len(r.Tasks) > 1 {
+			half := *r
+			half.Tasks = r.Tasks[:len(r.Tasks)/2]
+			return &half
+		}
+		return m
+	})
+}
