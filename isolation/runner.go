@@ -19,8 +19,8 @@ type Runner interface {
 	Adopt(container string)
 	// Kill signals a container that was started or adopted: politely, or surely.
 	Kill(container string, sure bool)
-	// Update changes what a container may use.
-	Update(container string, resources resource.Resources)
+	// Update changes what a container may use: resources, and up to limits above them, which replace those from before.
+	Update(container string, resources resource.Resources, limits []offer.Limit)
 	// Forget says that a container, which has ended, will not be asked for again.
 	Forget(container string)
 	// Close ends the runner's goroutines, not its containers.

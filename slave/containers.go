@@ -12,7 +12,7 @@ import (
 
 // spec describes what a Start effect asks for.
 func (s *Slave) spec(e *slavecore.Start) *isolation.Spec {
-	spec := &isolation.Spec{Container: e.Container, Framework: e.Framework.ID, Role: e.Role, Resources: e.Resources,
+	spec := &isolation.Spec{Container: e.Container, Framework: e.Framework.ID, Role: e.Role, Resources: e.Resources, Limits: e.Limits,
 		User: e.Framework.User, Tied: e.Framework.NoCheckpoint}
 	if t := e.Task; t != nil {
 		spec.Task, spec.Name = t.ID, t.Name

@@ -47,7 +47,7 @@ func (s *Slave) effect(e slavecore.Effect) error {
 	case slavecore.Kill:
 		s.runner.Kill(e.Container, e.Sure)
 	case slavecore.Resize:
-		s.runner.Update(e.Container, e.Resources)
+		s.runner.Update(e.Container, e.Resources, e.Limits)
 	case slavecore.Forget:
 		s.live.ended(e.Container)
 		s.runner.Forget(e.Container)

@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/meros-project/meros/isolation"
+	"github.com/meros-project/meros/offer"
 	"github.com/meros-project/meros/offer/resource"
 )
 
@@ -79,7 +80,7 @@ func (x *executors) Adopt(container string) {
 func (x *executors) Kill(string, bool) {}
 
 // Update implements isolation.Runner.
-func (x *executors) Update(string, resource.Resources) {}
+func (x *executors) Update(string, resource.Resources, []offer.Limit) {}
 
 // Forget implements isolation.Runner. The slave calls it once the last status of the task was acknowledged.
 func (x *executors) Forget(string) {

@@ -112,7 +112,8 @@ type Start struct {
 	Executor  *offer.Executor // of a custom executor; then Task is nil
 	Token     string          // the executor's secret for ExecutorSubscribe
 	Resources resource.Resources
-	Recovered bool // the launch was checkpointed by an earlier run: start it only if that run never did
+	Limits    []offer.Limit // of an executor: what its tasks may use together above Resources; those of a task are in Task
+	Recovered bool          // the launch was checkpointed by an earlier run: start it only if that run never did
 }
 
 // Adopt takes over a container that an earlier run of the slave started. Answered by Started if it runs, then Exited when it ends, or at
@@ -134,6 +135,7 @@ type Kill struct {
 type Resize struct {
 	Container string
 	Resources resource.Resources
+	Limits    []offer.Limit // above Resources; they replace those from before
 }
 
 // Forget says that a container's runtime data are no longer needed; the sandbox stays until it is collected.

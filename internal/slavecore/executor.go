@@ -40,7 +40,9 @@ type executor struct {
 	told      bool                         // it was ever told of a task
 	touched   bool
 	total     resource.Resources // its own and those of its tasks
+	headroom  [len(limited)]headroom
 	granted   resource.Resources // what its container was last given
+	bounded   []offer.Limit      // and up to what
 	reason    offer.Reason       // why it was told to end
 	surely    bool
 	timer     timer
@@ -79,12 +81,14 @@ func (c *Core) addExecutor(e *executor) {
 func (e *executor) add(t *task) {
 	e.tasks.put(t.info.ID, t)
 	e.total = e.total.Add(t.info.Resources)
+	e.raise(t.info, 1)
 }
 
 func (e *executor) drop(t *task) {
 	if e.tasks.get(t.info.ID) == t {
 		e.tasks.remove(t.info.ID)
 		e.total, _ = e.total.Sub(t.info.Resources)
+		e.raise(t.info, -1)
 	}
 }
 
@@ -98,9 +102,9 @@ func (c *Core) startExecutor(e *executor) {
 func (c *Core) startExecutorContainer(e *executor, recovered bool) {
 	e.phase, e.asked = execStarting, true
 	c.timers.arm(&e.timer, c.now.Add(c.cfg.ExecutorRegistrationTimeout))
-	e.granted = e.total
+	e.granted, e.bounded = e.total, e.limits()
 	c.emit(Start{Container: e.container, Framework: e.fw.info, Role: e.role, Executor: &e.info, Token: e.token, Resources: e.total,
-		Recovered: recovered})
+		Limits: e.bounded, Recovered: recovered})
 }
 
 func (c *Core) executorStarted(e *executor, where offer.Container) {
@@ -130,11 +134,15 @@ func (c *Core) deliverTouched() {
 // resize gives the executor's container what its tasks may use, before it is told of them.
 func (c *Core) resize(e *executor) {
 	idle := e.total.Empty() // without any resources it would not even idle
-	if e.builtin || !e.asked || e.phase == execEnded || e.phase == execStopping || idle || e.granted.Equal(e.total) {
+	if e.builtin || !e.asked || e.phase == execEnded || e.phase == execStopping || idle {
 		return
 	}
-	e.granted = e.total
-	c.emit(Resize{Container: e.container, Resources: e.total})
+	limits := e.limits()
+	if e.granted.Equal(e.total) && slices.Equal(e.bounded, limits) {
+		return
+	}
+	e.granted, e.bounded = e.total, limits
+	c.emit(Resize{Container: e.container, Resources: e.total, Limits: limits})
 }
 
 // deliver tells a subscribed executor about the tasks in its queue: tasks of a group in one message of their own, others together.

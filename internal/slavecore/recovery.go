@@ -287,7 +287,7 @@ func (c *Core) recoverExecutor(e *executor) {
 	case e.builtin:
 		e.phase = execSubscribed
 	case e.told: // it has subscribed before, so it runs, or has ended since
-		e.phase, e.asked, e.granted = execRecovering, true, e.total
+		e.phase, e.asked, e.granted, e.bounded = execRecovering, true, e.total, e.limits()
 		c.awaited++
 		c.timers.arm(&e.timer, c.now.Add(c.cfg.ExecutorReregistrationTimeout))
 		c.emit(Adopt{Container: e.container, Framework: e.fw.id, Executor: e.info.ID})

@@ -266,6 +266,12 @@ func (w *world) launchMessage(a args) *message.Launch {
 	for _, id := range strings.Split(ids, "+") {
 		t := offer.Task{ID: offer.TaskID(id), Resources: resource.Must("cpus:0.1;mem:32"), Kill: offer.KillPolicy{Grace: a.dur("grace", 0)},
 			MaxCompletion: a.dur("max", 0)}
+		if most := a.str("most-mem", ""); most != "" {
+			t.Limits = []offer.Limit{{Name: resource.Mem, Amount: offer.NoLimit}}
+			if most != "all" {
+				t.Limits[0].Amount = resource.Must("mem:" + most).Mem()
+			}
+		}
 		if a.has("volume") {
 			_, volume := volumesOf(resource.Must("disk:100"))
 			t.Resources = t.Resources.Add(volume)

@@ -204,13 +204,13 @@ func (w *world) perform(e Effect) {
 		require.True(w.t, w.durable[e.Container] || e.Framework.NoCheckpoint, "T5: %s starts before it is on disk", what)
 		require.True(w.t, e.Recovered || !w.ran[e.Container], "T5: %s starts twice", what)
 		w.ran[e.Container] = true
-		p("start %s %s role=%s recovered=%v", w.name('c', e.Container), what, e.Role, e.Recovered)
+		p("start %s %s role=%s recovered=%v%s", w.name('c', e.Container), what, e.Role, e.Recovered, upTo(e.Limits))
 	case Adopt:
 		p("adopt %s task=%s executor=%s", w.name('c', e.Container), e.Task, e.Executor)
 	case Kill:
 		p("signal %s sure=%v", w.name('c', e.Container), e.Sure)
 	case Resize:
-		p("resize %s to %v", w.name('c', e.Container), e.Resources)
+		p("resize %s to %v%s", w.name('c', e.Container), e.Resources, upTo(e.Limits))
 	case Forget:
 		p("forget %s", w.name('c', e.Container))
 	case SendExecutor:
@@ -333,4 +333,17 @@ func (w *world) sayRecord(r Record) string {
 		return "boot(" + r.ID + ")"
 	}
 	return fmt.Sprintf("%T", r)
+}
+
+// upTo says what limits there are above the resources.
+func upTo(limits []offer.Limit) string {
+	text := ""
+	for _, l := range limits {
+		if l.Amount == offer.NoLimit {
+			text += " " + l.Name + " without bound"
+		} else {
+			text += " " + l.Name + " up to " + l.Amount.String()
+		}
+	}
+	return text
 }

@@ -238,3 +238,20 @@ func TestAWatchOfAnEndedContextLooksOnce(t *testing.T) {
 	_, err := f.isolator().Watch(over, "never-heard-of")
 	require.ErrorIs(t, err, context.Canceled)
 }
+
+func TestAContainerFromBeforeThisIsolatorRunsOnWithoutACgroup(t *testing.T) {
+	f, root := second(t)
+	i := f.isolator()
+	spec := isolationtest.Spec(t, "old", "true")
+	require.NoError(t, i.Recover(ctx, []isolation.Recovered{{Spec: spec, PID: 1 << 22}}))
+	require.NoError(t, i.Attach(ctx, "old", 1<<22), "or it would be killed for an upgrade of the slave")
+	require.NoError(t, i.Update(ctx, "old", resource.Must("cpus:1"), nil))
+	require.NoError(t, i.Kill(ctx, "old"))
+	require.NoError(t, i.Cleanup(ctx, "old"))
+	require.ErrorIs(t, i.Attach(ctx, "old", 1<<22), os.ErrNotExist, "only once")
+	require.NoError(t, i.Recover(ctx, []isolation.Recovered{{Spec: spec}}))
+	require.NoError(t, i.Prepare(ctx, spec, &isolation.Plan{}), "it had not been started at all")
+	require.NoError(t, i.Attach(ctx, "old", 1<<22))
+	require.FileExists(t, filepath.Join(root, "meros", "s.old", "cgroup.procs"))
+	require.NoError(t, i.Cleanup(ctx, "old"))
+}

@@ -156,7 +156,7 @@ func (r *Runner) Kill(id string, sure bool) {
 }
 
 // Update implements isolation.Runner; it does nothing.
-func (*Runner) Update(string, resource.Resources) {}
+func (*Runner) Update(string, resource.Resources, []offer.Limit) {}
 
 // Forget implements isolation.Runner.
 func (r *Runner) Forget(id string) {

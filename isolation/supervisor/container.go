@@ -19,6 +19,7 @@ import (
 	"github.com/meros-project/meros/isolation"
 	"github.com/meros-project/meros/isolation/process"
 	"github.com/meros-project/meros/offer"
+	"github.com/meros-project/meros/offer/resource"
 )
 
 // How far a kill has been asked for.
@@ -42,6 +43,15 @@ type container struct {
 	kill       int
 	limitation *isolation.Limitation
 	unprepare  context.CancelFunc // ends the preparation; nil before and after it
+	prepared   bool               // the isolators know it
+	wanted     *allowance         // what it may use from now on, nil if that is said already
+	resizing   bool
+}
+
+// An allowance is what a container may use.
+type allowance struct {
+	resources resource.Resources
+	limits    []offer.Limit
 }
 
 // askKill raises the wish to kill; a lower one than before is no news.
@@ -175,6 +185,7 @@ func (c *container) prepareAndLaunch(attempt int) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.nowPrepared()
 	return c.launch(attempt, plan)
 }
 
@@ -254,6 +265,7 @@ func (c *container) adopt() { c.follow(true) }
 
 // follow connects to a supervisor of an earlier run, if it is still there, and stays with it to the end.
 func (c *container) follow(adopted bool) {
+	c.nowPrepared()
 	if c.spec == nil {
 		var o order
 		if readJSON(filepath.Join(c.dir, specFile), &o) == nil {
@@ -342,6 +354,43 @@ func (c *container) sayKills(ctx context.Context, conn net.Conn) {
 		case <-c.wake:
 		case <-ctx.Done():
 			return
+		}
+	}
+}
+
+// nowPrepared says what was asked for too early.
+func (c *container) nowPrepared() {
+	c.mu.Lock()
+	c.prepared = true
+	c.mu.Unlock()
+	c.resize(nil)
+}
+
+// resize tells the isolators what the container may use from now on; nil is no news. It is told in order, and of several that wait the last.
+func (c *container) resize(to *allowance) {
+	c.mu.Lock()
+	if to != nil {
+		c.wanted = to
+	}
+	begin := c.prepared && c.wanted != nil && !c.resizing
+	c.resizing = c.resizing || begin
+	c.mu.Unlock()
+	if begin {
+		c.r.goDo(c.sayResources)
+	}
+}
+
+func (c *container) sayResources() {
+	for {
+		c.mu.Lock()
+		to := c.wanted
+		c.wanted, c.resizing = nil, to != nil
+		c.mu.Unlock()
+		if to == nil {
+			return
+		}
+		if err := c.r.cfg.Isolation.Update(c.r.ctx, c.id, to.resources, to.limits); err != nil && c.r.ctx.Err() == nil {
+			c.r.cfg.Logger.Warn("resize a container", "container", c.id, "err", err)
 		}
 	}
 }

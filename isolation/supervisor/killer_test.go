@@ -3,6 +3,7 @@ package supervisor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -76,4 +77,48 @@ func TestAContainerThatNeedsWhatNoIsolatorGivesIsRefused(t *testing.T) {
 	require.Equal(t, isolation.StartFailed, ev.Kind)
 	require.Equal(t, offer.ReasonUnsupported, ev.Reason)
 	require.Equal(t, "the container asks for limits above the request, which no isolator of this slave enforces", ev.Message)
+}
+
+// sized remembers what it was told about resources.
+type sized struct {
+	*isolationtest.Isolator
+	hold chan struct{} // Prepare waits for it
+	told chan string
+}
+
+func (s *sized) Prepare(ctx context.Context, spec *isolation.Spec, plan *isolation.Plan) error {
+	<-s.hold
+	return s.Isolator.Prepare(ctx, spec, plan)
+}
+
+func (s *sized) Update(_ context.Context, _ string, resources resource.Resources, limits []offer.Limit) error {
+	s.told <- fmt.Sprint(resources, limits)
+	return nil
+}
+
+func TestResourcesAreToldWhenTheContainerIsPreparedAndTheLastCounts(t *testing.T) {
+	b := newBench(t)
+	iso := &sized{Isolator: &isolationtest.Isolator{}, hold: make(chan struct{}), told: make(chan string)}
+	b.openWith(iso)
+	b.r.Start(b.spec("a", "exec sleep 1000"), false)
+	b.r.Update("a", resource.Must("cpus:1"), []offer.Limit{{Name: "cpus", Amount: 9000}})
+	b.r.Update("a", resource.Must("cpus:2"), []offer.Limit{{Name: "cpus", Amount: 9000}})
+	close(iso.hold)
+	require.Equal(t, "cpus:2 [{cpus 9}]", <-iso.told, "not before it is prepared, and only the last of what was asked for too early")
+	b.started("a")
+	b.r.Update("a", resource.Must("cpus:3"), []offer.Limit{{Name: "cpus", Amount: 9000}})
+	// While this one is being told, two more come.
+	eventually(t, "it is about to be told", func() bool {
+		c := b.r.get("a")
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.resizing && c.wanted == nil
+	})
+	b.r.Update("a", resource.Must("cpus:4"), []offer.Limit{{Name: "cpus", Amount: 9000}})
+	b.r.Update("a", resource.Must("cpus:5"), []offer.Limit{{Name: "cpus", Amount: 9000}})
+	require.Equal(t, "cpus:3 [{cpus 9}]", <-iso.told)
+	require.Equal(t, "cpus:5 [{cpus 9}]", <-iso.told)
+	b.r.Update("never-heard-of", resource.Must("cpus:1"), []offer.Limit{{Name: "cpus", Amount: 9000}})
+	b.r.Kill("a", true)
+	b.exited("a")
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/meros-project/meros/isolation"
 	"github.com/meros-project/meros/isolation/process"
+	"github.com/meros-project/meros/offer"
 	"github.com/meros-project/meros/offer/resource"
 )
 
@@ -176,15 +177,10 @@ func (r *Runner) Kill(id string, surely bool) {
 }
 
 // Update implements isolation.Runner.
-func (r *Runner) Update(id string, resources resource.Resources) {
-	if r.get(id) == nil {
-		return
+func (r *Runner) Update(id string, resources resource.Resources, limits []offer.Limit) {
+	if c := r.get(id); c != nil {
+		c.resize(&allowance{resources, limits})
 	}
-	r.goDo(func() {
-		if err := r.cfg.Isolation.Update(r.ctx, id, resources, nil); err != nil && r.ctx.Err() == nil {
-			r.cfg.Logger.Warn("resize a container", "container", id, "err", err)
-		}
-	})
 }
 
 // Forget implements isolation.Runner.

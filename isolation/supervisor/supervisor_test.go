@@ -19,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/meros-project/meros/isolation"
+	"github.com/meros-project/meros/isolation/cgroup"
 	"github.com/meros-project/meros/isolation/isolationtest"
 	"github.com/meros-project/meros/isolation/process"
 	"github.com/meros-project/meros/offer"
@@ -490,14 +491,24 @@ func TestManyTasksAtOnce(t *testing.T) {
 	}
 }
 
-// BenchmarkStart runs real processes from start to the file with their exit status.
+// BenchmarkStart runs real processes from start to the file with their exit status, with the process isolator alone and with cgroups.
 func BenchmarkStart(b *testing.B) {
+	b.Run("process", func(b *testing.B) { benchmarkStart(b, nil) })
+	b.Run("cgroup", func(b *testing.B) {
+		isolationtest.NeedsRoot(b)
+		iso, err := cgroup.New(cgroup.Config{Slave: fmt.Sprint("bench-", os.Getpid())})
+		require.NoError(b, err)
+		benchmarkStart(b, isolation.Chain{process.New(process.Config{}), iso})
+	})
+}
+
+func benchmarkStart(b *testing.B, chain isolation.Chain) {
 	base, err := os.MkdirTemp("/tmp", "mr")
 	require.NoError(b, err)
 	defer os.RemoveAll(base)
 	require.NoError(b, os.Chmod(base, 0o755))
 	ended := make(chan struct{}, 1000)
-	r := New(Config{Dir: filepath.Join(base, "run")})
+	r := New(Config{Dir: filepath.Join(base, "run"), Isolation: chain})
 	require.NoError(b, r.Open(nil, func(ev isolation.Event) {
 		if ev.Kind != isolation.Started {
 			ended <- struct{}{}
@@ -508,7 +519,7 @@ func BenchmarkStart(b *testing.B) {
 		id := fmt.Sprint("c", i)
 		sandbox := filepath.Join(base, id)
 		require.NoError(b, os.Mkdir(sandbox, 0o700))
-		r.Start(&isolation.Spec{Container: id, Sandbox: sandbox, Command: &offer.Command{Value: "true"}}, false)
+		r.Start(&isolation.Spec{Container: id, Sandbox: sandbox, Command: &offer.Command{Value: "true"}, Resources: resource.Must("cpus:1;mem:64")}, false)
 		if i >= 8 {
 			<-ended
 		}
