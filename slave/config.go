@@ -190,6 +190,9 @@ func (c Config) Validate() error {
 	if err := c.validateIsolators(); err != nil {
 		return err
 	}
+	if err := c.Process.Validate(); err != nil {
+		return fmt.Errorf("slave: config: Process: %w", err)
+	}
 	if err := c.fetch().Validate(); err != nil {
 		return fmt.Errorf("slave: config: %w", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -29,6 +30,8 @@ type slaveFlags struct {
 	attributes string
 	taskUser   string
 	allowRoot  bool
+	grants     []string
+	calls      []string
 	isolation  isolationFlags
 	fetchFiles []string
 	fetchAllow []string
@@ -56,6 +59,8 @@ Its tasks outlive it: stop it, start it again on the same --work-dir, and they a
 	flags.StringVar(&f.attributes, "attributes", "", "facts to place by, as in rack:r1;zone:a; none by default")
 	flags.StringVar(&f.taskUser, "task-user", "nobody", "operating system `user` of tasks that name none, where the slave runs as root")
 	flags.BoolVar(&f.allowRoot, "allow-root-tasks", false, "let tasks run as root when they ask for it")
+	flags.StringSliceVar(&f.grants, "task-capabilities", nil, "`NAMES` of capabilities that every task gets, with commas, as in net_bind_service; none by default; Linux only")
+	flags.StringSliceVar(&f.calls, "allow-task-calls", nil, "`NAMES` of system calls, with commas, as in ptrace,io_uring_setup, that tasks may make although no ordinary\nprogram needs them, or all; none by default; Linux only")
 	flags.StringVar(&f.isolation.cgroupRoot, "cgroup-root", "meros", "`cgroup` in which those of the tasks are made, below where cgroups are mounted")
 	flags.IntVar(&f.isolation.processes, "task-processes", 4096, "most processes and threads of a task, 0 for no bound; needs the isolator cgroup")
 	f.isolation.add(cmd)
@@ -129,7 +134,13 @@ func (f *slaveFlags) config() (slave.Config, error) {
 	if _, err := user.Lookup(f.taskUser); err != nil {
 		return cfg, badFlag("task-user", f.taskUser, "must be a user of this machine")
 	}
-	cfg.Process = processes.Config{User: f.taskUser, AllowRoot: f.allowRoot}
+	cfg.Process = processes.Config{User: f.taskUser, AllowRoot: f.allowRoot, Capabilities: f.grants, AllowCalls: f.calls}
+	if err := (processes.Config{Capabilities: f.grants}).Validate(); err != nil {
+		return cfg, badFlag("task-capabilities", strings.Join(f.grants, ","), "must be names of capabilities, as in net_bind_service")
+	}
+	if err := cfg.Process.Validate(); err != nil {
+		return cfg, badFlag("allow-task-calls", strings.Join(f.calls, ","), "must be all, or of "+strings.Join(processes.DeniedCalls(), ", "))
+	}
 	if err := f.isolation.config(&cfg); err != nil {
 		return cfg, err
 	}

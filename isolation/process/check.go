@@ -16,13 +16,13 @@ func checkSpec(spec *isolation.Spec) error {
 	c := spec.Command
 	switch {
 	case c == nil && spec.Function == "":
-		return fmt.Errorf("container %q: has neither command nor function", spec.Container)
+		return invalid("container %q: has neither command nor function", spec.Container)
 	case c == nil:
 		return checkVariables("environment", spec.Environment)
 	case c.Shell && c.Value == "":
-		return fmt.Errorf("command.value: is empty (allowed: a line for the shell)")
+		return invalid("command.value: is empty (allowed: a line for the shell)")
 	case !c.Shell && c.Value == "" && (len(c.Arguments) == 0 || c.Arguments[0] == ""):
-		return fmt.Errorf("command.value: is empty (allowed: a program's path or name)")
+		return invalid("command.value: is empty (allowed: a program's path or name)")
 	}
 	if err := checkText("command.value", c.Value); err != nil {
 		return err
@@ -38,14 +38,19 @@ func checkSpec(spec *isolation.Spec) error {
 	return checkVariables("command.environment", c.Environment)
 }
 
+// invalid is a Refusal, whose Reason says that the task is what is wrong.
+func invalid(format string, args ...any) error {
+	return offer.Refuse(offer.ReasonInvalidField, fmt.Sprintf(format, args...))
+}
+
 func checkVariables(field string, vars []offer.Variable) error {
 	for i, v := range vars {
 		at := fmt.Sprintf("%s[%d]", field, i)
 		switch {
 		case v.Name == "":
-			return fmt.Errorf("%s.name: is empty (allowed: a variable's name)", at)
+			return invalid("%s.name: is empty (allowed: a variable's name)", at)
 		case strings.Contains(v.Name, "="):
-			return fmt.Errorf("%s.name: %.100q has a '=', which ends a variable's name (allowed: a name without)", at, v.Name)
+			return invalid("%s.name: %.100q has a '=', which ends a variable's name (allowed: a name without)", at, v.Name)
 		}
 		if err := checkText(at+".name", v.Name); err != nil {
 			return err
@@ -60,7 +65,7 @@ func checkVariables(field string, vars []offer.Variable) error {
 // checkText looks for the byte that ends strings in the operating system: what follows would get lost.
 func checkText(field, text string) error {
 	if i := strings.IndexByte(text, 0); i >= 0 {
-		return fmt.Errorf("%s: has a NUL byte at %d of %d, which no program can be given (allowed: every other byte)", field, i, len(text))
+		return invalid("%s: has a NUL byte at %d of %d, which no program can be given (allowed: every other byte)", field, i, len(text))
 	}
 	return nil
 }

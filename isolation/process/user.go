@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/meros-project/meros/isolation"
+	"github.com/meros-project/meros/offer"
 )
 
 // user decides whom the container runs as.
@@ -17,7 +18,7 @@ func (p *Isolator) user(spec *isolation.Spec) (*isolation.User, error) {
 			return nil, err
 		}
 		if spec.User != "" && spec.User != u.Name && spec.User != strconv.Itoa(u.UID) {
-			return nil, fmt.Errorf("user %q: the slave runs as %q and may not start tasks of another user", spec.User, u.Name)
+			return nil, forbidden("user %q: the slave runs as %q and may not start tasks of another user", spec.User, u.Name)
 		}
 		return u, nil
 	}
@@ -30,9 +31,13 @@ func (p *Isolator) user(spec *isolation.Spec) (*isolation.User, error) {
 		return nil, err
 	}
 	if u.UID == 0 && !p.cfg.AllowRoot {
-		return nil, fmt.Errorf("user %q: tasks may not run as user 0 on this slave", name)
+		return nil, forbidden("user %q: tasks may not run as user 0 on this slave", name)
 	}
 	return u, nil
+}
+
+func forbidden(format string, args ...any) error {
+	return offer.Refuse(offer.ReasonForbidden, fmt.Sprintf(format, args...))
 }
 
 func current() (*isolation.User, error) {
@@ -58,7 +63,7 @@ func lookup(name string) (*isolation.User, error) {
 	if name == "nobody" {
 		return &isolation.User{UID: 65534, GID: 65534, Name: name}, nil
 	}
-	return nil, fmt.Errorf("user %q: is not known on this machine", name)
+	return nil, invalid("user %q: is not known on this machine", name)
 }
 
 func convert(u *user.User) (*isolation.User, error) {

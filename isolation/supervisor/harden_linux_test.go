@@ -3,7 +3,10 @@ package supervisor
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -92,7 +95,7 @@ var fine = []try{
 	{name: "getpid", number: unix.SYS_GETPID},
 }
 
-func init() { testFuncs["try"], testFuncs["overwrite"] = tryCalls, overwrite }
+func init() { testFuncs["try"], testFuncs["overwrite"], testFuncs["speak"] = tryCalls, overwrite, speak }
 
 // tryCalls is a task that makes each call and prints what the system says, as JSON by name.
 func tryCalls(context.Context, Task) error {
@@ -282,7 +285,6 @@ func TestSignalsAreAsProgramsExpect(t *testing.T) {
 	require.Equal(t, "0000000000000000", got["SigIgn"])
 }
 
-// forOtherUser runs a test of this file as a user without rights, for a slave that is not root.
 func TestTheSameHoldsForASlaveWithoutRights(t *testing.T) {
 	isolationtest.NeedsRoot(t)
 	dir, err := os.MkdirTemp("/tmp", "mr")
@@ -356,6 +358,31 @@ func TestNobodyCanWriteToWhatASupervisorRunsFrom(t *testing.T) {
 		require.ErrorIs(t, f.Truncate(0), syscall.EPERM)
 		require.NoError(t, f.Close())
 	}
+}
+
+// speak is a task that tries to talk to its supervisor, to enter its folder, and to come by one of its descriptors.
+func speak(context.Context, Task) error {
+	dir := os.Getenv(markName)
+	_, err := net.Dial("unix", filepath.Join(dir, socketFile))
+	fmt.Println(errors.Is(err, fs.ErrPermission))
+	_, err = os.ReadDir(dir)
+	fmt.Println(errors.Is(err, fs.ErrPermission))
+	_, err = os.ReadDir(filepath.Dir(dir))
+	fmt.Println(errors.Is(err, fs.ErrPermission))
+	_, err = os.ReadDir(fmt.Sprintf("/proc/%d/fd", os.Getppid()))
+	fmt.Println(errors.Is(err, fs.ErrPermission))
+	return nil
+}
+
+func TestATaskCannotSpeakToItsSupervisor(t *testing.T) {
+	isolationtest.NeedsRoot(t) // a task of the slave's own user can do what the slave can
+	b := newBench(t)
+	s := b.spec("a", "")
+	s.Function = "speak"
+	b.r.Start(s, false)
+	b.started("a")
+	require.True(t, b.exited("a").Exit.Success())
+	require.Equal(t, strings.Repeat("true\n", 4), b.output("a", "stdout"))
 }
 
 func TestLimitsAreThoseOfTheConfig(t *testing.T) {

@@ -135,7 +135,7 @@ func lookPath(name, path string) (string, error) {
 			return full, nil
 		}
 	}
-	return "", fmt.Errorf("%s: %w in PATH %s", name, found, path)
+	return "", fmt.Errorf("%.200s: %w in PATH %.1000s", name, found, path)
 }
 
 // confine takes away the stage's rights. The filter of calls comes first: later a thread that may gain privileges is not allowed to have
