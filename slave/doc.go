@@ -11,4 +11,8 @@
 // What is decided is decided in internal/slavecore; this package gives it a clock, a journal, a connection to the leading master, and
 // tasks. Everything that the slave must remember is in the journal before anything follows from it. Tasks have supervisors of their
 // own that outlive the slave: one that is stopped, or killed, finds its tasks again when it is started on the same work folder.
+//
+// A task is held to what it has asked for as far as the machine allows: by the isolators that Config.Isolators names, or all that work. On
+// Linux as root that includes cgroups, with which a task that asks for no cpus gets a hundredth of one, and for no mem 32 MiB. What is
+// missing the slave says in one line of its log when it starts, and refuses tasks that need it.
 package slave

@@ -194,6 +194,46 @@ func TestWhatRunsOutOfMemoryWhileTheSlaveIsDownIsTold(t *testing.T) {
 	eventually(t, "no cgroup is left", func() bool { return len(cgroupsOf(dir)) == 0 })
 }
 
+// cgroupFile reads a number from the one cgroup of a slave that has the file.
+func cgroupFile(dir, name string) string {
+	for _, path := range cgroupsOf(dir) {
+		if b, err := os.ReadFile(filepath.Join(path, name)); err == nil {
+			return strings.TrimSpace(string(b))
+		}
+	}
+	return ""
+}
+
+func TestAnExecutorsCgroupGrowsWithItsTasks(t *testing.T) {
+	needsCgroups(t)
+	network := memtransport.New()
+	m := newMaster(t, network, "master:5050", 1)
+	dir := workDir(t)
+	held, err := cgroup.New(cgroup.Config{Slave: nameOf(dir)})
+	require.NoError(t, err)
+	if _, err := os.Stat("/sys/fs/cgroup/cpu"); err != nil {
+		t.Skip("reads files of version 1, which this machine does not have")
+	}
+	s := startSlave(t, Config{WorkDir: dir, Masters: []string{"master:5050"}, Network: network, Isolation: append(executorIsolation(), held)})
+	take(t, "a registration", m.register)
+	m.send(executorLaunch(sized(executorTask("t-1", "one"), "cpus:0.2;mem:64")))
+	require.Equal(t, "one", m.state("t-1", offer.Running).Message)
+	require.Equal(t, "30000", cgroupFile(dir, "cpu.cfs_quota_us"), "its own and those of the task")
+	require.Equal(t, fmt.Sprint(96<<20), cgroupFile(dir, "memory.limit_in_bytes"))
+	m.send(executorLaunch(sized(executorTask("t-2", "two"), "cpus:0.1;mem:32", offer.Limit{Name: "cpus", Amount: 600})))
+	require.Equal(t, "two", m.state("t-2", offer.Running).Message)
+	eventually(t, "it is held to more", func() bool {
+		return cgroupFile(dir, "cpu.cfs_quota_us") == "90000" && cgroupFile(dir, "memory.limit_in_bytes") == fmt.Sprint(128<<20)
+	})
+	m.send(&message.ToExecutor{Framework: "f-1", Executor: "e-1", Data: []byte("finish t-2")})
+	m.state("t-2", offer.Finished)
+	eventually(t, "and to less again, but for what may be in use", func() bool { return cgroupFile(dir, "cpu.cfs_quota_us") == "30000" })
+	require.Equal(t, fmt.Sprint(128<<20), cgroupFile(dir, "memory.limit_in_bytes"))
+	m.send(&message.ExecutorShutdown{Framework: "f-1", Executor: "e-1"})
+	eventually(t, "nothing is left", func() bool { return len(cgroupsOf(dir)) == 0 })
+	s.stop()
+}
+
 // An orphan is what a slave has started whose folder was lost.
 func TestCgroupsOfContainersThatTheSlaveDoesNotKnowAreRemoved(t *testing.T) {
 	needsCgroups(t)

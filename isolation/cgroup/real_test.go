@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -369,5 +370,66 @@ func TestCgroupsThatATaskHasMadeGoWithItsOwn(t *testing.T) {
 		require.NoError(t, i.kernel.write(filepath.Join(below, "cgroup.procs"), strconv.Itoa(k.cmd.Process.Pid)))
 	}
 	require.NoError(t, i.Cleanup(ctx, "c"), "which kills what is left, too")
+	require.Error(t, k.wait(t))
+}
+
+// only leaves of the machine's mounts those that keep says.
+func only(t *testing.T, keep func(m mount) bool) string {
+	table, err := os.ReadFile("/proc/self/mountinfo")
+	require.NoError(t, err)
+	path := filepath.Join(t.TempDir(), "mountinfo")
+	var kept []string
+	for line := range strings.Lines(string(table)) {
+		if m, ok := parseMount(strings.TrimSpace(line)); ok && keep(m) {
+			kept = append(kept, line)
+		}
+	}
+	require.NoError(t, os.WriteFile(path, []byte(strings.Join(kept, "")), 0o644))
+	return path
+}
+
+const deafTree = `trap '' TERM HUP INT; (setsid sh -c 'sleep 1000; sleep 1000' &); sleep 1000; sleep 1000`
+
+func TestVersion2KillsAtAWord(t *testing.T) {
+	isolationtest.NeedsRoot(t)
+	mounts := only(t, func(m mount) bool {
+		return m.kind == "cgroup2" || slices.Contains(m.options, memory) || slices.Contains(m.options, pids)
+	})
+	i := real(t, func(c *Config) { c.Mounts = mounts })
+	last := i.hierarchies[len(i.hierarchies)-1]
+	if last.version != 2 {
+		t.Skip("this machine has no hierarchy of version 2")
+	}
+	k := run(t, i, isolationtest.Spec(t, "c", deafTree))
+	eventually(t, "all are there", func() bool {
+		list, err := readProcesses(i.group("c").in(last))
+		return err == nil && len(list) == 4
+	})
+	require.NoError(t, i.kernel.write(filepath.Join(i.group("c").in(last), "cgroup.kill"), "1"))
+	require.Error(t, k.wait(t), "the kernel has done it alone")
+	require.NoError(t, i.Kill(ctx, "c"))
+	left, err := i.group("c").processes()
+	require.NoError(t, err)
+	require.Empty(t, left)
+}
+
+func TestAForkBombIsKilledWhereNothingCanBeFrozen(t *testing.T) {
+	isolationtest.NeedsRoot(t)
+	mounts := only(t, func(m mount) bool { return slices.Contains(m.options, memory) || slices.Contains(m.options, pids) })
+	i := real(t, func(c *Config) { c.Mounts, c.Processes = mounts, 200 })
+	if dir, _ := i.group("c").dir(pids); dir == "" {
+		t.Skip("this machine has no pids controller of version 1")
+	}
+	require.Contains(t, i.Lacks(), "no cpu controller, so that cpu time is not limited")
+	require.Empty(t, i.Enforces())
+	spec := isolationtest.Spec(t, "c", bomb)
+	spec.Resources = resource.Must("cpus:1;mem:256")
+	k := run(t, i, spec)
+	dir, _ := i.group("c").dir(pids)
+	eventually(t, "the bound is reached", func() bool {
+		events, err := readTable(filepath.Join(dir, "pids.events"))
+		return err == nil && events["max"] > 0
+	})
+	require.NoError(t, i.Kill(ctx, "c"))
 	require.Error(t, k.wait(t))
 }
