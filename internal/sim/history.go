@@ -33,6 +33,7 @@ type history struct {
 	remaining  map[offer.FrameworkID]time.Duration // of frameworks that are away, as last recorded; below zero for others
 	replicas   map[int]uint64                      // what a replica's state hashes to after so many entries
 	registers  registers
+	snapshots  int // that a master was made of
 }
 
 func newHistory(w *World) history {

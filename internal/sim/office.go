@@ -279,19 +279,18 @@ const (
 // offered checks the hold after a failover, and now and then that what is offered keeps the limits too.
 func (q *quotaWatch) offered(r *reign, m *message.Offers) {
 	w := r.m.w
-	if len(q.held) > 0 && len(q.missed) > 0 && w.ns-r.office.began < int64(quotaTime) {
-		role := m.Offers[0].Role
+	if len(q.held) > 0 && len(q.missed) > 0 && w.ns-r.office.began < int64(quotaTime) && q.holds(m.Offers[0].Role) {
 		missed := 0
 		for id := range q.missed {
 			if rec, ok := r.m.state.View().Slave(id); ok && rec.State == registry.SlaveAdmitted {
 				missed++
 			}
 		}
-		if q.holds(role) && (q.known-missed)*100 < q.known*quotaShare {
-			w.violate("R8", "%s offers to role %s, which has a quota, and %d of %d slaves are not back", r.m.id, role, missed, q.known)
+		if (q.known-missed)*100 < q.known*quotaShare {
+			w.violate("R8", "%s offers to role %s, which has a quota, and %d of %d slaves are not back", r.m.id, m.Offers[0].Role, missed, q.known)
 		}
 	}
-	if q.looked++; q.looked%8 == 0 && len(w.operator.limits) > 0 {
+	if q.looked++; q.looked%32 == 0 && len(w.operator.limits) > 0 {
 		q.keeps(r, m.Offers[0].Role, true)
 	}
 }
