@@ -82,7 +82,7 @@ func (h *history) accepted(r *reign, l *link, m *message.Accept) {
 			h.w.states.reach(StateRescindCrossed)
 		}
 	}
-	if !void || m.Part > 0 || !m.Last {
+	if !void || m.Part > 0 || !m.Last || len(m.Operations) == 0 {
 		return
 	}
 	o.voids, o.stale = l.stream, map[offer.TaskID]int{}

@@ -19,7 +19,9 @@ const (
 
 // settling looks at the calm world now and then.
 func (h *history) settling(step int) {
-	h.deliveries()
+	if step%6 == 1 { // each minute
+		h.deliveries()
+	}
 	h.hunger()
 	if step >= 16 && step&(step-1) == 0 { // ever more seldom: it costs as much as there is
 		h.phantoms()
