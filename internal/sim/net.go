@@ -147,6 +147,10 @@ func (l *link) arriveUp(e message.Envelope) {
 		l.up.held = append(l.up.held, e)
 		return
 	}
+	l.handUp(e)
+}
+
+func (l *link) handUp(e message.Envelope) {
 	if l.w.trace.keep > 0 {
 		l.w.show(l.server.id, "<- %s %s", l.client.name(), describe(e.Message))
 	}
@@ -161,6 +165,10 @@ func (l *link) arriveDown(e message.Envelope) {
 		l.down.held = append(l.down.held, e)
 		return
 	}
+	l.handDown(e)
+}
+
+func (l *link) handDown(e message.Envelope) {
 	if l.w.trace.keep > 0 {
 		l.w.show(l.client.name(), "<- %s %s", l.server.id, describe(e.Message))
 	}
@@ -225,19 +233,22 @@ func (l *link) unblock() {
 		})
 	}
 	if !up && len(l.up.held) > 0 {
-		held := l.up.held
-		l.up.held = nil
-		for _, e := range held {
-			l.w.atNS(l.arrival(&l.up, 0), func() { l.arriveUp(e) })
-		}
+		l.release(&l.up, func() bool { blocked, _ := l.client.self().cutFrom(l.server); return blocked }, l.handUp)
 	}
 	if !down && len(l.down.held) > 0 {
-		held := l.down.held
-		l.down.held = nil
-		for _, e := range held {
-			l.w.atNS(l.arrival(&l.down, 0), func() { l.arriveDown(e) })
-		}
+		l.release(&l.down, func() bool { _, blocked := l.client.self().cutFrom(l.server); return blocked }, l.handDown)
 	}
+}
+
+// release delivers what has waited on one way after a moment, before anything that was sent later: that joins the end of the line until then.
+func (l *link) release(way *way, blocked func() bool, hand func(message.Envelope)) {
+	l.w.after(l.w.between(100*time.Microsecond, 3*time.Millisecond), func() {
+		for len(way.held) > 0 && !way.cut && !blocked() {
+			e := way.held[0]
+			way.held = way.held[1:]
+			hand(e)
+		}
+	})
 }
 
 // close ends the connection in order: what was sent to the client still arrives.

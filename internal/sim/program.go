@@ -22,6 +22,7 @@ type program struct {
 	volumes    int
 	tasks      []*job // in the order of their launches
 	byID       map[offer.TaskID]*job
+	past       map[offer.TaskID]bool // that were pruned; looked up
 	suppressed bool
 	silent     int64           // until when it acknowledges nothing
 	impatient  int64           // until when it declines without a filter
@@ -152,6 +153,10 @@ func (p *program) prune() {
 	p.tasks = slices.DeleteFunc(p.tasks, func(j *job) bool {
 		if j.ended {
 			delete(p.byID, j.id)
+			if p.past == nil {
+				p.past = map[offer.TaskID]bool{}
+			}
+			p.past[j.id] = true // a slave may repeat its last word to a program that was away when all else was settled
 		}
 		return j.ended
 	})
@@ -381,7 +386,7 @@ func (p *program) status(f *framework, st offer.Status) {
 	switch {
 	case j == nil && w.history.done[string(f.fid)+"/"+string(st.TaskID)]:
 		return
-	case j == nil && madeUp(st.TaskID):
+	case j == nil && (madeUp(st.TaskID) || p.past[st.TaskID]):
 		return
 	case j == nil && w.history.find(f.fid, st.TaskID) == nil && st.State != offer.Unknown && st.State != offer.Lost &&
 		st.Reason != offer.ReasonInvalidOffers: // the answer to an accept that was repeated long after it was answered
