@@ -25,9 +25,12 @@ require (
 	github.com/anishathalye/porcupine v1.3.1
 	github.com/landlock-lsm/go-landlock v0.11.0
 	github.com/moby/sys/capability v0.5.0
+	github.com/opencontainers/go-digest v1.0.0
+	github.com/opencontainers/image-spec v1.1.1
 	github.com/spf13/pflag v1.0.10
 	golang.org/x/net v0.57.0
 	kernel.org/pub/linux/libs/security/libcap/psx v1.2.77
+	oras.land/oras-go/v2 v2.6.4
 )
 
 require (

@@ -1,8 +1,10 @@
 package fetch
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
+	"syscall"
 )
 
 // A reach is from where an address can be reached.
@@ -90,4 +92,14 @@ func check(a netip.Addr, before reach, redirected bool, allow []netip.Prefix) (r
 		return r, &refusedAddress{a, what, redirected && before == public}
 	}
 	return r, nil
+}
+
+// RefuseSpecial is a net.Dialer's ControlContext that refuses loopback, link-local, multicast and metadata addresses.
+func RefuseSpecial(_ context.Context, _, address string, _ syscall.RawConn) error {
+	at, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return err
+	}
+	_, err = check(at.Addr(), public, false, nil)
+	return err
 }

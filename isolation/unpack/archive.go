@@ -34,10 +34,19 @@ func TarGzip(ctx context.Context, root *os.Root, r io.Reader, o Options) error {
 }
 
 func untar(t *tree, r io.Reader) error {
-	tr := tar.NewReader(&drain{r: r, m: t.meter})
+	r = &drain{r: r, m: t.meter}
+	if t.o.Sum != nil {
+		r = io.TeeReader(r, t.o.Sum)
+	}
+	tr := tar.NewReader(r)
 	for {
 		h, err := tr.Next()
 		if errors.Is(err, io.EOF) {
+			if t.o.Sum != nil {
+				if _, err := io.Copy(io.Discard, r); err != nil {
+					return fmt.Errorf("tar: %w", err)
+				}
+			}
 			return t.finish()
 		}
 		if err != nil {

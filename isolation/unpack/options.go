@@ -26,6 +26,9 @@ type Options struct {
 	Reserved []string
 	// Entry, if not nil, is asked about each entry by its clean name; false leaves it out.
 	Entry func(name string) (keep bool, err error)
+	// Sum, if not nil, is written every byte of a tar archive before compression, to its end and not only to that of its last entry. An error
+	// of it is ignored.
+	Sum io.Writer
 }
 
 // FreeBytes may be unpacked from an archive of any size: below that, no ratio is looked at.

@@ -138,7 +138,10 @@ func (t *tree) bits(mode fs.FileMode) fs.FileMode {
 		if t.o.Setuid {
 			keep |= fs.ModeSetuid | fs.ModeSetgid
 		}
-		return mode & keep
+		if mode &= keep; os.Geteuid() != 0 {
+			mode |= 0o400 // who owns it all must be able to read it, to copy and to count
+		}
+		return mode
 	}
 	return mode&keep | 0o400
 }
@@ -152,7 +155,7 @@ func (t *tree) dir(name string, a attributes) error {
 		return nil
 	}
 	mode := t.bits(a.mode)
-	if !t.o.Rootfs {
+	if !t.o.Rootfs || os.Geteuid() != 0 {
 		mode |= 0o700 // its owner can enter it, and delete it
 	}
 	t.dirs = append(t.dirs, dirMode{name, mode})

@@ -1,0 +1,179 @@
+package image
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// maxDocument bounds manifests, indexes and configurations, in bytes.
+const maxDocument = 4 << 20
+
+const (
+	dockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
+	dockerList     = "application/vnd.docker.distribution.manifest.list.v2+json"
+)
+
+// A source is where an image comes from.
+type source interface {
+	// top is the manifest or index that was asked for.
+	top(ctx context.Context) (ocispec.Descriptor, []byte, error)
+	// open opens what a descriptor names; who reads it checks it.
+	open(ctx context.Context, d ocispec.Descriptor) (io.ReadCloser, error)
+}
+
+// A layer is one of an image, before it is unpacked.
+type layer struct {
+	diffID string // of its tar archive
+	packed string // digest of what is transferred; empty if that is the archive itself, or nothing vouches for it
+	size   int64  // of what is transferred; below zero if it is not known
+	open   func(ctx context.Context) (io.ReadCloser, error)
+}
+
+// A plan is an image before its layers are unpacked.
+type plan struct {
+	digest string
+	config Settings
+	layers []layer
+}
+
+func digestOf(b []byte) string {
+	sum := sha256.Sum256(b)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// document reads a small blob and checks it.
+func document(ctx context.Context, src source, d ocispec.Descriptor) ([]byte, error) {
+	if _, err := hexOf(string(d.Digest)); err != nil {
+		return nil, err
+	}
+	if d.Size < 0 || d.Size > maxDocument {
+		return nil, fmt.Errorf("%s has %d bytes (allowed: at most %d)", d.Digest, d.Size, maxDocument)
+	}
+	r, err := src.open(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	b, err := io.ReadAll(io.LimitReader(r, d.Size+1))
+	if err != nil {
+		return nil, err
+	}
+	if digestOf(b) != string(d.Digest) {
+		return nil, fmt.Errorf("what came for %s is something else", d.Digest)
+	}
+	return b, nil
+}
+
+// plan finds out what an image is made of.
+func (c StoreConfig) plan(ctx context.Context, src source) (*plan, error) {
+	d, b, err := src.top(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for range 4 { // an index may hold an index
+		if d.MediaType != ocispec.MediaTypeImageIndex && d.MediaType != dockerList {
+			break
+		}
+		if d, err = c.choose(b); err != nil {
+			return nil, err
+		}
+		if b, err = document(ctx, src, d); err != nil {
+			return nil, fmt.Errorf("manifest: %w", err)
+		}
+	}
+	if d.MediaType != ocispec.MediaTypeImageManifest && d.MediaType != dockerManifest {
+		return nil, fmt.Errorf("its manifest is of type %.80q (allowed: those of OCI and of Docker's second version)", d.MediaType)
+	}
+	var m ocispec.Manifest
+	if err := json.Unmarshal(b, &m); err != nil {
+		return nil, fmt.Errorf("manifest: %w", err)
+	}
+	if len(m.Layers) > c.MaxLayers {
+		return nil, fmt.Errorf("%d layers (allowed: at most %d)", len(m.Layers), c.MaxLayers)
+	}
+	raw, err := document(ctx, src, m.Config)
+	if err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	p := &plan{digest: string(d.Digest)}
+	total := int64(0)
+	for _, l := range m.Layers {
+		if _, err := hexOf(string(l.Digest)); err != nil {
+			return nil, fmt.Errorf("layer: %w", err)
+		}
+		switch {
+		case strings.HasSuffix(l.MediaType, "zstd"):
+			return nil, errors.New("its layers are packed with zstd (allowed: tar, and tar packed with gzip)")
+		case strings.Contains(l.MediaType, "foreign") || strings.Contains(l.MediaType, "nondistributable"):
+			return nil, errors.New("it has layers that must be had from elsewhere")
+		case l.Size < 0 || l.Size > c.MaxImage-total:
+			return nil, fmt.Errorf("its layers have more than %d bytes, the most that is allowed", c.MaxImage)
+		}
+		total += l.Size
+		p.layers = append(p.layers, layer{packed: string(l.Digest), size: l.Size, open: func(ctx context.Context) (io.ReadCloser, error) { return src.open(ctx, l) }})
+	}
+	return p, p.configure(raw)
+}
+
+// choose picks this machine's image from an index.
+func (c StoreConfig) choose(b []byte) (ocispec.Descriptor, error) {
+	var index ocispec.Index
+	if err := json.Unmarshal(b, &index); err != nil {
+		return ocispec.Descriptor{}, fmt.Errorf("index: %w", err)
+	}
+	var have []string
+	for _, m := range index.Manifests {
+		if m.Platform == nil {
+			if len(index.Manifests) == 1 {
+				return m, nil
+			}
+			continue
+		}
+		if m.Platform.OS == "linux" && m.Platform.Architecture == c.Architecture {
+			return m, nil
+		}
+		if len(have) < 10 {
+			have = append(have, fmt.Sprintf("%.20s/%.20s", m.Platform.OS, m.Platform.Architecture))
+		}
+	}
+	return ocispec.Descriptor{}, fmt.Errorf("has no image for linux/%s (there: %s)", c.Architecture, strings.Join(have, ", "))
+}
+
+// configure takes over what the image's configuration says.
+func (p *plan) configure(raw []byte) error {
+	var img ocispec.Image
+	if err := json.Unmarshal(raw, &img); err != nil {
+		return fmt.Errorf("configuration: %w", err)
+	}
+	if len(img.RootFS.DiffIDs) != len(p.layers) {
+		return fmt.Errorf("%d layers, but the configuration names %d", len(p.layers), len(img.RootFS.DiffIDs))
+	}
+	if img.OS != "" && img.OS != "linux" {
+		return fmt.Errorf("is for %.20s (allowed: linux)", img.OS)
+	}
+	for i, id := range img.RootFS.DiffIDs {
+		if _, err := hexOf(string(id)); err != nil {
+			return fmt.Errorf("configuration: %w", err)
+		}
+		p.layers[i].diffID = string(id)
+	}
+	c := img.Config
+	if c.WorkingDir != "" && !strings.HasPrefix(c.WorkingDir, "/") {
+		return fmt.Errorf("configuration: working directory %.80q (allowed: an absolute path)", c.WorkingDir)
+	}
+	p.config = Settings{Entrypoint: c.Entrypoint, Cmd: c.Cmd, Env: c.Env, WorkingDir: c.WorkingDir, User: c.User}
+	for _, s := range append(append(append([]string{c.WorkingDir, c.User}, c.Entrypoint...), c.Cmd...), c.Env...) {
+		if strings.IndexByte(s, 0) >= 0 {
+			return errors.New("configuration: a zero byte in a string")
+		}
+	}
+	return nil
+}
