@@ -30,6 +30,7 @@ type history struct {
 
 	containers map[string]bool                     // all that ever were; looked up
 	uuids      map[offer.UUID]string               // of updates, with their task; looked up
+	keys       map[registry.Key]bool               // of committed commands; looked up
 	remaining  map[offer.FrameworkID]time.Duration // of frameworks that are away, as last recorded; below zero for others
 	replicas   map[int]uint64                      // what a replica's state hashes to after so many entries
 	registers  registers
@@ -39,7 +40,7 @@ type history struct {
 func newHistory(w *World) history {
 	return history{w: w, tasks: map[string]*record{}, done: map[string]bool{}, machines: map[offer.SlaveID]*slave{}, gone: map[offer.SlaveID]bool{},
 		retired: map[offer.FrameworkID]bool{}, retiredAt: map[offer.FrameworkID]int64{}, owners: map[offer.FrameworkID]*framework{}, torn: map[offer.FrameworkID]bool{},
-		offers: map[offer.OfferID]offer.SlaveID{}, containers: map[string]bool{}, uuids: map[offer.UUID]string{}, remaining: map[offer.FrameworkID]time.Duration{},
+		offers: map[offer.OfferID]offer.SlaveID{}, containers: map[string]bool{}, uuids: map[offer.UUID]string{}, remaining: map[offer.FrameworkID]time.Duration{}, keys: map[registry.Key]bool{},
 		replicas: map[int]uint64{}, registers: newRegisters()}
 }
 
@@ -394,6 +395,11 @@ func (h *history) committed(e registry.Entry) {
 		return // applying ignores it
 	}
 	for i := range e.Commands {
+		if key := e.Commands[i].Key; h.keys[key] { // applying ignores a repeat
+			continue
+		} else if key != (registry.Key{}) {
+			h.keys[key] = true
+		}
 		switch op := e.Commands[i].Op.(type) {
 		case *registry.MarkGone:
 			h.gone[op.ID] = true
@@ -559,6 +565,9 @@ func (h *history) prune() {
 	}
 	if len(h.uuids) > manyIDs {
 		clear(h.uuids)
+	}
+	if len(h.keys) > manyIDs {
+		clear(h.keys)
 	}
 	if r := h.w.log.leader; r != nil { // the next history has a beginning
 		h.registers.readAll(r)
