@@ -54,6 +54,9 @@ func (s *Slave) recover() (closers []func(), err error) {
 		if err != nil {
 			return nil, fmt.Errorf("slave: %w", err)
 		}
+		for _, what := range fetcher.Lacks() {
+			s.cfg.Logger.Warn("URIs of tasks are fetched", "missing", what)
+		}
 		chain = append(chain, fetcher) // last: it works as the user that the others have decided on
 		s.runner = supervisor.New(supervisor.Config{Dir: s.cfg.RuntimeDir, Isolation: chain, Logger: s.cfg.Logger})
 	}

@@ -53,3 +53,9 @@ func confine(j *job) error {
 	}
 	return become(j) // last: the way to the sandbox may be closed to the task's user
 }
+
+// landlocked reports whether this kernel has Landlock.
+func landlocked() bool {
+	version, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
+	return errno == 0 && version > 0
+}

@@ -23,6 +23,7 @@ var (
 	_ isolation.Provider  = (*Isolator)(nil)
 	_ isolation.Recoverer = (*Isolator)(nil)
 	_ isolation.Enforcer  = (*Isolator)(nil)
+	_ isolation.Lacker    = (*Isolator)(nil)
 )
 
 // New returns an Isolator. It fails if Config.Validate does.
@@ -43,6 +44,14 @@ func (*Isolator) Name() string { return "fetch" }
 
 // Enforces implements isolation.Enforcer.
 func (*Isolator) Enforces() []isolation.Feature { return []isolation.Feature{isolation.FeatureURIs} }
+
+// Lacks implements isolation.Lacker.
+func (*Isolator) Lacks() []string {
+	if landlocked() {
+		return nil
+	}
+	return []string{"no Landlock, so that what fetches URIs is held by its user's rights and by its own checks alone"}
+}
 
 // Recover empties the cache: what an earlier run has left may be half a file.
 func (f *Isolator) Recover(context.Context, []isolation.Recovered) error {

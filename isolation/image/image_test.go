@@ -441,7 +441,8 @@ func TestWhatNobodyUsesIsThrownOutWhenSpaceIsNeeded(t *testing.T) {
 	get("4", "d")
 	require.Equal(t, 4, count(t, s, "layers"))
 	// A restart knows what is used, and forgets the rest.
-	require.NoError(t, os.MkdirAll(s.path("tmp/layer-x/fs"), 0o000))
+	require.NoError(t, os.MkdirAll(s.path("tmp/layer-x/fs"), 0o755))
+	require.NoError(t, os.Chmod(s.path("tmp/layer-x"), 0o000))
 	s, err := NewStore(s.cfg)
 	require.NoError(t, err)
 	clean(t, s)

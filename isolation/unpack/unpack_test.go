@@ -268,7 +268,7 @@ func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
 
 // A bomb is stopped by its ratio long before it has filled the disk.
 func TestBombsAreStopped(t *testing.T) {
-	const size = 256 << 20
+	const size = 80 << 20
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
 	w := tar.NewWriter(z)
