@@ -83,6 +83,12 @@ func TestEveryCommandOfTheDocumentationRuns(t *testing.T) {
 			require.NotEmpty(t, files)
 			require.NotContains(t, shell(t, strings.Replace(line, "FILE", "./internal/sim/testdata/regress/"+filepath.Base(files[0]), 1)), "VIOLATION")
 		},
+		"go run ./internal/sim/simulate -bank -seed 1": func(t *testing.T, line string) {
+			require.Contains(t, shell(t, line+" -plants all-is-well,another-boot"), "bugs=2 caught=2")
+		},
+		"go test ./internal/synctier -seed 7 -seeds 100": func(t *testing.T, line string) {
+			shell(t, strings.Replace(line, "-seeds 100", "-seeds 1", 1))
+		},
 		"go run ./internal/bench": func(t *testing.T, line string) {
 			require.Contains(t, shell(t, line), "e2e/offer")
 		},

@@ -11,8 +11,8 @@ import (
 type stream[T any] struct {
 	entries []entry[T]
 	room    [2]entry[T] // for the first entries: most streams never have more at once
-	epoch   uint64 // the registration under which the first one was last sent; zero: it was not
-	tries   int    // how often the first one was sent
+	epoch   uint64      // the registration under which the first one was last sent; zero: it was not
+	tries   int         // how often the first one was sent
 	wait    time.Duration
 }
 

@@ -179,8 +179,7 @@ func TestTheWayToTheSandboxMayBeClosedToTheTasksUser(t *testing.T) {
 }
 
 func TestWhatCannotBeFetchedIsSaidInWords(t *testing.T) {
-	var s *httptest.Server
-	s = serve(t, func(w http.ResponseWriter, r *http.Request) {
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/short":
 			w.Header().Set("Content-Length", "1000")
