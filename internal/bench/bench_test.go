@@ -16,9 +16,11 @@ import (
 	"github.com/meros-project/meros/internal/message"
 	"github.com/meros-project/meros/internal/wire"
 	"github.com/meros-project/meros/offer/resource"
+	"github.com/meros-project/meros/slave"
 )
 
 func TestMain(m *testing.M) {
+	slave.Supervise(nil)
 	if isChild() {
 		os.Exit(childMain())
 	}
@@ -74,7 +76,7 @@ func TestWhatIsWrongIsSaidInOneLine(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"e2e/nothing"}, `"e2e/nothing" is not a benchmark (allowed: e2e/launch, e2e/offer, e2e/failover, e2e/recover, e2e/record, mem/tasks, alloc/decline, `},
+		{[]string{"e2e/nothing"}, `"e2e/nothing" is not a benchmark (allowed: e2e/launch, e2e/offer, e2e/failover, e2e/recover, e2e/record, mem/tasks, slave/starts, `},
 		{[]string{"mem/tasks", "-tasks", "x"}, `invalid value "x" for flag -tasks`},
 		{[]string{"mem/tasks", "-tasks", "0"}, `-tasks is 0 (allowed: at least 1)`},
 		{[]string{"mem/tasks", "-rounds", "1"}, `-rounds`},
@@ -176,4 +178,11 @@ func TestRecordCountsTheLeadersTime(t *testing.T) {
 	require.Contains(t, f, "percent")
 	require.Positive(t, f["us_per_task"])
 	require.Positive(t, f["bytes_per_task"])
+}
+
+func TestStartsAreCountedAndCompared(t *testing.T) {
+	f := figures(t, "slave/starts", "-tasks", "20", "-singles", "5", "-parallel", "4", "-rounds", "1")
+	require.Positive(t, f["starts_per_s"])
+	require.Positive(t, f["p99_ms"])
+	require.Greater(t, f["ratio"], 1.0)
 }

@@ -11,6 +11,8 @@ import (
 	"runtime"
 	"strings"
 	"syscall"
+
+	"github.com/meros-project/meros/slave"
 )
 
 // A benchmark is one entry of the table.
@@ -24,10 +26,12 @@ type benchmark struct {
 
 // benchmarks is the table, in the order in which it is listed.
 func benchmarks() []benchmark {
-	return append([]benchmark{launchBenchmark(), offerBenchmark(), failoverBenchmark(), recoverBenchmark(), recordBenchmark(), memoryBenchmark()}, allocBenchmarks()...)
+	return append([]benchmark{launchBenchmark(), offerBenchmark(), failoverBenchmark(), recoverBenchmark(), recordBenchmark(), memoryBenchmark(),
+		startsBenchmark()}, allocBenchmarks()...)
 }
 
 func main() {
+	slave.Supervise(nil)
 	if isChild() {
 		os.Exit(childMain())
 	}
