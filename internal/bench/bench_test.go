@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"os"
 	"regexp"
 	"strconv"
 	"strings"
@@ -21,9 +20,7 @@ import (
 
 func TestMain(m *testing.M) {
 	slave.Supervise(nil)
-	if isChild() {
-		os.Exit(childMain())
-	}
+	asChild()
 	goleak.VerifyTestMain(m)
 }
 
@@ -76,7 +73,7 @@ func TestWhatIsWrongIsSaidInOneLine(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"e2e/nothing"}, `"e2e/nothing" is not a benchmark (allowed: e2e/launch, e2e/offer, e2e/failover, e2e/recover, e2e/record, mem/tasks, slave/starts, `},
+		{[]string{"e2e/nothing"}, `"e2e/nothing" is not a benchmark (allowed: e2e/launch, e2e/offer, e2e/failover, e2e/recover, e2e/record, mem/tasks, slave/starts, slave/recover, `},
 		{[]string{"mem/tasks", "-tasks", "x"}, `invalid value "x" for flag -tasks`},
 		{[]string{"mem/tasks", "-tasks", "0"}, `-tasks is 0 (allowed: at least 1)`},
 		{[]string{"mem/tasks", "-rounds", "1"}, `-rounds`},
@@ -185,4 +182,11 @@ func TestStartsAreCountedAndCompared(t *testing.T) {
 	require.Positive(t, f["starts_per_s"])
 	require.Positive(t, f["p99_ms"])
 	require.Greater(t, f["ratio"], 1.0)
+}
+
+func TestASlaveThatIsKilledHasItsTasksAgain(t *testing.T) {
+	f := figures(t, "slave/recover", "-tasks", "5", "-rounds", "2")
+	require.Equal(t, 5.0, f["recovered"])
+	require.Equal(t, 5.0, f["total"])
+	require.Positive(t, f["seconds"])
 }

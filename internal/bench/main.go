@@ -27,19 +27,27 @@ type benchmark struct {
 // benchmarks is the table, in the order in which it is listed.
 func benchmarks() []benchmark {
 	return append([]benchmark{launchBenchmark(), offerBenchmark(), failoverBenchmark(), recoverBenchmark(), recordBenchmark(), memoryBenchmark(),
-		startsBenchmark()}, allocBenchmarks()...)
+		startsBenchmark(), slaveRecoverBenchmark()}, allocBenchmarks()...)
 }
 
 func main() {
 	slave.Supervise(nil)
-	if isChild() {
-		os.Exit(childMain())
-	}
+	asChild()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
+}
+
+// asChild ends the process if it was started as a master or a slave.
+func asChild() {
+	switch {
+	case isChild():
+		os.Exit(childMain())
+	case os.Getenv(slaveVariable) != "":
+		os.Exit(slaveMain())
+	}
 }
 
 // run is main without the process around it.

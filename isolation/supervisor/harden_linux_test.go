@@ -95,7 +95,9 @@ var fine = []try{
 	{name: "getpid", number: unix.SYS_GETPID},
 }
 
-func init() { testFuncs["try"], testFuncs["overwrite"], testFuncs["speak"] = tryCalls, overwrite, speak }
+func init() {
+	testFuncs["try"], testFuncs["overwrite"], testFuncs["speak"] = tryCalls, overwrite, speak
+}
 
 // tryCalls is a task that makes each call and prints what the system says, as JSON by name.
 func tryCalls(context.Context, Task) error {

@@ -174,6 +174,12 @@ func (s *supervisorState) startStage() (*os.File, error) {
 
 // passing returns an open file with content that has no name any more.
 func (s *supervisorState) passing(name string, content []byte) (*os.File, error) {
+	if len(content) == 0 {
+		return os.Open(os.DevNull)
+	}
+	if f, err := memoryFile(name, content); err == nil {
+		return f, nil
+	}
 	path := filepath.Join(s.dir, name)
 	if err := os.WriteFile(path, content, 0o600); err != nil {
 		return nil, err
