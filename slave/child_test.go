@@ -28,8 +28,12 @@ func childMain() {
 	if dir == "" {
 		return
 	}
+	resources := os.Getenv("MEROS_TEST_RESOURCES")
+	if resources == "" {
+		resources = "cpus:4;mem:1024"
+	}
 	s, err := New(Config{WorkDir: dir, Masters: []string{os.Getenv("MEROS_TEST_MASTER")}, Listen: "none", Hostname: "child",
-		Resources: resource.Must("cpus:4;mem:1024")})
+		Resources: resource.Must(resources)})
 	if err == nil {
 		err = s.Run(context.Background())
 	}

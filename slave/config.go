@@ -14,7 +14,9 @@ import (
 	"github.com/meros-project/meros/election"
 	"github.com/meros-project/meros/isolation"
 	"github.com/meros-project/meros/isolation/cgroup"
+	"github.com/meros-project/meros/isolation/disk"
 	"github.com/meros-project/meros/isolation/fetch"
+	"github.com/meros-project/meros/isolation/ports"
 	"github.com/meros-project/meros/isolation/process"
 	"github.com/meros-project/meros/offer"
 	"github.com/meros-project/meros/offer/resource"
@@ -65,13 +67,17 @@ type Config struct {
 	// Version is that of the host program, for operators. Defaults to none.
 	Version string
 
-	// Isolators names what tasks are held by: "process", which must be among them, and "cgroup". What is named and does not work on this
+	// Isolators names what tasks are held by: "process", which must be among them, "cgroup", "disk" and "ports". What is named and does not work on this
 	// machine keeps the slave from running. Defaults to all that work, with a line in the log about what is missing.
 	Isolators []string
 	// Process is the configuration of the process isolator. Defaults to its defaults.
 	Process process.Config
 	// Cgroup is the configuration of the cgroup isolator, whose Slave is filled in. Defaults to its defaults.
 	Cgroup cgroup.Config
+	// Disk is the configuration of the disk isolator, whose Volume is filled in. Defaults to its defaults: what is over its disk is killed.
+	Disk disk.Config
+	// Ports is the configuration of the ports isolator. Defaults to its defaults: who listens on a port of somebody else's is logged.
+	Ports ports.Config
 	// Isolation is what tasks are held by instead of Isolators; it includes the process isolator, which says what to start. It is not used
 	// with a Runner. Defaults to Isolators.
 	Isolation isolation.Chain
@@ -109,8 +115,14 @@ type Config struct {
 	StopTimeout time.Duration
 	// MaxTasks bounds the tasks that the slave holds at once; a master takes back at most twice the default. Defaults to 25,000.
 	MaxTasks int
-	// SandboxAge is how long a sandbox is kept after its task has ended. Defaults to a week.
+	// SandboxAge is how long a sandbox is kept after its task has ended, if the disk were empty: the fuller it is, the shorter. What counts is
+	// SandboxAge times what is free beyond DiskHeadroom, as a share of the disk. Defaults to a week.
 	SandboxAge time.Duration
+	// DiskHeadroom is the share of the disk, up to 1, that sandboxes are to leave free: where less is, none is kept that is not in use. Defaults
+	// to 0.1; negative means none.
+	DiskHeadroom float64
+	// CollectEvery is how often the slave looks whether there are sandboxes to delete. Defaults to 1 min.
+	CollectEvery time.Duration
 	// CompactBytes is the size below which the journal is not rewritten. Defaults to 16 MiB.
 	CompactBytes int64
 
@@ -184,6 +196,11 @@ func (c Config) Validate() error {
 	if err := c.Resources.Validate(resource.Limits{}); err != nil {
 		return bad("Resources", "%v", err)
 	}
+	for _, err := range []error{c.Disk.Validate(), c.Ports.Validate()} {
+		if err != nil {
+			return fmt.Errorf("slave: config: %w", err)
+		}
+	}
 	if err := c.Isolation.Validate(); err != nil {
 		return fmt.Errorf("slave: config: %w", err)
 	}
@@ -201,10 +218,13 @@ func (c Config) Validate() error {
 		value time.Duration
 	}{{"ExecutorRegistrationTimeout", c.ExecutorRegistrationTimeout}, {"ExecutorReregistrationTimeout", c.ExecutorReregistrationTimeout},
 		{"ExecutorShutdownGrace", c.ExecutorShutdownGrace}, {"PingTimeout", c.PingTimeout}, {"StopTimeout", c.StopTimeout},
-		{"SandboxAge", c.SandboxAge}} {
+		{"SandboxAge", c.SandboxAge}, {"CollectEvery", c.CollectEvery}} {
 		if d.value < 0 {
 			return bad(d.field, "is %v (allowed: more than zero)", d.value)
 		}
+	}
+	if !(c.DiskHeadroom <= 1) {
+		return bad("DiskHeadroom", "is %v (allowed: at most 1)", c.DiskHeadroom)
 	}
 	if c.MaxTasks < 0 {
 		return bad("MaxTasks", "is %d (allowed: more than zero)", c.MaxTasks)
@@ -225,6 +245,12 @@ func (c Config) withDefaults() Config {
 	}
 	if c.SandboxAge == 0 {
 		c.SandboxAge = 7 * 24 * time.Hour
+	}
+	if c.DiskHeadroom == 0 {
+		c.DiskHeadroom = 0.1
+	}
+	if c.CollectEvery == 0 {
+		c.CollectEvery = time.Minute
 	}
 	if c.CompactBytes == 0 {
 		c.CompactBytes = 16 << 20

@@ -111,6 +111,13 @@ func (s *Slave) adopted(e *slavecore.Adopt) {
 	s.live.started(e.Container, s.sandbox(e.Framework, kind, id))
 }
 
+// of is the sandbox that a container uses, empty if it uses none.
+func (l *liveContainers) of(container string) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.sandboxes[container]
+}
+
 // ended says that a container does not use its sandbox any more.
 func (l *liveContainers) ended(container string) {
 	l.mu.Lock()
@@ -129,14 +136,14 @@ func (l *liveContainers) all() map[string]bool {
 	return out
 }
 
-// inUse looks at all containers.
-func (l *liveContainers) inUse(sandbox string) bool {
+// unlessInUse calls f, which must be quick, while no container can begin to use the sandbox; it reports whether it did.
+func (l *liveContainers) unlessInUse(sandbox string, f func() error) (bool, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, used := range l.sandboxes {
 		if used == sandbox {
-			return true
+			return false, nil
 		}
 	}
-	return false
+	return true, f()
 }

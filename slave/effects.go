@@ -115,6 +115,16 @@ func (s *Slave) skipTooLarge(conn *transport.Conn, envs []message.Envelope) []me
 	return nil
 }
 
+// settled is called after each batch. The first has told which containers of an earlier run there are.
+func (s *Slave) settled() {
+	select {
+	case <-s.collector.recovered:
+	default:
+		close(s.collector.recovered)
+	}
+	s.noteRegistration()
+}
+
 // noteRegistration tells Ready and the observer about a welcome.
 func (s *Slave) noteRegistration() {
 	now := s.core.Registered()
@@ -177,18 +187,28 @@ func (s *Slave) containerEvent(ev isolation.Event) {
 		}
 		return
 	case isolation.StartFailed:
+		s.leaveSandbox(ev.Container)
 		reason := ev.Reason
 		if reason == offer.ReasonNone {
 			reason = offer.ReasonContainerLaunchFailed
 		}
 		s.loop.Complete(slavecore.StartFailed{Container: ev.Container, Reason: reason, Error: ev.Message})
 	case isolation.Exited:
+		s.leaveSandbox(ev.Container)
 		s.loop.Complete(slavecore.Exited{Container: ev.Container, Exit: ev.Exit, Known: ev.Known, Reason: ev.Reason, Message: ev.Message,
 			Limitation: ev.Limitation})
 	}
 	s.stats.ended.Add(1)
-	s.live.ended(ev.Container)
 	if f := s.cfg.Observer.Ended; f != nil {
 		f(ev)
 	}
+}
+
+// leaveSandbox says that a container has ended: from now on its sandbox grows old. That comes before the core knows, which may have another
+// container use the same one.
+func (s *Slave) leaveSandbox(container string) {
+	if sandbox := s.live.of(container); sandbox != "" {
+		s.markUse(sandbox)
+	}
+	s.live.ended(container)
 }

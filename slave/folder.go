@@ -22,7 +22,9 @@ import (
 //	slaves/SLAVE/frameworks/F/tasks/T             sandboxes of tasks,
 //	slaves/SLAVE/frameworks/F/executors/E         of executors,
 //	slaves/SLAVE/frameworks/F/old/...             and of earlier runs under the same id
-//	volumes/roles/ROLE/VOLUME                     persistent volumes
+//	slaves/.deleted/...                           and those that are being deleted
+//	volumes/roles/ROLE/VOLUME                     persistent volumes,
+//	volumes/deleted/...                           and those that were destroyed
 //	run/...                                       supervisors and sockets
 type folder struct {
 	dir  string

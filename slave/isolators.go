@@ -10,7 +10,10 @@ import (
 
 	"github.com/meros-project/meros/isolation"
 	"github.com/meros-project/meros/isolation/cgroup"
+	"github.com/meros-project/meros/isolation/disk"
+	"github.com/meros-project/meros/isolation/ports"
 	"github.com/meros-project/meros/isolation/process"
+	"github.com/meros-project/meros/offer/resource"
 )
 
 // A maker makes one of the isolators that Config.Isolators can name.
@@ -31,6 +34,21 @@ var makers = []maker{
 			cfg.Logger = s.cfg.Logger
 		}
 		return cgroup.New(cfg)
+	}},
+	{"disk", func(s *Slave) (isolation.Isolator, error) {
+		cfg := s.cfg.Disk
+		cfg.Volume = func(r resource.Resource) (string, error) { return s.volume(&r) }
+		if cfg.Logger == nil {
+			cfg.Logger = s.cfg.Logger
+		}
+		return disk.New(cfg)
+	}},
+	{"ports", func(s *Slave) (isolation.Isolator, error) {
+		cfg := s.cfg.Ports
+		if cfg.Logger == nil {
+			cfg.Logger = s.cfg.Logger
+		}
+		return ports.New(cfg)
 	}},
 }
 

@@ -278,7 +278,7 @@ func TestTheSlaveSaysInALineWhatItCannotHoldTasksTo(t *testing.T) {
 	s.stop()
 	said := log.with("tasks are held by")
 	require.Len(t, said, 1)
-	require.Contains(t, said[0], `level=WARN msg="tasks are held by" isolators=process missing="cgroup: this system has none: open `)
+	require.Contains(t, said[0], `level=WARN msg="tasks are held by" isolators=process,disk,ports missing="cgroup: this system has none: open `)
 
 	named := startSlave(t, Config{WorkDir: workDir(t), Masters: []string{"master:5050"}, Network: network, Cgroup: nowhere,
 		Isolators: []string{"process", "cgroup"}})
@@ -296,5 +296,5 @@ func TestIsolatorsThatCannotBeUsedAreRefused(t *testing.T) {
 		_, err := New(cfg)
 		require.ErrorContains(t, err, want)
 	}
-	require.Equal(t, []string{"process", "cgroup"}, Isolators())
+	require.Equal(t, []string{"process", "cgroup", "disk", "ports"}, Isolators())
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/meros-project/meros/isolation/process"
 	"github.com/meros-project/meros/isolation/supervisor"
 	"github.com/meros-project/meros/offer"
+	"github.com/meros-project/meros/offer/resource"
 )
 
 // recover reads what the last run has left and makes the core that will carry on. Nothing is sent or started yet.
@@ -43,8 +45,9 @@ func (s *Slave) recover() (closers []func(), err error) {
 	}
 	s.id.Store(s.core.SlaveID())
 	s.loop = runloop.New(runloop.Config[slavecore.Event, slavecore.Effect]{Core: s.core, Tick: slavecore.Tick{}, Perform: s.perform,
-		Settled: s.noteRegistration})
+		Settled: s.settled})
 	s.live.init()
+	s.makeVolumes(nil, destroyed(records)) // the last run may have ended before it had deleted them
 	if s.runner = s.cfg.Runner; s.runner == nil {
 		chain, err := s.chain()
 		if err != nil {
@@ -87,6 +90,44 @@ func survey(records []slavecore.Record) (cluster offer.ClusterID, containers []s
 		}
 	}
 	return cluster, containers
+}
+
+// destroyed are the volumes that the journal says were destroyed, and that were not made again since. A volume that is merely unknown, say
+// because the journal was lost, is none of them: it stays.
+func destroyed(records []slavecore.Record) resource.Resources {
+	had, gone := map[string]resource.Resource{}, map[string]resource.Resource{}
+	var order []string
+	name := func(r *resource.Resource) string { return r.Role() + "/" + r.Volume.ID }
+	total := func(rs resource.Resources, destroys bool) {
+		has := map[string]resource.Resource{}
+		for _, r := range rs.Volumes() {
+			has[name(&r)] = r
+			delete(gone, name(&r))
+		}
+		for id, r := range had {
+			if _, still := has[id]; !still && destroys {
+				gone[id] = r
+				order = append(order, id)
+			}
+		}
+		had = has
+	}
+	for _, r := range records {
+		switch r := r.(type) {
+		case *slavecore.Registered:
+			total(r.Slave.Resources, false)
+		case *slavecore.Resources:
+			total(r.Total, true)
+		}
+	}
+	slices.Sort(order)
+	var out resource.Resources
+	for _, id := range slices.Compact(order) {
+		if r, is := gone[id]; is {
+			out = append(out, r)
+		}
+	}
+	return out
 }
 
 func (s *Slave) coreConfig() (slavecore.Config, error) {

@@ -23,14 +23,12 @@ type sandboxes struct{ s *Slave }
 func (*sandboxes) Name() string { return "sandbox" }
 
 func (x *sandboxes) Prepare(_ context.Context, spec *isolation.Spec, _ *isolation.Plan) error {
-	// Tasks of other users pass through the folders above their sandbox, but cannot list them.
-	if err := makeDirs(filepath.Dir(spec.Sandbox)); err != nil {
-		return err
+	// The collector may remove the folders above, where they have just become empty.
+	err := error(fs.ErrNotExist)
+	for try := 0; try < 5 && errors.Is(err, fs.ErrNotExist); try++ {
+		err = x.make(spec)
 	}
-	if err := x.putAside(spec); err != nil {
-		return err
-	}
-	if err := os.Mkdir(spec.Sandbox, 0o700); err != nil {
+	if err != nil {
 		return err
 	}
 	for _, r := range spec.Resources {
@@ -42,6 +40,18 @@ func (x *sandboxes) Prepare(_ context.Context, spec *isolation.Spec, _ *isolatio
 		}
 	}
 	return nil
+}
+
+// make makes the folder anew.
+func (x *sandboxes) make(spec *isolation.Spec) error {
+	// Tasks of other users pass through the folders above their sandbox, but cannot list them.
+	if err := makeDirs(filepath.Dir(spec.Sandbox)); err != nil {
+		return err
+	}
+	if err := x.putAside(spec); err != nil {
+		return err
+	}
+	return os.Mkdir(spec.Sandbox, 0o700)
 }
 
 // putAside moves the sandbox of an earlier run under the same id away.
@@ -127,12 +137,18 @@ func (s *Slave) makeVolumes(create, destroy resource.Resources) {
 			continue
 		}
 		// Moved away at once, so that a volume made anew under the same id is empty; deleted by the collector.
-		gone := filepath.Join(s.folder.dir, "volumes", "deleted", fmt.Sprintf("%d-%s", time.Now().UnixNano(), r.Volume.ID))
+		gone := filepath.Join(s.deletedVolumes(), fmt.Sprint(time.Now().UnixNano()))
 		if err = os.MkdirAll(filepath.Dir(gone), 0o700); err == nil {
 			err = os.Rename(dir, gone)
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			s.cfg.Logger.Error("delete a volume", "volume", r.Volume.ID, "err", err)
+		}
+	}
+	if len(destroy) > 0 {
+		select {
+		case s.collector.destroyed <- struct{}{}:
+		default:
 		}
 	}
 }

@@ -42,6 +42,7 @@ type Slave struct {
 	executors  executorServer
 	live       liveContainers
 	sandboxes  sandboxRoot
+	collector  collector
 	registered bool
 	renewals   uint64 // how often the journal will have been rewritten when all that was asked for is done
 	out        []outgoing
@@ -56,6 +57,7 @@ func New(cfg Config) (*Slave, error) {
 	}
 	s := &Slave{cfg: cfg.withDefaults(), ready: make(chan struct{})}
 	s.id.Store(offer.SlaveID(""))
+	s.collector.init()
 	s.handler = s.newHandler()
 	return s, nil
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,6 +29,15 @@ import (
 func TestMain(m *testing.M) {
 	Supervise(Funcs{"greet": func(_ context.Context, task FuncTask) error {
 		fmt.Printf("hello %s\n", task.Data)
+		return nil
+	}, "listen": func(ctx context.Context, task FuncTask) error {
+		ln, err := net.Listen("tcp", string(task.Data))
+		if err != nil {
+			return err
+		}
+		defer ln.Close()
+		fmt.Println(ln.Addr().(*net.TCPAddr).Port)
+		<-ctx.Done()
 		return nil
 	}})
 	childMain()
@@ -67,13 +77,16 @@ type runningSlave struct {
 	done   chan error
 }
 
-func startSlave(t testing.TB, cfg Config) *runningSlave {
+func startSlave(t testing.TB, cfg Config, change ...func(*Slave)) *runningSlave {
 	if cfg.Resources == nil {
 		cfg.Resources = resource.Must("cpus:4;mem:1024;disk:1024;ports:[31000-32000]")
 	}
 	cfg.Hostname = "here"
 	s, err := New(cfg)
 	require.NoError(t, err)
+	for _, f := range change {
+		f(s)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &runningSlave{Slave: s, t: t, cancel: cancel, done: make(chan error, 1)}
 	go func() { r.done <- s.Run(ctx) }()
@@ -307,6 +320,10 @@ func TestAConfigThatCannotBeUsedNamesTheField(t *testing.T) {
 		"PingTimeout is -1ns":  func(c *Config) { c.PingTimeout = -1 },
 		"Isolation is set":     func(c *Config) { c.Isolation, c.Runner = isolation.Chain{}, &isolationtest.Runner{} },
 		"isolation[0]: is nil": func(c *Config) { c.Isolation = isolation.Chain{nil} },
+		"DiskHeadroom is 1.5":  func(c *Config) { c.DiskHeadroom = 1.5 },
+		"CollectEvery is -1ns": func(c *Config) { c.CollectEvery = -1 },
+		"disk: config: Every":  func(c *Config) { c.Disk.Every = -1 },
+		"ports: config: Every": func(c *Config) { c.Ports.Every = -1 },
 		"Resources":            func(c *Config) { c.Resources = resource.Resources{{Name: "cpus", Scalar: -1}} },
 	} {
 		cfg := good
@@ -380,11 +397,15 @@ func TestAMasterOfAnotherClusterIsNotObeyed(t *testing.T) {
 	s.stop()
 }
 
-func TestASandboxIsKeptForAWhileAndThenDeleted(t *testing.T) {
+func TestASandboxOfTheSameIDIsPutAsideAndOnlyWhatIsNotInUseIsDeleted(t *testing.T) {
 	network := memtransport.New()
 	m := newMaster(t, network, "master:5050", 1)
 	dir := workDir(t)
-	s := startSlave(t, Config{WorkDir: dir, Masters: []string{"master:5050"}, Network: network})
+	var age atomic.Int64
+	s := startSlave(t, Config{WorkDir: dir, Masters: []string{"master:5050"}, Network: network, CollectEvery: 5 * time.Millisecond}, func(s *Slave) {
+		s.collector.now = func() time.Time { return time.Now().Add(time.Duration(age.Load())) }
+		s.collector.usage = func(string) (float64, error) { return 0.2, nil }
+	})
 	take(t, "a registration", m.register)
 	run := func(id offer.TaskID, line string) {
 		m.send(launch(command(id, line)))
@@ -392,7 +413,7 @@ func TestASandboxIsKeptForAWhileAndThenDeleted(t *testing.T) {
 		m.state(id, offer.Finished)
 	}
 	run("a", "echo first")
-	eventually(t, "it is forgotten", func() bool { return !s.live.inUse(filepath.Join(dir, "slaves/s-1/frameworks/f-1/tasks/a")) })
+	eventually(t, "it is forgotten", func() bool { return !s.live.all()[filepath.Join(dir, "slaves/s-1/frameworks/f-1/tasks/a")] })
 	m.send(launch(command("b", "exec sleep 1000")))
 	m.state("b", offer.Running)
 	run("a", "echo second")
@@ -408,9 +429,9 @@ func TestASandboxIsKeptForAWhileAndThenDeleted(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "first\n", string(b))
 
-	require.Zero(t, s.collectOnce(t.Context(), time.Now().Add(-time.Hour)), "all are young")
-	require.Equal(t, 2, s.collectOnce(t.Context(), time.Now().Add(time.Hour)), "all are old, but one is in use")
-	require.Empty(t, read("tasks/a/stdout"))
+	require.Equal(t, "second\n", read("tasks/a/stdout"), "all are young")
+	age.Store(int64(8 * 24 * time.Hour))
+	eventually(t, "all are old, but one is in use", func() bool { return len(globbed(filepath.Join(dir, "slaves/s-1/frameworks/f-1/*/*"))) == 1 })
 	require.DirExists(t, filepath.Join(dir, "slaves/s-1/frameworks/f-1/tasks/b"))
 	m.send(&message.Kill{Framework: "f-1", Task: "b"})
 	take(t, "killing", m.updates)

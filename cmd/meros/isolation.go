@@ -8,6 +8,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/meros-project/meros/isolation/cgroup"
+	"github.com/meros-project/meros/isolation/disk"
+	listeners "github.com/meros-project/meros/isolation/ports"
 	"github.com/meros-project/meros/slave"
 )
 
@@ -16,11 +18,17 @@ type isolationFlags struct {
 	names      []string
 	cgroupRoot string // empty means the default
 	processes  int    // zero means no bound
+
+	diskEnforce, portsEnforce bool
+	disk                      int64 // in MB, of a task that asks for none; zero means no bound
 }
 
 func (f *isolationFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringSliceVar(&f.names, "isolation", nil, "`NAMES` of what tasks are held by, with commas: process (user, rights, descriptors; must be there) "+
-		"and cgroup (cpu, memory, processes, devices; Linux as root); by default all that work on this machine")
+	cmd.Flags().StringSliceVar(&f.names, "isolation", nil, "`NAMES` of what tasks are held by, with commas: process (user, rights, descriptors; must be there), "+
+		"cgroup (cpu, memory, processes, devices; Linux as root), disk (sandboxes and volumes) and ports (Linux); by default all that work on this machine")
+	cmd.Flags().BoolVar(&f.diskEnforce, "disk-enforce", true, "kill tasks whose sandbox or volume is over its disk; false only logs it; needs the isolator disk")
+	cmd.Flags().Int64Var(&f.disk, "task-disk", 1024, "`MB` of disk for a task that asks for none, 0 for no bound; needs the isolator disk")
+	cmd.Flags().BoolVar(&f.portsEnforce, "ports-enforce", false, "kill tasks that listen on a port that is not theirs; false only logs it; needs the isolator ports")
 }
 
 func (f *isolationFlags) config(cfg *slave.Config) error {
@@ -37,6 +45,14 @@ func (f *isolationFlags) config(cfg *slave.Config) error {
 	}
 	cfg.Isolators = f.names
 	cfg.Cgroup = cgroup.Config{Root: f.cgroupRoot, Processes: f.processes}
+	cfg.Ports = listeners.Config{Enforce: f.portsEnforce}
+	cfg.Disk = disk.Config{ReportOnly: !f.diskEnforce, Unasked: f.disk << 20}
+	switch {
+	case f.disk < 0 || f.disk > 1<<30:
+		return badFlag("task-disk", strconv.FormatInt(f.disk, 10), "must be 0 or more, and at most 1073741824")
+	case f.disk == 0:
+		cfg.Disk.Unasked = -1
+	}
 	switch {
 	case f.processes < 0:
 		return badFlag("task-processes", strconv.Itoa(f.processes), "must be zero or more")

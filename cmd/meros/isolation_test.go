@@ -17,6 +17,9 @@ func TestWhatTasksAreHeldByIsChosenByAFlag(t *testing.T) {
 		`--isolation "cgroup": must hold process, which says what to start`:    {"--isolation", "cgroup"},
 		`--cgroup-root "../x": must be a path below where cgroups are mounted`: {"--cgroup-root", "../x"},
 		`--task-processes "-1": must be zero or more`:                          {"--task-processes", "-1"},
+		`--task-disk "-1": must be 0 or more`:                                  {"--task-disk", "-1"},
+		`--disk-headroom "1.5": must be at most 1`:                             {"--disk-headroom", "1.5"},
+		`--sandbox-age "-1s": must be more than zero`:                          {"--sandbox-age", "-1s"},
 	} {
 		_, errs, code := meros(t, append([]string{"slave", "--listen", "127.0.0.1:0", "--master", "127.0.0.1:1", "--work-dir", dir}, args...)...)
 		require.Equal(t, 2, code, errs)
@@ -38,6 +41,20 @@ func TestATaskOverItsMemoryFailsWithTheNumbers(t *testing.T) {
 	require.NotZero(t, code)
 	require.Contains(t, errs, "memory limit of 32.0 MiB exceeded: usage ")
 	require.Contains(t, dev.said(), "isolators=process,cgroup")
+	dev.signal(syscall.SIGTERM)
+	require.Zero(t, dev.exit())
+}
+
+func TestATaskOverItsDiskFailsWithTheNumbers(t *testing.T) {
+	dir, addresses := folder(t), ports(t, 2)
+	dev := startNode(t, dir, "dev", "dev", "--listen", addresses[0], "--slave-listen", addresses[1], "--resources", "cpus:1;mem:64;disk:64",
+		"--isolation", "process,disk,ports", "--work-dir", dir+"/work")
+	_, errs, code := meros(t, "run", "--master", addresses[0], "--cpus", "0.5", "--mem", "32", "--disk", "2", "--", "sh", "-c",
+		"head -c 4194304 /dev/zero > data; exec sleep 1000")
+	require.NotZero(t, code)
+	require.Contains(t, errs, "disk limit of 2.0 MiB exceeded: the sandbox holds ")
+	require.Contains(t, errs, "(REASON_CONTAINER_LIMITATION_DISK)")
+	require.Contains(t, dev.said(), "isolators=process,disk,ports")
 	dev.signal(syscall.SIGTERM)
 	require.Zero(t, dev.exit())
 }

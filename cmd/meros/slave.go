@@ -1,12 +1,14 @@
 package main
 
 import (
+	"fmt"
 	"net/netip"
 	"os"
 	"os/user"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -33,6 +35,8 @@ type slaveFlags struct {
 	grants     []string
 	calls      []string
 	isolation  isolationFlags
+	sandboxAge time.Duration
+	headroom   float64
 	fetchFiles []string
 	fetchAllow []string
 	fetchCache int64
@@ -64,6 +68,8 @@ Its tasks outlive it: stop it, start it again on the same --work-dir, and they a
 	flags.StringVar(&f.isolation.cgroupRoot, "cgroup-root", "meros", "`cgroup` in which those of the tasks are made, below where cgroups are mounted")
 	flags.IntVar(&f.isolation.processes, "task-processes", 4096, "most processes and threads of a task, 0 for no bound; needs the isolator cgroup")
 	f.isolation.add(cmd)
+	flags.DurationVar(&f.sandboxAge, "sandbox-age", 7*24*time.Hour, "how long the folder of an ended task is kept on an empty disk; less the fuller it is")
+	flags.Float64Var(&f.headroom, "disk-headroom", 0.1, "`share` of the disk to keep free of ended tasks' folders; 0 for none")
 	flags.StringSliceVar(&f.fetchFiles, "fetch-files", nil, "`folder` that file:// URIs of tasks may be read from; may be repeated; none by default")
 	flags.StringSliceVar(&f.fetchAllow, "fetch-allow", nil, "`range` of addresses, as in 127.0.0.0/8, that URIs of tasks may name though they are loopback, link-local or\nmetadata addresses, and that public ones may redirect to; may be repeated; none by default")
 	flags.Int64Var(&f.fetchCache, "fetch-cache", 2048, "`MB` of disk for URIs that tasks want cached; 0 for no cache")
@@ -103,6 +109,21 @@ func (f *slaveFlags) fetch() (fetch.Config, error) {
 	return cfg, nil
 }
 
+// keep says for how long the folders of ended tasks are kept.
+func (f *slaveFlags) keep(cfg *slave.Config) error {
+	switch {
+	case !(f.headroom >= 0 && f.headroom <= 1):
+		return badFlag("disk-headroom", fmt.Sprint(f.headroom), "must be at most 1, and not below 0")
+	case f.sandboxAge <= 0:
+		return badFlag("sandbox-age", f.sandboxAge.String(), "must be more than zero, as in 168h")
+	}
+	cfg.SandboxAge, cfg.DiskHeadroom = f.sandboxAge, f.headroom
+	if f.headroom == 0 {
+		cfg.DiskHeadroom = -1
+	}
+	return nil
+}
+
 func (f *slaveFlags) config() (slave.Config, error) {
 	cfg := slave.Config{Masters: f.masters, Listen: f.listen, Advertise: f.advertise, WorkDir: f.workDir, Hostname: f.hostname, Insecure: f.tls.insecure}
 	if f.workDir == "" {
@@ -140,6 +161,9 @@ func (f *slaveFlags) config() (slave.Config, error) {
 	}
 	if err := cfg.Process.Validate(); err != nil {
 		return cfg, badFlag("allow-task-calls", strings.Join(f.calls, ","), "must be all, or of "+strings.Join(processes.DeniedCalls(), ", "))
+	}
+	if err := f.keep(&cfg); err != nil {
+		return cfg, err
 	}
 	if err := f.isolation.config(&cfg); err != nil {
 		return cfg, err
