@@ -7,6 +7,9 @@
 // is a result to read or, if there is none, that the supervisor was killed and what it left must be killed too. A slave that is
 // started again connects anew.
 //
+// On Linux supervisors run from a copy of the host program in sealed memory, made once for each slave process and as large as the program's
+// file, so that neither a task nor an upgrade can change what they run; where memory cannot be executed, they run from the file.
+//
 // A container's folder, named by a hash so that its socket's path stays short, holds:
 //
 //	spec.json     what the supervisor carries out

@@ -405,3 +405,41 @@ func TestLimitsAreThoseOfTheConfig(t *testing.T) {
 		require.Contains(t, out, want)
 	}
 }
+
+func TestASupervisorRunsFromTheFileWhereMemoryCannotBeExecuted(t *testing.T) {
+	usual := sealedProgram
+	t.Cleanup(func() { sealedProgram = usual })
+	for _, answer := range []func() (string, error){
+		func() (string, error) { return "/dev/null", nil }, // which may not be executed either
+		func() (string, error) { return "", errors.ErrUnsupported },
+	} {
+		sealedProgram = answer
+		b := newBench(t)
+		b.r.Start(b.spec("a", "readlink /proc/$PPID/exe; exit 3"), false)
+		b.started("a")
+		require.Equal(t, offer.Exit{Code: 3}, b.exited("a").Exit)
+		require.NotContains(t, b.output("a", "stdout"), "memfd")
+	}
+}
+
+func TestNoDescriptorIsLeftOfContainersThatAreOver(t *testing.T) {
+	b := newBench(t)
+	run := func(from, to int) {
+		for i := from; i < to; i++ {
+			id := strconv.Itoa(i)
+			b.r.Start(b.spec(id, "true"), false)
+			b.started(id)
+			require.True(t, b.exited(id).Exit.Success())
+			b.r.Forget(id)
+		}
+	}
+	count := func() int {
+		fds, err := os.ReadDir("/proc/self/fd")
+		require.NoError(t, err)
+		return len(fds)
+	}
+	run(0, 3)
+	before := count()
+	run(3, 13)
+	eventually(t, "as many descriptors as before", func() bool { return count() <= before })
+}
