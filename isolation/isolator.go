@@ -53,7 +53,8 @@ type Updater interface {
 }
 
 // A Watcher finds out that a container has broken a limit. Watch returns when that happens, or with ctx's error. It looks once more when ctx
-// has ended, so that a limit that was broken right before the end, or while no slave ran, is told even then.
+// has ended, so that a limit that was broken right before the end, or while no slave ran, is told even then; where that would be no reason to
+// call failed what has done its work, it tells what it has found before.
 type Watcher interface {
 	Watch(ctx context.Context, container string) (Limitation, error)
 }

@@ -1,14 +1,12 @@
 package slave
 
 import (
-	"bytes"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -20,24 +18,6 @@ import (
 	"github.com/meros-project/meros/isolation/ports"
 	"github.com/meros-project/meros/offer"
 )
-
-// A logBuffer keeps what is logged.
-type logBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logBuffer) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(b)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
 
 func TestATaskThatFillsTheDiskFailsWithTheNumbers(t *testing.T) {
 	network := memtransport.New()
@@ -80,7 +60,7 @@ func TestATaskThatListensOnAPortOfSomebodyElsesIsLoggedOrKilled(t *testing.T) {
 		t.Skipf("%s does not tell who listens on which port", runtime.GOOS)
 	}
 	for _, enforce := range []bool{false, true} {
-		network, log := memtransport.New(), &logBuffer{}
+		network, log := memtransport.New(), &lines{}
 		m := newMaster(t, network, "master:5050", 1)
 		dir := workDir(t)
 		s := startSlave(t, Config{WorkDir: dir, Masters: []string{"master:5050"}, Network: network, Isolators: []string{"process", "ports"},
@@ -100,7 +80,7 @@ func TestATaskThatListensOnAPortOfSomebodyElsesIsLoggedOrKilled(t *testing.T) {
 			require.Equal(t, "["+port()+"-"+port()+"]", st.Limitation.Ports().String())
 		} else {
 			eventually(t, "it is logged", func() bool {
-				return strings.Contains(log.String(), "listens on TCP ports that it was not given: "+port()+" (")
+				return len(log.with("listens on TCP ports that it was not given: "+port()+" (")) == 1
 			})
 			m.send(&message.Kill{Framework: "f-1", Task: "t-1"})
 			m.state("t-1", offer.Killing)

@@ -17,6 +17,6 @@
 //   - a folder that a task has closed to everybody, where the slave does not run as root,
 //   - what is written between two looks: a limit can be broken by what fits on the disk in that time.
 //
-// Project quotas, with which XFS and ext4 hold a folder to a size while it is written, are not used: they depend on how the file system was
-// made and mounted, and what holds on one disk of a cluster only is no promise.
+// Project quotas, with which XFS and ext4 hold a folder to a size while it is written, are not used. They need a kernel, a file system and a
+// mount that were all made for them, which the machines of the tests do not have, and what holds strangers to a limit is not kept untested.
 package disk
