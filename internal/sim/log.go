@@ -215,6 +215,7 @@ func (g *replicated) settle(x *proposal) {
 	}
 	if !w.calm && w.chance(w.swarm.unknown) { // committed, and the leader does not learn it
 		w.counts.Unknown++
+		r.unlearned = w.now
 		w.after(w.between(time.Millisecond, time.Second), func() {
 			r.step(mastercore.NotCommitted{Token: x.propose.Token, Unknown: true})
 		})

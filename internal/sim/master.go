@@ -30,22 +30,23 @@ type master struct {
 
 // A reign is one core in office.
 type reign struct {
-	m       *master
-	number  uint64
-	cluster offer.ClusterID
-	core    *mastercore.Core
-	conns   map[mastercore.ConnID]*link
-	lastID  mastercore.ConnID
-	flight  []*proposal
-	settles time.Time
-	tickAt  int64 // zero: none is set
-	ended   bool
-	busy    bool
-	queue   []mastercore.Event
-	unseen  int // events since the core was checked as a whole
-	office  office
-	watch   oversight
-	witness Witness
+	m         *master
+	number    uint64
+	cluster   offer.ClusterID
+	core      *mastercore.Core
+	conns     map[mastercore.ConnID]*link
+	lastID    mastercore.ConnID
+	flight    []*proposal
+	unlearned time.Time // when it last was not told that a write of its was committed; its registry is ahead of it until it has repeated that
+	settles   time.Time
+	tickAt    int64 // zero: none is set
+	ended     bool
+	busy      bool
+	queue     []mastercore.Event
+	unseen    int // events since the core was checked as a whole
+	office    office
+	watch     oversight
+	witness   Witness
 }
 
 // catchUp applies what is committed and returns the results of the last entry.

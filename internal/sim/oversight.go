@@ -241,7 +241,8 @@ func (x *oversight) updated(l *link, m *message.Update) {
 		w.violate("R2", "%s drops %s, whose offers were outstanding and not rescinded", x.r.m.id, key)
 	}
 	if st.State == offer.Unreachable && st.Source == offer.SourceMaster {
-		if rec, ok := x.r.m.state.View().Slave(st.SlaveID); ok && rec.State == registry.SlaveAdmitted { // L2: the registry first
+		// L2: the registry first. It may be ahead of a leader that did not learn what became of a write.
+		if rec, ok := x.r.m.state.View().Slave(st.SlaveID); ok && rec.State == registry.SlaveAdmitted && w.now.Sub(x.r.unlearned) > repeats {
 			w.violate("L2", "%s says that %s is unreachable with its slave %s, which is admitted in its registry", x.r.m.id, key, st.SlaveID)
 		}
 	}
