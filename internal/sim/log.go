@@ -30,8 +30,10 @@ const keepEntries = 100
 type proposal struct {
 	reign   *reign
 	propose mastercore.Propose
+	due     bool // its majority has it, as soon as it has those before it
 	settled bool
 	told    bool // the leader believes that it is committed
+	results []registry.Result
 }
 
 func (g *replicated) length() int { return g.base + len(g.entries) }
@@ -192,9 +194,15 @@ func (g *replicated) propose(r *reign, p mastercore.Propose) {
 	w.at(at, func() { g.settle(x) })
 }
 
+// settle is the end of a write. One that hangs holds up those after it: the log of a reign is in the order of its calls, and an entry that
+// overtook another would undo what came later, such as a count-down.
 func (g *replicated) settle(x *proposal) {
 	r, w := x.reign, g.w
 	if x.settled || r.ended {
+		return
+	}
+	x.due = true
+	if len(r.flight) == 0 || r.flight[0] != x {
 		return
 	}
 	if !w.able(r.m) { // it hangs until the leader is deposed
@@ -202,14 +210,18 @@ func (g *replicated) settle(x *proposal) {
 		return
 	}
 	x.settled = true
-	for i, p := range r.flight {
-		if p == x {
-			r.flight = append(r.flight[:i], r.flight[i+1:]...)
-			break
-		}
-	}
+	r.flight = r.flight[1:]
 	g.append(r, x.propose)
-	results := r.m.catchUp()
+	x.results = r.m.catchUp()
+	g.tell(x)
+	if len(r.flight) > 0 && r.flight[0].due {
+		g.settle(r.flight[0])
+	}
+}
+
+// tell lets a leader know that an entry is committed, as soon as its process gets to it, or has that lost.
+func (g *replicated) tell(x *proposal) {
+	r, w := x.reign, g.w
 	if x.told {
 		return
 	}
@@ -221,8 +233,20 @@ func (g *replicated) settle(x *proposal) {
 		})
 		return
 	}
-	w.history.registers.committed(r, x.propose.Commands, results)
-	r.step(mastercore.Committed{Token: x.propose.Token, Results: results})
+	r.unread = append(r.unread, x)
+	r.step(mastercore.Committed{Token: x.propose.Token, Results: x.results})
+}
+
+// learns sees a leader take in that an entry is committed. One whose process is short of time does so later than its log, and may be asked
+// before: until then it speaks of what was, and the write is not over.
+func (r *reign) learns(token uint64) {
+	for i, x := range r.unread {
+		if x.propose.Token == token {
+			r.unread = append(r.unread[:i], r.unread[i+1:]...)
+			r.m.w.history.registers.committed(r, x.propose.Commands, x.results)
+			return
+		}
+	}
 }
 
 // follow lets a follower apply what it has, now and then.

@@ -36,8 +36,9 @@ type reign struct {
 	core      *mastercore.Core
 	conns     map[mastercore.ConnID]*link
 	lastID    mastercore.ConnID
-	flight    []*proposal
-	unlearned time.Time // when it last was not told that a write of its was committed; its registry is ahead of it until it has repeated that
+	flight    []*proposal // in order
+	unread    []*proposal // committed, and the core does not know it yet
+	unlearned time.Time   // when it last was not told that a write of its was committed; its registry is ahead of it until it has repeated that
 	settles   time.Time
 	tickAt    int64 // zero: none is set
 	ended     bool
@@ -136,6 +137,9 @@ func (r *reign) end() {
 		return
 	}
 	r.ended = true
+	for len(r.unread) > 0 { // those who lead next know it
+		r.learns(r.unread[0].propose.Token)
+	}
 	r.m.w.note(r.m.id, "reign %d ends", r.number)
 	if r.m.reign == r {
 		r.m.reign = nil
@@ -212,6 +216,9 @@ func (r *reign) step(ev mastercore.Event) {
 			if l := r.conns[m.Conn]; l != nil {
 				r.watch.asked(l, m.Message)
 			}
+		}
+		if c, is := ev.(mastercore.Committed); is {
+			r.learns(c.Token)
 		}
 		for _, e := range r.advance(ev) {
 			if w.diesHere() {
