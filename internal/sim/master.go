@@ -216,6 +216,9 @@ func (r *reign) step(ev mastercore.Event) {
 			if l := r.conns[m.Conn]; l != nil {
 				r.watch.asked(l, m.Message)
 			}
+			if back, is := m.Message.(*message.SlaveReregister); is { // which counts for the leader even if the connection is no more
+				r.watch.afresh(back.Slave.ID)
+			}
 		}
 		if c, is := ev.(mastercore.Committed); is {
 			r.learns(c.Token)

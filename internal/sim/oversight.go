@@ -83,8 +83,6 @@ func (x *oversight) asked(l *link, m message.Message) {
 				x.declined[declineKey(id, &t.offer)] = refused{t.offer.Resources, x.r.m.w.ns + int64(refuse/4*3)}
 			}
 		}
-	case *message.SlaveReregister:
-		x.afresh(m.Slave.ID)
 	case *message.Reconcile:
 		for _, ref := range m.Tasks {
 			x.mustAnswer(l, id, ref)
