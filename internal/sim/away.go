@@ -116,6 +116,14 @@ func (h *history) proposed(r *reign, commands []registry.Command) {
 	}
 }
 
+// knocked sees a framework ask to be subscribed. Until that is committed it is not recorded what it has left, and then the registry has it as
+// connected, even if its connection is no more by then. One that does so again and again gets its time again with the next leader, not with this one.
+func (h *history) knocked(r *reign, id offer.FrameworkID) {
+	if x := r.office.waits[id]; x != nil {
+		x.recorded = h.w.ns
+	}
+}
+
 // counted sees what becomes of the time of a framework that is away: it does not grow.
 func (h *history) counted(left registry.Remaining) {
 	was, is := h.remaining[left.ID]

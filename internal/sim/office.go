@@ -52,6 +52,8 @@ func (h *history) asked(r *reign, l *link, m message.Message) {
 		o.intruder = l
 	}
 	switch m := m.(type) {
+	case *message.Subscribe:
+		h.knocked(r, m.Framework.ID)
 	case *message.Accept:
 		h.accepted(r, l, m)
 	case *message.Decline:
