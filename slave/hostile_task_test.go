@@ -16,6 +16,7 @@ import (
 	"github.com/meros-project/meros/isolation"
 	"github.com/meros-project/meros/isolation/process"
 	"github.com/meros-project/meros/offer"
+	"github.com/meros-project/meros/offer/resource"
 )
 
 func TestATaskThatCannotBeStartedSaysWhy(t *testing.T) {
@@ -63,7 +64,8 @@ func TestATaskThatCannotBeStartedSaysWhy(t *testing.T) {
 		{"a folder as the program", offer.Command{Value: "/tmp"}, launching, "/tmp: permission denied"},
 		{"a name with nothing", offer.Command{Arguments: []string{""}}, invalid, "command.value: is empty"},
 	} {
-		x := offer.Task{ID: offer.TaskID(strings.ReplaceAll(c.what, " ", "-")), SlaveID: "s-1", Command: &c.command}
+		x := offer.Task{ID: offer.TaskID(strings.ReplaceAll(c.what, " ", "-")), SlaveID: "s-1", Command: &c.command,
+			Resources: resource.Must("cpus:1;mem:512")} // what goes before the program is done with what the task has
 		m.send(launch(x))
 		st := take(t, "the end of a task with "+c.what, m.updates).Status
 		require.Equal(t, x.ID, st.TaskID, "%s: %+v", c.what, st)
