@@ -9,6 +9,8 @@ import (
 	"github.com/landlock-lsm/go-landlock/landlock"
 	"golang.org/x/sys/unix"
 	"kernel.org/pub/linux/libs/security/libcap/psx"
+
+	"github.com/meros-project/meros/isolation/process"
 )
 
 const (
@@ -51,7 +53,7 @@ func confine(j *job) error {
 	if err := l.Restrict(rules...); err != nil {
 		return fmt.Errorf("landlock: %w", err)
 	}
-	return become(j) // last: the way to the sandbox may be closed to the task's user
+	return process.Become(j.User) // last: the way to the sandbox may be closed to the task's user
 }
 
 // landlocked reports whether this kernel has Landlock.

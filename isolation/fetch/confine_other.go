@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/meros-project/meros/isolation/process"
 )
 
 // confine takes from this process what it does not need.
@@ -23,7 +25,7 @@ func confine(j *job) error {
 			return fmt.Errorf("limit %s: %w", l.name, err)
 		}
 	}
-	return become(j)
+	return process.Become(j.User)
 }
 
 // self is the host program.

@@ -182,31 +182,6 @@ func (w *worker) keep(ctx context.Context, it *item, r io.Reader) error {
 	return unpack.File(ctx, w.root, it.Name, mode, r, o)
 }
 
-// become makes this process the task's user, in all of its threads.
-func become(j *job) error {
-	u := j.User
-	if u == nil {
-		return nil
-	}
-	groups := u.Groups
-	if groups == nil {
-		groups = []int{}
-	}
-	if err := syscall.Setgroups(groups); err != nil {
-		return fmt.Errorf("user %s: set groups: %w", u.Name, err)
-	}
-	if err := syscall.Setgid(u.GID); err != nil {
-		return fmt.Errorf("user %s: set group: %w", u.Name, err)
-	}
-	if err := syscall.Setuid(u.UID); err != nil {
-		return fmt.Errorf("user %s: set user: %w", u.Name, err)
-	}
-	if os.Geteuid() != u.UID || os.Getegid() != u.GID {
-		return fmt.Errorf("user %s: has not become it", u.Name)
-	}
-	return nil
-}
-
 // atMost lowers a limit.
 func atMost(which int, most uint64) error {
 	var now syscall.Rlimit

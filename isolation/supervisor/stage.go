@@ -155,30 +155,10 @@ func confine(p *isolation.Plan) error {
 	if err != nil {
 		return err
 	}
-	if err := becomeUser(p.User); err != nil {
+	if err := process.Become(p.User); err != nil {
 		return err
 	}
 	return grant.Apply()
-}
-
-func becomeUser(u *isolation.User) error {
-	if u == nil {
-		return nil
-	}
-	groups := u.Groups
-	if groups == nil {
-		groups = []int{}
-	}
-	if err := syscall.Setgroups(groups); err != nil {
-		return fmt.Errorf("user %s: set groups: %w", u.Name, err)
-	}
-	if err := syscall.Setgid(u.GID); err != nil {
-		return fmt.Errorf("user %s: set group: %w", u.Name, err)
-	}
-	if err := syscall.Setuid(u.UID); err != nil {
-		return fmt.Errorf("user %s: set user: %w", u.Name, err)
-	}
-	return nil
 }
 
 func setLimit(l isolation.Rlimit) error {
