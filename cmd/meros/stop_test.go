@@ -50,7 +50,7 @@ func TestDevLeavesNothingBehind(t *testing.T) {
 	left, err := filepath.Glob(filepath.Join(dir, "meros-dev-*"))
 	require.NoError(t, err)
 	require.Empty(t, left)
-	require.NoError(t, p.cmd.Process.Kill())
+	_ = p.cmd.Process.Kill() // it may have heard that its task is gone, and have ended
 	p.wait()
 	require.False(t, strings.Contains(dev.said(), "panic"))
 }

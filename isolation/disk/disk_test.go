@@ -37,9 +37,17 @@ func TestContract(t *testing.T) {
 	isolationtest.TestIsolator(t, func(t *testing.T) isolation.Isolator { return newIsolator(t, Config{}) }, nil)
 }
 
+// fill makes a file that is there at its whole size at once, so that no scan meets half of it.
 func fill(t testing.TB, path string, size int) {
 	require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
-	require.NoError(t, os.WriteFile(path, bytes.Repeat([]byte("x"), size), 0o644))
+	whole := filepath.Join(t.TempDir(), "whole")
+	content := bytes.Repeat([]byte("x"), size)
+	require.NoError(t, os.WriteFile(whole, content, 0o644))
+	if err := os.Rename(whole, path); errors.Is(err, syscall.EXDEV) { // into a mount of the test's own, which nobody scans meanwhile
+		require.NoError(t, os.WriteFile(path, content, 0o644))
+	} else {
+		require.NoError(t, err)
+	}
 }
 
 // watch starts a watch and returns what it finds.
