@@ -203,7 +203,8 @@ func (h *history) reconciling(r *reign, l *link, m *message.Reconcile) {
 		if i == 8 { // as good as all, and cheaper
 			break
 		}
-		if rec := h.find(l.stream, ref.Task); rec == nil || rec.slave == nil || rec.slave.conn == nil { // a change of the slave may be under way
+		rec := h.find(l.stream, ref.Task)
+		if rec == nil || rec.slave == nil || rec.slave.conn == nil || w.operator.marking(ref.Slave) { // a change of the slave may be under way
 			continue
 		}
 		key := taskKey{l.stream, ref.Task}
