@@ -16,6 +16,7 @@ import (
 	"github.com/meros-project/meros/internal/slavecore"
 	"github.com/meros-project/meros/internal/transport"
 	"github.com/meros-project/meros/internal/transport/memtransport"
+	"github.com/meros-project/meros/isolation"
 	"github.com/meros-project/meros/offer"
 	"github.com/meros-project/meros/offer/resource"
 )
@@ -107,7 +108,7 @@ func TestSandboxesOfEarlierSlavesAndFrameworksGrowOldToo(t *testing.T) {
 	require.Equal(t, 1, l.collectOnce(t.Context()))
 	require.Equal(t, []string{"s-1/frameworks/f-2/tasks/busy"}, l.left(), "what is in use stays, however old it is")
 
-	l.leaveSandbox("c-1")
+	l.leaveSandbox(&isolation.Event{Container: "c-1", Sandbox: used})
 	l.now = time.Now().Add(time.Hour)
 	future := time.Now().Add(10_000 * time.Hour)
 	require.NoError(t, os.Chtimes(filepath.Join(used, "stdout"), future, future), "as a task may do")

@@ -187,14 +187,14 @@ func (s *Slave) containerEvent(ev isolation.Event) {
 		}
 		return
 	case isolation.StartFailed:
-		s.leaveSandbox(ev.Container)
+		s.leaveSandbox(&ev)
 		reason := ev.Reason
 		if reason == offer.ReasonNone {
 			reason = offer.ReasonContainerLaunchFailed
 		}
 		s.loop.Complete(slavecore.StartFailed{Container: ev.Container, Reason: reason, Error: ev.Message})
 	case isolation.Exited:
-		s.leaveSandbox(ev.Container)
+		s.leaveSandbox(&ev)
 		s.loop.Complete(slavecore.Exited{Container: ev.Container, Exit: ev.Exit, Known: ev.Known, Reason: ev.Reason, Message: ev.Message,
 			Limitation: ev.Limitation})
 	}
@@ -205,10 +205,12 @@ func (s *Slave) containerEvent(ev isolation.Event) {
 }
 
 // leaveSandbox says that a container has ended: from now on its sandbox grows old. That comes before the core knows, which may have another
-// container use the same one.
-func (s *Slave) leaveSandbox(container string) {
-	if sandbox := s.live.of(container); sandbox != "" {
-		s.markUse(sandbox)
+// container use the same one. A runner that names no sandbox has used none.
+func (s *Slave) leaveSandbox(ev *isolation.Event) {
+	if ev.Sandbox != "" {
+		if sandbox := s.live.of(ev.Container); sandbox != "" {
+			s.markUse(sandbox)
+		}
 	}
-	s.live.ended(container)
+	s.live.ended(ev.Container)
 }
