@@ -16,8 +16,11 @@ const FeatureLimits Feature = "limits above the request"
 // FeatureURIs is that files are fetched into the sandbox for the command.
 const FeatureURIs Feature = "URIs to fetch"
 
-// FeatureImage is that a container has another root folder than the machine's.
+// FeatureImage is that the root folder of a container is made from an image, and named in Plan.Rootfs.
 const FeatureImage Feature = "an image"
+
+// FeatureRootfs is that a container sees the folder of Plan.Rootfs as its root, and nothing else of the machine's files than what it is given.
+const FeatureRootfs Feature = "a root folder of its own"
 
 // An Enforcer gives features. What no isolator of a chain gives, the chain refuses to prepare.
 type Enforcer interface {
@@ -41,7 +44,7 @@ func (s *Spec) Needs() []Feature {
 		needs = append(needs, FeatureURIs)
 	}
 	if s.Image != nil {
-		needs = append(needs, FeatureImage)
+		needs = append(needs, FeatureImage, FeatureRootfs)
 	}
 	return needs
 }

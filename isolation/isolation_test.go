@@ -110,4 +110,7 @@ func TestWhatNoIsolatorGivesIsRefused(t *testing.T) {
 		require.Equal(t, offer.ReasonUnsupported, refusal.Reason)
 		require.ErrorContains(t, refusal, want)
 	}
+	// An image is of use only to who can make it the root: a task is not started on the machine's instead.
+	err := isolation.Chain{&isolationtest.Isolator{Gives: []isolation.Feature{isolation.FeatureImage}}}.Prepare(context.Background(), &isolation.Spec{Image: &offer.Image{Reference: "h/a:1"}}, &isolation.Plan{})
+	require.ErrorContains(t, err, "a root folder of its own")
 }

@@ -54,6 +54,9 @@ type Plan struct {
 	Capabilities []string
 	// Seccomp keeps system calls from the task; nil means that it may make all. Linux only.
 	Seccomp *Seccomp
+	// Rootfs is the absolute path of the folder that is the container's root; empty means the machine's. Where it is set, Directory and the
+	// paths in Argv and Program are looked up in there. Linux only.
+	Rootfs string
 }
 
 // Seccomp is the default filter of system calls, which answers what no ordinary program needs with "operation not permitted".

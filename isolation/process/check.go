@@ -21,7 +21,7 @@ func checkSpec(spec *isolation.Spec) error {
 		return checkVariables("environment", spec.Environment)
 	case c.Shell && c.Value == "":
 		return invalid("command.value: is empty (allowed: a line for the shell)")
-	case !c.Shell && c.Value == "" && (len(c.Arguments) == 0 || c.Arguments[0] == ""):
+	case !c.Shell && c.Value == "" && spec.Image == nil && (len(c.Arguments) == 0 || c.Arguments[0] == ""):
 		return invalid("command.value: is empty (allowed: a program's path or name)")
 	}
 	if err := checkText("command.value", c.Value); err != nil {

@@ -148,20 +148,28 @@ func (p *Isolator) Prepare(_ context.Context, spec *isolation.Spec, plan *isolat
 	plan.NoNewPrivileges = !p.cfg.AllowPrivileges
 	plan.Capabilities, plan.Seccomp = p.cfg.Capabilities, p.filter
 	plan.Rlimits = append(plan.Rlimits, p.limits()...)
+	if os.Geteuid() == 0 {
+		plan.User = u
+	}
+	return Own(spec.Sandbox, plan.User)
+}
+
+// Own hands a sandbox to a user and closes it to others; nil means that it stays whose it is.
+func Own(sandbox string, u *isolation.User) error {
 	// Not by its name from here on: what the name leads to could have been changed by whoever may write beside it.
-	sandbox, err := openFolder(spec.Sandbox)
+	dir, err := openFolder(sandbox)
 	if err != nil {
 		return fmt.Errorf("sandbox: %w", err)
 	}
-	defer sandbox.Close()
-	if err := sandbox.Chmod(0o700); err != nil {
+	defer dir.Close()
+	if err := dir.Chmod(0o700); err != nil {
 		return fmt.Errorf("sandbox: %w", err)
 	}
-	if os.Geteuid() == 0 {
-		plan.User = u
-		if err := sandbox.Chown(u.UID, u.GID); err != nil {
-			return fmt.Errorf("sandbox: %w", err)
-		}
+	if u == nil {
+		return nil
+	}
+	if err := dir.Chown(u.UID, u.GID); err != nil {
+		return fmt.Errorf("sandbox: %w", err)
 	}
 	return nil
 }

@@ -23,10 +23,10 @@ func (p *Isolator) user(spec *isolation.Spec) (*isolation.User, error) {
 		return u, nil
 	}
 	name := spec.User
-	if name == "" {
-		name = p.cfg.User
+	if name == "" || spec.Image != nil {
+		name = p.cfg.User // who an image's user is, is known once the image is there
 	}
-	u, err := lookup(name)
+	u, err := Lookup(name)
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +49,8 @@ func current() (*isolation.User, error) {
 	return convert(u)
 }
 
-func lookup(name string) (*isolation.User, error) {
+// Lookup finds a user of this machine by name or number; a number need not be on the machine's list.
+func Lookup(name string) (*isolation.User, error) {
 	u, err := user.Lookup(name)
 	if err == nil {
 		return convert(u)
