@@ -3,6 +3,7 @@ package framework
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/meros-project/meros/offer"
 	"github.com/meros-project/meros/offer/resource"
@@ -116,6 +117,10 @@ func validateTask(t *offer.Task, grouped, checked bool) (field string, err error
 		if err := t.Resources.Validate(resource.Limits{}); err != nil {
 			return "resources", err
 		}
+	}
+	if err := offer.ValidateChecks(t); err != nil {
+		field, why, _ := strings.Cut(err.Error(), ": ")
+		return field, errors.New(why)
 	}
 	if t.MaxCompletion < 0 {
 		return "maxCompletion", fmt.Errorf("%v is negative", t.MaxCompletion)

@@ -42,11 +42,12 @@ type Status struct {
 	Data            []byte    // the executor's own
 	Time            time.Time // when Source made it, by its own clock
 	UUID            UUID
-	Healthy         *bool              // nil: nobody checks
+	Healthy         *bool              // what Task.Health says; nil: nothing yet. With a terminal state: false if that is why it was killed
 	UnreachableTime time.Time          // with Unreachable: since when
 	Exit            *Exit              // with a terminal state of a process: how it ended
 	Container       *Container         // once the slave has one
 	Limitation      resource.Resources // what was exceeded, with a limitation reason
+	Check           *CheckResult       // what Task.Check has last come to; nil: the task has none
 }
 
 // An Exit is how a process ended: by itself with Code, or by Signal if that is not zero.

@@ -23,7 +23,9 @@ type Task struct {
 	Kill          KillPolicy
 	MaxCompletion time.Duration // from launch; zero means no limit
 	Labels        []resource.Label
-	Image         *Image // the root folder of a command or a function; nil means the machine's
+	Image         *Image       // the root folder of a command or a function; nil means the machine's
+	Check         *Check       // reports; nil means none
+	Health        *HealthCheck // reports, and kills the task that fails it; nil means none
 }
 
 // A Command is a program to run.

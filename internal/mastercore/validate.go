@@ -17,6 +17,12 @@ func taskBytes(t *offer.Task) int {
 		n += len(l.Key) + len(l.Value) + 8
 	}
 	n += commandBytes(t.Command) + imageBytes(t.Image)
+	if c := t.Check; c != nil {
+		n += 64 + len(c.Path) + commandBytes(c.Command)
+	}
+	if h := t.Health; h != nil {
+		n += 80 + len(h.Path) + commandBytes(h.Command)
+	}
 	if t.Executor != nil {
 		n += executorBytes(t.Executor)
 	}
@@ -97,6 +103,9 @@ func (c *Core) validateTask(r *running, t *offer.Task, size int, group *offer.Op
 	}
 	if err := limits(t); err != "" {
 		return invalid("%s", err)
+	}
+	if err := offer.ValidateChecks(t); err != nil {
+		return invalid("%v", err)
 	}
 	return c.validateKind(r, t, group)
 }

@@ -74,12 +74,27 @@ func SizeOfExecutor(e *offer.Executor) int {
 // SizeOfTask estimates a task.
 func SizeOfTask(t *offer.Task) int {
 	return 256 + len(t.ID) + len(t.Name) + len(t.SlaveID) + len(t.Function) + len(t.Data) + 32*len(t.Limits) +
-		SizeOfResources(t.Resources) + sizeOfCommand(t.Command) + SizeOfExecutor(t.Executor) + sizeOfLabels(t.Labels) + sizeOfImage(t.Image)
+		SizeOfResources(t.Resources) + sizeOfCommand(t.Command) + SizeOfExecutor(t.Executor) + sizeOfLabels(t.Labels) + sizeOfImage(t.Image) +
+		sizeOfChecks(t)
+}
+
+func sizeOfChecks(t *offer.Task) int {
+	n := 0
+	if c := t.Check; c != nil {
+		n += 96 + len(c.Path) + len(c.Scheme) + sizeOfCommand(c.Command)
+	}
+	if h := t.Health; h != nil {
+		n += 128 + len(h.Path) + len(h.Scheme) + sizeOfCommand(h.Command)
+	}
+	return n
 }
 
 // SizeOfStatus estimates a status.
 func SizeOfStatus(s *offer.Status) int {
 	n := 192 + len(s.TaskID) + len(s.SlaveID) + len(s.ExecutorID) + len(s.Message) + len(s.Data) + SizeOfResources(s.Limitation)
+	if s.Check != nil {
+		n += 48
+	}
 	if s.Container != nil {
 		n += 64 + len(s.Container.ID) + len(s.Container.Sandbox)
 	}

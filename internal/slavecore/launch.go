@@ -127,6 +127,9 @@ func (c *Core) checkTask(f *framework, t *offer.Task, ex *offer.Executor, group,
 	if err := checkFetched(t.Command, t.Image); err != nil {
 		return offer.Error, offer.ReasonTaskInvalid, err.Error()
 	}
+	if err := offer.ValidateChecks(t); err != nil {
+		return offer.Error, offer.ReasonTaskInvalid, err.Error()
+	}
 	if c.live >= c.cfg.MaxTasks {
 		return offer.Dropped, offer.ReasonLimitReached, fmt.Sprintf("the slave holds %d tasks (allowed: %d)", c.live, c.cfg.MaxTasks)
 	}

@@ -163,8 +163,39 @@ func (c *codec) killPolicy(v *offer.KillPolicy) {
 	c.shut(o)
 }
 
+func (c *codec) check(v *offer.Check) {
+	o := c.open(8)
+	number(c, &v.Kind)
+	optional(c, &v.Command, (*codec).command)
+	number(c, &v.Port)
+	text(c, &v.Path)
+	text(c, &v.Scheme)
+	signed(c, &v.Delay)
+	signed(c, &v.Interval)
+	signed(c, &v.Timeout)
+	c.shut(o)
+}
+
+func (c *codec) healthCheck(v *offer.HealthCheck) {
+	o := c.open(3)
+	c.check(&v.Check)
+	signed(c, &v.Grace)
+	signed(c, &v.Failures)
+	c.shut(o)
+}
+
+func (c *codec) checkResult(v *offer.CheckResult) {
+	o := c.open(5)
+	number(c, &v.Kind)
+	c.flag(&v.Known)
+	signed(c, &v.ExitCode)
+	signed(c, &v.Status)
+	c.flag(&v.Succeeded)
+	c.shut(o)
+}
+
 func (c *codec) task(v *offer.Task) {
-	o := c.open(13)
+	o := c.open(15)
 	text(c, &v.ID)
 	text(c, &v.Name)
 	text(c, &v.SlaveID)
@@ -178,6 +209,8 @@ func (c *codec) task(v *offer.Task) {
 	signed(c, &v.MaxCompletion)
 	c.labels(&v.Labels)
 	optional(c, &v.Image, (*codec).image)
+	optional(c, &v.Check, (*codec).check)
+	optional(c, &v.Health, (*codec).healthCheck)
 	c.shut(o)
 }
 
@@ -214,7 +247,7 @@ func (r *report) begin() *offer.Status {
 }
 
 func (c *codec) status(v *offer.Status) {
-	o := c.open(15)
+	o := c.open(16)
 	text(c, &v.TaskID)
 	text(c, &v.SlaveID)
 	text(c, &v.ExecutorID)
@@ -230,6 +263,7 @@ func (c *codec) status(v *offer.Status) {
 	optional(c, &v.Exit, (*codec).exit)
 	optional(c, &v.Container, (*codec).container)
 	c.resources(&v.Limitation)
+	optional(c, &v.Check, (*codec).checkResult)
 	c.shut(o)
 }
 
