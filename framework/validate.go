@@ -125,5 +125,11 @@ func validateTask(t *offer.Task, grouped, checked bool) (field string, err error
 	if t.MaxCompletion < 0 {
 		return "maxCompletion", fmt.Errorf("%v is negative", t.MaxCompletion)
 	}
+	if err := offer.ValidateLease(t.Lease); err != nil {
+		return "lease", err
+	}
+	if t.Lease > 0 && t.Executor != nil {
+		return "lease", errors.New("a task of a custom executor cannot have one")
+	}
 	return "", nil
 }

@@ -23,7 +23,7 @@ import (
 )
 
 // featureLevel is what this program writes into the log; a master of a lower level must not meet it.
-const featureLevel = 1
+const featureLevel = 2
 
 // A Master is one of the masters of a cluster. Its methods are safe for concurrent use.
 //

@@ -77,6 +77,7 @@ const (
 	ReasonGroupMemberEnded                         // another task of the same group ended, so this one was killed
 	ReasonFunctionUnknown                          // the slave's host program registers no function of this name
 	ReasonUnsupported                              // the peer does not know this, or cannot do it on its machine
+	ReasonLeaseExpired                             // the task's lease was not renewed in time
 	endReasons
 )
 
@@ -93,7 +94,7 @@ var mesosReasonNames = [mesosReasons]string{"", "REASON_COMMAND_EXECUTOR_FAILED"
 var ownReasonNames = [endReasons - ReasonWrongCluster]string{"WRONG_CLUSTER", "OLD_REIGN", "NOT_LEADER", "SLAVE_GONE", "SLAVE_CONFLICT",
 	"FRAMEWORK_UNKNOWN", "FRAMEWORK_CONFLICT", "FRAMEWORK_COMPLETED", "PRINCIPAL_CHANGED", "INVALID_FIELD", "MALFORMED", "TOO_LARGE",
 	"LIMIT_REACHED", "DUPLICATE_ID", "INSUFFICIENT", "IN_USE", "UNKNOWN_ID", "REGISTRY_UNAVAILABLE", "DISK_FAILED", "UNAUTHENTICATED",
-	"FORBIDDEN", "OFFER_TIMEOUT", "SLOW_CONSUMER", "SHUTTING_DOWN", "INTERNAL", "GROUP_MEMBER_ENDED", "FUNCTION_UNKNOWN", "UNSUPPORTED"}
+	"FORBIDDEN", "OFFER_TIMEOUT", "SLOW_CONSUMER", "SHUTTING_DOWN", "INTERNAL", "GROUP_MEMBER_ENDED", "FUNCTION_UNKNOWN", "UNSUPPORTED", "LEASE_EXPIRED"}
 
 // String returns the reason's name; empty for ReasonNone.
 func (r Reason) String() string {

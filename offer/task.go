@@ -26,6 +26,9 @@ type Task struct {
 	Image         *Image       // the root folder of a command or a function; nil means the machine's
 	Check         *Check       // reports; nil means none
 	Health        *HealthCheck // reports, and kills the task that fails it; nil means none
+	// Lease ends the task where it runs when its slave has been out of touch with a leading master for this long; see ValidateLease. Zero
+	// means never.
+	Lease time.Duration
 }
 
 // A Command is a program to run.

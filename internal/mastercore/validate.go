@@ -107,6 +107,12 @@ func (c *Core) validateTask(r *running, t *offer.Task, size int, group *offer.Op
 	if err := offer.ValidateChecks(t); err != nil {
 		return invalid("%v", err)
 	}
+	if err := offer.ValidateLease(t.Lease); err != nil {
+		return invalid("%v", err)
+	}
+	if custom := t.Executor != nil || group != nil && group.Executor != nil && !group.Executor.Default; custom && t.Lease > 0 {
+		return invalid("lease %v: a task of a custom executor cannot have one", t.Lease)
+	}
 	return c.validateKind(r, t, group)
 }
 

@@ -1,6 +1,10 @@
 package message
 
-import "github.com/meros-project/meros/offer"
+import (
+	"time"
+
+	"github.com/meros-project/meros/offer"
+)
 
 // A Message is one of the plain structs of this package. Kind is its number on the wire, which never changes meaning.
 type Message interface{ Kind() Kind }
@@ -26,6 +30,7 @@ const (
 	KindOperationUpdate
 	KindExecutorExited
 	KindFromExecutor
+	KindRenew
 )
 
 // From the master to a slave.
@@ -43,6 +48,7 @@ const (
 	KindToExecutor
 	KindDrain
 	KindResend
+	KindRenewed
 )
 
 // From a framework to the master.
@@ -109,6 +115,7 @@ type TaskRef struct {
 	Framework offer.FrameworkID
 	Task      offer.TaskID
 	Slave     offer.SlaveID // may be empty where the sender does not know it
+	Lease     time.Duration // of a framework that asks: the task's, as it was launched
 }
 
 // Kind implements Message, here and below.

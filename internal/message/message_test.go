@@ -11,8 +11,8 @@ import (
 )
 
 func TestKindsKeepTheirNumbers(t *testing.T) {
-	for kind, number := range map[Kind]int{KindWatch: 1, KindOperated: 4, KindSlaveRegister: 32, KindFromExecutor: 39, KindSlaveRegistered: 64, KindDrain: 75,
-		KindResend: 76, KindSubscribe: 96, KindUpdateFramework: 109, KindSubscribed: 128, KindHeartbeat: 134, KindExecutorSubscribe: 160, KindExecutorStop: 167} {
+	for kind, number := range map[Kind]int{KindWatch: 1, KindOperated: 4, KindSlaveRegister: 32, KindFromExecutor: 39, KindRenew: 40, KindSlaveRegistered: 64, KindDrain: 75,
+		KindResend: 76, KindRenewed: 77, KindSubscribe: 96, KindUpdateFramework: 109, KindSubscribed: 128, KindHeartbeat: 134, KindExecutorSubscribe: 160, KindExecutorStop: 167} {
 		require.EqualValues(t, number, kind)
 	}
 }

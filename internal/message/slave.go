@@ -71,6 +71,10 @@ type FromExecutor struct {
 	Data      []byte
 }
 
+// Renew asks for the leases of the slave's tasks. It is sent only while there are such tasks, and answered by Renewed with the same Seq once the
+// master has made sure that it still leads.
+type Renew struct{ Seq uint64 }
+
 // SlaveRegistered welcomes a slave. Reconcile lists the tasks that the master believes to be there and the slave did not name: the
 // slave answers each with a status update (Dropped when it never got the task).
 type SlaveRegistered struct {
@@ -150,6 +154,9 @@ type Drain struct{ Config *offer.Drain }
 // framework was away and is back.
 type Resend struct{ Framework offer.FrameworkID }
 
+// Renewed answers Renew: leases count anew from when that was sent.
+type Renewed struct{ Seq uint64 }
+
 func (*SlaveRegister) Kind() Kind     { return KindSlaveRegister }
 func (*SlaveReregister) Kind() Kind   { return KindSlaveReregister }
 func (*SlaveUnregister) Kind() Kind   { return KindSlaveUnregister }
@@ -171,3 +178,5 @@ func (*ExecutorShutdown) Kind() Kind  { return KindExecutorShutdown }
 func (*ToExecutor) Kind() Kind        { return KindToExecutor }
 func (*Drain) Kind() Kind             { return KindDrain }
 func (*Resend) Kind() Kind            { return KindResend }
+func (*Renew) Kind() Kind             { return KindRenew }
+func (*Renewed) Kind() Kind           { return KindRenewed }

@@ -48,6 +48,7 @@ const (
 	OpRemoveFramework
 	OpSetRole
 	OpPruneSlaves
+	OpConfirm
 )
 
 // Open begins a reign: it counts the reign up and, in the first entry of all, fixes the cluster id. Its result carries both.
@@ -126,6 +127,9 @@ type SetRole struct {
 // PruneSlaves forgets old unreachable and gone slaves.
 type PruneSlaves struct{ IDs []offer.SlaveID }
 
+// Confirm changes nothing, not even the memory of keys. That it was committed shows that no later reign had begun when it was proposed.
+type Confirm struct{}
+
 func (*Open) OpKind() OpKind            { return OpOpen }
 func (*AdmitSlave) OpKind() OpKind      { return OpAdmitSlave }
 func (*UpdateSlave) OpKind() OpKind     { return OpUpdateSlave }
@@ -142,6 +146,7 @@ func (*CountDown) OpKind() OpKind       { return OpCountDown }
 func (*RemoveFramework) OpKind() OpKind { return OpRemoveFramework }
 func (*SetRole) OpKind() OpKind         { return OpSetRole }
 func (*PruneSlaves) OpKind() OpKind     { return OpPruneSlaves }
+func (*Confirm) OpKind() OpKind         { return OpConfirm }
 
 // A Result is what applying one command gives, the same on every master.
 type Result struct {

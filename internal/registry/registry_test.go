@@ -130,6 +130,20 @@ func TestKeysAreBounded(t *testing.T) {
 	require.EqualValues(t, "s-2", l.s.Apply(first)[0].Slave, "forgotten keys count as new")
 }
 
+// TestAConfirmationLeavesNoTrace: it is refused in another reign than its own, and otherwise replicas cannot tell that it ever was.
+func TestAConfirmationLeavesNoTrace(t *testing.T) {
+	l := newLog(t)
+	l.ok(&AdmitSlave{host("a")})
+	before, keys := l.s.View().Header(), len(l.s.keys)
+	confirm := Entry{Reign: 1, Commands: []Command{{Key{7}, &Confirm{}}, {Key{7}, &Confirm{}}}}
+	require.Equal(t, []Result{{}, {}}, l.s.Apply(confirm))
+	require.Equal(t, before, l.s.View().Header())
+	require.Len(t, l.s.keys, keys)
+	l.ok(&Open{Master: "m2"})
+	require.Equal(t, offer.ReasonOldReign, l.s.Apply(confirm)[0].Err.Reason)
+	require.Equal(t, offer.ReasonInvalidField, l.s.Apply(Entry{Reign: 2, Commands: []Command{{Key{}, &Confirm{}}}})[0].Err.Reason)
+}
+
 func TestSlaves(t *testing.T) {
 	l := newLog(t)
 	require.EqualValues(t, "s-1", l.ok(&AdmitSlave{host("a")}).Slave)

@@ -130,6 +130,12 @@ func (c *Core) checkTask(f *framework, t *offer.Task, ex *offer.Executor, group,
 	if err := offer.ValidateChecks(t); err != nil {
 		return offer.Error, offer.ReasonTaskInvalid, err.Error()
 	}
+	if err := offer.ValidateLease(t.Lease); err != nil {
+		return offer.Error, offer.ReasonTaskInvalid, err.Error()
+	}
+	if custom && t.Lease > 0 {
+		return offer.Error, offer.ReasonTaskInvalid, fmt.Sprintf("lease %v: a task of a custom executor cannot have one", t.Lease)
+	}
 	if c.live >= c.cfg.MaxTasks {
 		return offer.Dropped, offer.ReasonLimitReached, fmt.Sprintf("the slave holds %d tasks (allowed: %d)", c.live, c.cfg.MaxTasks)
 	}

@@ -79,6 +79,7 @@ var ops = [256]kind[registry.Op]{
 		optional(c, &v.Guarantee, (*codec).quantities)
 		optional(c, &v.Limit, (*codec).quantities)
 	}),
+	registry.OpConfirm:     op(0, func(*codec, *registry.Confirm) {}),
 	registry.OpPruneSlaves: op(1, func(c *codec, v *registry.PruneSlaves) { list(c, &v.IDs, text) }),
 }
 

@@ -164,6 +164,7 @@ func slaveMessages(t *[256]kind[message.Message]) {
 		text(c, &v.Executor)
 		c.blob(&v.Data)
 	}))
+	t[message.KindRenew] = msg(fields(1, func(c *codec, v *message.Renew) { number(c, &v.Seq) }))
 }
 
 func masterToSlave(t *[256]kind[message.Message]) {
@@ -215,6 +216,7 @@ func masterToSlave(t *[256]kind[message.Message]) {
 		c.blob(&v.Data)
 	}))
 	t[message.KindResend] = msg(fields(1, func(c *codec, v *message.Resend) { text(c, &v.Framework) }))
+	t[message.KindRenewed] = msg(fields(1, func(c *codec, v *message.Renewed) { number(c, &v.Seq) }))
 	t[message.KindDrain] = msg(fields(1, func(c *codec, v *message.Drain) { optional(c, &v.Config, (*codec).drain) }))
 }
 

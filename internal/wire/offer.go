@@ -195,7 +195,7 @@ func (c *codec) checkResult(v *offer.CheckResult) {
 }
 
 func (c *codec) task(v *offer.Task) {
-	o := c.open(15)
+	o := c.open(16)
 	text(c, &v.ID)
 	text(c, &v.Name)
 	text(c, &v.SlaveID)
@@ -211,6 +211,7 @@ func (c *codec) task(v *offer.Task) {
 	optional(c, &v.Image, (*codec).image)
 	optional(c, &v.Check, (*codec).check)
 	optional(c, &v.Health, (*codec).healthCheck)
+	signed(c, &v.Lease)
 	c.shut(o)
 }
 
@@ -448,10 +449,11 @@ func (c *codec) constraints(v *map[string][]offer.ConstraintGroup) {
 }
 
 func (c *codec) taskRef(v *message.TaskRef) {
-	o := c.open(3)
+	o := c.open(4)
 	text(c, &v.Framework)
 	text(c, &v.Task)
 	text(c, &v.Slave)
+	signed(c, &v.Lease)
 	c.shut(o)
 }
 
