@@ -51,7 +51,7 @@ func writeSnapshot(path string, index uint64, snap Snapshot, cancelled <-chan st
 			err = fmt.Errorf("election: write snapshot %s: %w", path, err)
 		}
 	}()
-	sum := crc32.New(castagnoli)
+	sum := crc32.New(castagnoli())
 	buffered := bufio.NewWriterSize(cancelWriter{f, cancelled}, 1<<16)
 	w := io.MultiWriter(buffered, sum)
 	if _, err = w.Write(binary.BigEndian.AppendUint64([]byte(snapshotMagic), index)); err != nil {
@@ -99,7 +99,7 @@ func restoreSnapshot(path string, sm StateMachine) (index uint64, err error) {
 	if body < 0 {
 		return 0, fmt.Errorf("election: snapshot %s is cut short: it has %d bytes", path, info.Size())
 	}
-	sum := crc32.New(castagnoli)
+	sum := crc32.New(castagnoli())
 	if _, err := io.Copy(sum, io.NewSectionReader(f, 0, info.Size()-snapshotFooter)); err != nil {
 		return 0, fmt.Errorf("election: read snapshot %s: %w", path, err)
 	}

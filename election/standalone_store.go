@@ -43,8 +43,10 @@ var (
 	entriesBucket = []byte("entries")
 	metaBucket    = []byte("meta")
 	lastKey       = []byte("last")
-	castagnoli    = crc32.MakeTable(crc32.Castagnoli)
 )
+
+// castagnoli is made when it is first used: a program that embeds a slave is started once more for each task.
+func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
 // A boltStore keeps entries in a bbolt file, each with a checksum, and the snapshot in a file of its own: bbolt has one writer, and
 // appends must not wait for a snapshot.
@@ -107,7 +109,7 @@ func replayEntry(sm StateMachine, want uint64, k, v []byte) error {
 	if len(k) != 8 || binary.BigEndian.Uint64(k) != want {
 		return fmt.Errorf("entry %d is missing, the next one found is %x", want, k)
 	}
-	if len(v) < 4 || crc32.Checksum(v[4:], castagnoli) != binary.BigEndian.Uint32(v) {
+	if len(v) < 4 || crc32.Checksum(v[4:], castagnoli()) != binary.BigEndian.Uint32(v) {
 		return fmt.Errorf("entry %d is damaged: its checksum does not match", want)
 	}
 	// The state machine may change the bytes it is given, and the mapped file is read-only.
@@ -122,7 +124,7 @@ func (s *boltStore) append(index uint64, entries [][]byte) error {
 		b := tx.Bucket(entriesBucket)
 		b.FillPercent = 0.95 // keys only ever grow
 		for _, e := range entries {
-			v := binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(e)), crc32.Checksum(e, castagnoli))
+			v := binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(e)), crc32.Checksum(e, castagnoli()))
 			if err := b.Put(binary.BigEndian.AppendUint64(nil, index), append(v, e...)); err != nil {
 				return err
 			}

@@ -24,7 +24,8 @@ const (
 	maxBlock     = 16 << 20 // the body of a block is closed once it is larger
 )
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+// castagnoli is made when it is first used: a program that embeds a slave is started once more for each task.
+func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
 // appendBlock appends a block for records at offset of the file, and returns how many of them it took.
 func appendBlock(dst []byte, offset int64, records []slavecore.Record) ([]byte, int, error) {
@@ -56,7 +57,7 @@ func closeBlock(b []byte, offset int64) {
 }
 
 func blockSum(b []byte) uint32 {
-	return crc32.Update(crc32.Checksum(b[:16], castagnoli), castagnoli, b[blockHead:])
+	return crc32.Update(crc32.Checksum(b[:16], castagnoli()), castagnoli(), b[blockHead:])
 }
 
 // blockAt returns the block that begins at offset, nil if there is no whole one.

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"regexp"
+	"sync"
 	"time"
 )
 
@@ -32,10 +33,20 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-var (
-	slaveName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
-	device    = regexp.MustCompile(`^[abc] ([0-9]+|\*):([0-9]+|\*) [rwm]{1,3}$`)
-)
+// device is compiled when it is first used: a program that embeds a slave is started once more for each task.
+var device = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[abc] ([0-9]+|\*):([0-9]+|\*) [rwm]{1,3}$`) })
+
+// isName reports whether s has 1 to most letters, digits, dashes and bars, and, but for its first, dots where those are allowed.
+func isName(s string, most int, dots bool) bool {
+	for i, c := range []byte(s) {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '_', c == '-', c == '.' && dots && i > 0:
+		default:
+			return false
+		}
+	}
+	return len(s) > 0 && len(s) <= most
+}
 
 // Validate reports the first field that cannot be used.
 func (c Config) Validate() error {
@@ -43,7 +54,7 @@ func (c Config) Validate() error {
 		return fmt.Errorf("cgroup: config: %s %s", field, fmt.Sprintf(format, args...))
 	}
 	switch {
-	case !slaveName.MatchString(c.Slave):
+	case !isName(c.Slave, 64, false):
 		return bad("Slave", "is %q (allowed: 1 to 64 letters, digits, '-' and '_')", c.Slave)
 	case c.Root != "" && (!filepath.IsLocal(c.Root) || filepath.Clean(c.Root) != c.Root || c.Root == "."):
 		return bad("Root", "is %q (allowed: a path below where a hierarchy is mounted, as in meros)", c.Root)
@@ -51,7 +62,7 @@ func (c Config) Validate() error {
 		return bad("KillTimeout", "is %v (allowed: more than zero)", c.KillTimeout)
 	}
 	for i, d := range c.Devices {
-		if !device.MatchString(d) {
+		if !device().MatchString(d) {
 			return bad(fmt.Sprintf("Devices[%d]", i), "is %q (allowed: a kind, a number and rights, as in \"c 10:229 rwm\")", d)
 		}
 	}

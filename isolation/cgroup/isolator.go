@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -156,11 +155,9 @@ type group struct {
 	name string // below Root, in each hierarchy
 }
 
-var plain = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$`)
-
 // group names a container's cgroups. An id that does not make a good file name is hashed.
 func (i *Isolator) group(container string) group {
-	if !plain.MatchString(container) {
+	if !isName(container, 128, true) {
 		sum := sha256.Sum256([]byte(container))
 		container = "~" + hex.EncodeToString(sum[:16])
 	}
