@@ -102,8 +102,9 @@ func validateTask(t *offer.Task, grouped, checked bool) (field string, err error
 			return "command", err
 		}
 	}
-	if err := offer.ValidateImage(t.Image); err != nil {
-		return "image", err
+	if err := offer.ValidateContainer(t.Image, t.Network, t.Volumes); err != nil {
+		field, why, _ := strings.Cut(err.Error(), " ")
+		return strings.TrimSuffix(field, ":"), errors.New(why)
 	}
 	if t.Executor != nil {
 		if err := offer.ValidateID("value", string(t.Executor.ID)); err != nil {

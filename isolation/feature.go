@@ -22,6 +22,12 @@ const FeatureImage Feature = "an image"
 // FeatureRootfs is that a container sees the folder of Plan.Rootfs as its root, and nothing else of the machine's files than what it is given.
 const FeatureRootfs Feature = "a root folder of its own"
 
+// FeatureNetwork is that a container has no network but a loopback of its own.
+const FeatureNetwork Feature = "a network of its own"
+
+// FeatureVolumes is that something is shown to a container at another path, or read-only.
+const FeatureVolumes Feature = "volumes"
+
 // An Enforcer gives features. What no isolator of a chain gives, the chain refuses to prepare.
 type Enforcer interface {
 	// Enforces names the features that this isolator gives on this machine. The answer does not change.
@@ -45,6 +51,12 @@ func (s *Spec) Needs() []Feature {
 	}
 	if s.Image != nil {
 		needs = append(needs, FeatureImage, FeatureRootfs)
+	}
+	if s.Network != offer.NetworkHost {
+		needs = append(needs, FeatureNetwork)
+	}
+	if len(s.Volumes) > 0 {
+		needs = append(needs, FeatureVolumes)
 	}
 	return needs
 }

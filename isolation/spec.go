@@ -35,6 +35,10 @@ type Spec struct {
 
 	// Image is what the container has as its root folder; nil means the machine's.
 	Image *offer.Image
+	// Network is the network that the container has.
+	Network offer.Network
+	// Volumes are what the container sees beside its root folder and its sandbox.
+	Volumes []offer.Volume
 }
 
 // A Plan says how the first process of a container is started. Isolators add to it in the order of the chain; it is written to disk
@@ -54,9 +58,47 @@ type Plan struct {
 	Capabilities []string
 	// Seccomp keeps system calls from the task; nil means that it may make all. Linux only.
 	Seccomp *Seccomp
+	// Namespaces gives the container namespaces of its own: then its first process stays, and the task is that process's child. Nil means that
+	// it shares all of the machine's. Linux only.
+	Namespaces *Namespaces
 	// Rootfs is the absolute path of the folder that is the container's root; empty means the machine's. Where it is set, Directory and the
-	// paths in Argv and Program are looked up in there. Linux only.
+	// paths in Argv and Program are looked up in there. Needs Namespaces.
 	Rootfs string
+	// Mounts are what the container sees beside its root and its sandbox, in their order. Need Namespaces.
+	Mounts []Mount
+}
+
+// SandboxPath is where a container with a root folder of its own finds its sandbox, as with Mesos. With the machine's it is where it is.
+const SandboxPath = "/mnt/mesos/sandbox"
+
+// Namespaces are those of Linux for processes, mounts, inter-process communication and names, and what the container sees in them.
+type Namespaces struct {
+	// Network gives it a network too, with nothing but a loopback.
+	Network bool
+	// Sandbox is the container's own folder on the machine.
+	Sandbox string
+	// ShmBytes bounds the files in its /dev/shm.
+	ShmBytes int64
+	// Masked are absolute paths that it sees nothing in, and ReadOnly those that it cannot write to; those that are missing are passed over.
+	Masked, ReadOnly []string
+}
+
+// A Mount is something of the machine, or a secret, that a container sees at a path of its own.
+type Mount struct {
+	// Field is what errors call it.
+	Field string
+	// Target is where it is seen: absolute, or relative to the sandbox.
+	Target string
+	// Source is the absolute path of a file or folder of the machine. No link on the way is followed out of Within.
+	Source string
+	// Within is the folder that Source is in, itself trusted; empty means that all of Source is.
+	Within string
+	// Make makes Source, as a folder of the task's user, where it is missing.
+	Make bool
+	// Secret is the content of a file, instead of Source.
+	Secret []byte
+	// ReadOnly keeps the container from writing to it.
+	ReadOnly bool
 }
 
 // Seccomp is the default filter of system calls, which answers what no ordinary program needs with "operation not permitted".

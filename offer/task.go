@@ -28,7 +28,9 @@ type Task struct {
 	Health        *HealthCheck // reports, and kills the task that fails it; nil means none
 	// Lease ends the task where it runs when its slave has been out of touch with a leading master for this long; see ValidateLease. Zero
 	// means never.
-	Lease time.Duration
+	Lease   time.Duration
+	Network Network
+	Volumes []Volume // what a command or a function sees beside its root folder and its sandbox
 }
 
 // A Command is a program to run.
@@ -58,6 +60,8 @@ type Executor struct {
 	// Default marks the built-in executor that runs the members of a LaunchGroup beside each other; it has no Command.
 	Default bool
 	Image   *Image // the root folder of a custom executor and of its tasks; nil means the machine's
+	Network Network
+	Volumes []Volume // what a custom executor and its tasks see beside their root folder and sandbox
 }
 
 // DefaultKillGrace is the time between the polite and the sure kill. Mesos: KillPolicy.

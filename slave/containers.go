@@ -17,10 +17,12 @@ func (s *Slave) spec(e *slavecore.Start) *isolation.Spec {
 	if t := e.Task; t != nil {
 		spec.Task, spec.Name = t.ID, t.Name
 		spec.Command, spec.Function, spec.Data, spec.Limits, spec.Image = t.Command, t.Function, t.Data, t.Limits, t.Image
+		spec.Network, spec.Volumes = t.Network, t.Volumes
 		spec.Sandbox = s.sandbox(e.Framework.ID, "tasks", string(t.ID))
 	}
 	if x := e.Executor; x != nil {
 		spec.Executor, spec.Name, spec.Command, spec.Image = x.ID, x.Name, x.Command, x.Image
+		spec.Network, spec.Volumes = x.Network, x.Volumes
 		spec.Sandbox = s.sandbox(e.Framework.ID, "executors", string(x.ID))
 	}
 	if spec.Command != nil && spec.Command.User != "" {

@@ -16,7 +16,7 @@ func taskBytes(t *offer.Task) int {
 	for _, l := range t.Labels {
 		n += len(l.Key) + len(l.Value) + 8
 	}
-	n += commandBytes(t.Command) + imageBytes(t.Image)
+	n += commandBytes(t.Command) + imageBytes(t.Image) + volumesBytes(t.Volumes)
 	if c := t.Check; c != nil {
 		n += 64 + len(c.Path) + commandBytes(c.Command)
 	}
@@ -30,7 +30,7 @@ func taskBytes(t *offer.Task) int {
 }
 
 func executorBytes(e *offer.Executor) int {
-	return 128 + len(e.ID) + len(e.Name) + len(e.Data) + commandBytes(e.Command) + imageBytes(e.Image) + 64*len(e.Resources)
+	return 128 + len(e.ID) + len(e.Name) + len(e.Data) + commandBytes(e.Command) + imageBytes(e.Image) + volumesBytes(e.Volumes) + 64*len(e.Resources)
 }
 
 func operationBytes(op *offer.Operation) int {
@@ -66,6 +66,15 @@ func imageBytes(i *offer.Image) int {
 		return 0
 	}
 	return len(i.Reference) + 8
+}
+
+func volumesBytes(volumes []offer.Volume) int {
+	n := 0
+	for i := range volumes {
+		v := &volumes[i]
+		n += 32 + len(v.ContainerPath) + len(v.HostPath) + len(v.SandboxPath) + len(v.Secret)
+	}
+	return n
 }
 
 // validateTask checks all of a task that does not depend on how much is left of the offer. Group is the operation of a group's member.
@@ -137,8 +146,10 @@ func (c *Core) validateKind(r *running, t *offer.Task, group *offer.Operation) *
 		return offer.Refuse(offer.ReasonTaskInvalid, "command: must not be empty")
 	case t.Executor != nil && t.Image != nil:
 		return offer.Refuse(offer.ReasonTaskInvalid, "image: a task of an executor runs in the executor's")
+	case (t.Executor != nil || group != nil && group.Executor != nil && !group.Executor.Default) && (t.Network != offer.NetworkHost || len(t.Volumes) > 0):
+		return offer.Refuse(offer.ReasonTaskInvalid, "network, volumes: a task of an executor has the executor's")
 	}
-	if err := fetched(t.Command, t.Image); err != nil {
+	if err := fetched(t.Command, t.Image, t.Network, t.Volumes); err != nil {
 		return offer.Refuse(offer.ReasonTaskInvalid, err.Error())
 	}
 	if t.Executor == nil {
@@ -168,7 +179,7 @@ func (c *Core) validateExecutor(r *running, e *offer.Executor) *offer.Refusal {
 	case e.ShutdownGrace < 0:
 		return invalid("shutdown grace %v: must not be negative", e.ShutdownGrace)
 	}
-	if err := fetched(e.Command, e.Image); err != nil {
+	if err := fetched(e.Command, e.Image, e.Network, e.Volumes); err != nil {
 		return invalid("%v", err)
 	}
 	if have := r.s.executor(r.n, e.ID); have != nil && !have.resources.Equal(e.Resources) {
@@ -177,14 +188,14 @@ func (c *Core) validateExecutor(r *running, e *offer.Executor) *offer.Refusal {
 	return nil
 }
 
-// fetched checks what the slave is to fetch for a command, which may be nil.
-func fetched(c *offer.Command, i *offer.Image) error {
+// fetched checks what the slave is to fetch for a command, which may be nil, and what it is to run in.
+func fetched(c *offer.Command, i *offer.Image, n offer.Network, volumes []offer.Volume) error {
 	if c != nil && len(c.URIs) > 0 {
 		if err := offer.ValidateURIs(c.URIs); err != nil {
 			return fmt.Errorf("command.%w", err)
 		}
 	}
-	return offer.ValidateImage(i)
+	return offer.ValidateContainer(i, n, volumes)
 }
 
 func mixesRevocable(rs resource.Resources) string {

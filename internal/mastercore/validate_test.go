@@ -53,6 +53,12 @@ func TestEachFaultOfATaskIsNamed(t *testing.T) {
 		"revocable and not": {change: func(t *offer.Task) {
 			t.Resources = resource.Resources{{Name: "cpus", Scalar: 1}, {Name: "cpus", Scalar: 1, Revocable: true}}
 		}, reason: offer.ReasonTaskInvalid, text: "revocable"},
+		"network":             {change: func(t *offer.Task) { t.Network = 9 }, reason: offer.ReasonTaskInvalid, text: "network: 9"},
+		"volume":              {change: func(t *offer.Task) { t.Volumes = []offer.Volume{{ContainerPath: "a"}} }, reason: offer.ReasonTaskInvalid, text: "volumes[0].hostPath"},
+		"network of a member": {change: func(t *offer.Task) { t.Command, t.Network = nil, offer.NetworkNone }, group: &custom, reason: offer.ReasonTaskInvalid, text: "has the executor's"},
+		"volume of an executor": {change: func(t *offer.Task) {
+			t.Command, t.Executor = nil, &offer.Executor{ID: "x", Command: command, Volumes: []offer.Volume{{}}}
+		}, reason: offer.ReasonTaskInvalid, text: "executor: volumes[0].containerPath"},
 		"built-in executor":    {change: func(t *offer.Task) { t.Command, t.Executor = nil, &offer.Executor{ID: "x", Default: true} }, reason: offer.ReasonTaskInvalid, text: "built-in"},
 		"executor without id":  {change: func(t *offer.Task) { t.Command, t.Executor = nil, &offer.Executor{Command: command} }, reason: offer.ReasonTaskInvalid, text: "executor id"},
 		"executor, no command": {change: func(t *offer.Task) { t.Command, t.Executor = nil, &offer.Executor{ID: "x"} }, reason: offer.ReasonTaskInvalid, text: "command"},

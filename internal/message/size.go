@@ -55,6 +55,15 @@ func sizeOfCommand(cmd *offer.Command) int {
 	return n
 }
 
+func sizeOfVolumes(volumes []offer.Volume) int {
+	n := 0
+	for i := range volumes {
+		v := &volumes[i]
+		n += 96 + len(v.ContainerPath) + len(v.HostPath) + len(v.SandboxPath) + len(v.Secret)
+	}
+	return n
+}
+
 func sizeOfImage(i *offer.Image) int {
 	if i == nil {
 		return 0
@@ -68,14 +77,14 @@ func SizeOfExecutor(e *offer.Executor) int {
 		return 8
 	}
 	return 128 + len(e.ID) + len(e.Name) + len(e.Data) + sizeOfCommand(e.Command) + SizeOfResources(e.Resources) + sizeOfLabels(e.Labels) +
-		sizeOfImage(e.Image)
+		sizeOfImage(e.Image) + sizeOfVolumes(e.Volumes)
 }
 
 // SizeOfTask estimates a task.
 func SizeOfTask(t *offer.Task) int {
 	return 256 + len(t.ID) + len(t.Name) + len(t.SlaveID) + len(t.Function) + len(t.Data) + 32*len(t.Limits) +
 		SizeOfResources(t.Resources) + sizeOfCommand(t.Command) + SizeOfExecutor(t.Executor) + sizeOfLabels(t.Labels) + sizeOfImage(t.Image) +
-		sizeOfChecks(t)
+		sizeOfChecks(t) + sizeOfVolumes(t.Volumes)
 }
 
 func sizeOfChecks(t *offer.Task) int {

@@ -372,7 +372,7 @@ func (c *Core) toExecutor(m *message.ToExecutor) {
 func sameExecutor(a, b *offer.Executor) bool {
 	return a.Name == b.Name && a.Default == b.Default && a.ShutdownGrace == b.ShutdownGrace && string(a.Data) == string(b.Data) &&
 		slices.Equal(a.Labels, b.Labels) && a.Resources.Equal(b.Resources) && sameCommand(a.Command, b.Command) &&
-		sameImage(a.Image, b.Image)
+		sameImage(a.Image, b.Image) && a.Network == b.Network && slices.EqualFunc(a.Volumes, b.Volumes, sameVolume)
 }
 
 func sameCommand(a, b *offer.Command) bool {
@@ -381,6 +381,11 @@ func sameCommand(a, b *offer.Command) bool {
 	}
 	return a.Value == b.Value && a.Shell == b.Shell && a.User == b.User && slices.Equal(a.Arguments, b.Arguments) &&
 		slices.Equal(a.Environment, b.Environment) && slices.Equal(a.URIs, b.URIs)
+}
+
+func sameVolume(a, b offer.Volume) bool {
+	return a.ContainerPath == b.ContainerPath && a.ReadOnly == b.ReadOnly && a.HostPath == b.HostPath && a.SandboxPath == b.SandboxPath &&
+		string(a.Secret) == string(b.Secret)
 }
 
 func sameImage(a, b *offer.Image) bool { return a == b || a != nil && b != nil && *a == *b }

@@ -91,14 +91,14 @@ func (c *Core) refuseTask(m *message.Launch, id offer.TaskID, state offer.State,
 	c.answer(m.Framework, m.Role, id, state, reason, text)
 }
 
-// checkFetched checks what is to be fetched for a command, which may be nil.
-func checkFetched(cmd *offer.Command, image *offer.Image) error {
+// checkFetched checks what is to be fetched for a command, which may be nil, and what it is to run in.
+func checkFetched(cmd *offer.Command, image *offer.Image, n offer.Network, volumes []offer.Volume) error {
 	if cmd != nil && len(cmd.URIs) > 0 {
 		if err := offer.ValidateURIs(cmd.URIs); err != nil {
 			return fmt.Errorf("command.%w", err)
 		}
 	}
-	return offer.ValidateImage(image)
+	return offer.ValidateContainer(image, n, volumes)
 }
 
 // checkTask says what is wrong with a task. Checked says that its resources were looked at already.
@@ -124,7 +124,7 @@ func (c *Core) checkTask(f *framework, t *offer.Task, ex *offer.Executor, group,
 	if !(group && custom) && kinds != 1 {
 		return offer.Error, offer.ReasonTaskInvalid, "exactly one of Command, Function and Executor must be set"
 	}
-	if err := checkFetched(t.Command, t.Image); err != nil {
+	if err := checkFetched(t.Command, t.Image, t.Network, t.Volumes); err != nil {
 		return offer.Error, offer.ReasonTaskInvalid, err.Error()
 	}
 	if err := offer.ValidateChecks(t); err != nil {
@@ -146,7 +146,7 @@ func (c *Core) checkTask(f *framework, t *offer.Task, ex *offer.Executor, group,
 		if err := ex.Resources.Validate(resource.Limits{}); err != nil {
 			return offer.Error, offer.ReasonTaskInvalid, err.Error()
 		}
-		if err := checkFetched(ex.Command, ex.Image); err != nil {
+		if err := checkFetched(ex.Command, ex.Image, ex.Network, ex.Volumes); err != nil {
 			return offer.Error, offer.ReasonTaskInvalid, "executor: " + err.Error()
 		}
 		if e := f.executors.get(ex.ID); e != nil {

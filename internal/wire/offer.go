@@ -144,7 +144,7 @@ func (c *codec) image(v *offer.Image) {
 }
 
 func (c *codec) executor(v *offer.Executor) {
-	o := c.open(9)
+	o := c.open(11)
 	text(c, &v.ID)
 	text(c, &v.Name)
 	optional(c, &v.Command, (*codec).command)
@@ -154,6 +154,19 @@ func (c *codec) executor(v *offer.Executor) {
 	c.labels(&v.Labels)
 	c.flag(&v.Default)
 	optional(c, &v.Image, (*codec).image)
+	number(c, &v.Network)
+	list(c, &v.Volumes, (*codec).mount)
+	c.shut(o)
+}
+
+// mount is a volume that is no resource.
+func (c *codec) mount(v *offer.Volume) {
+	o := c.open(5)
+	text(c, &v.ContainerPath)
+	c.flag(&v.ReadOnly)
+	text(c, &v.HostPath)
+	text(c, &v.SandboxPath)
+	c.blob((*[]byte)(&v.Secret))
 	c.shut(o)
 }
 
@@ -195,7 +208,7 @@ func (c *codec) checkResult(v *offer.CheckResult) {
 }
 
 func (c *codec) task(v *offer.Task) {
-	o := c.open(16)
+	o := c.open(18)
 	text(c, &v.ID)
 	text(c, &v.Name)
 	text(c, &v.SlaveID)
@@ -212,6 +225,8 @@ func (c *codec) task(v *offer.Task) {
 	optional(c, &v.Check, (*codec).check)
 	optional(c, &v.Health, (*codec).healthCheck)
 	signed(c, &v.Lease)
+	number(c, &v.Network)
+	list(c, &v.Volumes, (*codec).mount)
 	c.shut(o)
 }
 
