@@ -19,6 +19,16 @@ func checkSpec(spec *isolation.Spec) error {
 		return invalid("container %q: has neither command nor function", spec.Container)
 	case c == nil:
 		return checkVariables("environment", spec.Environment)
+	}
+	if err := checkVariables("environment", spec.Environment); err != nil {
+		return err
+	}
+	return CheckCommand(c)
+}
+
+// CheckCommand says with an offer.Refusal what no process could be given of a command.
+func CheckCommand(c *offer.Command) error {
+	switch {
 	case c.Shell && c.Value == "":
 		return invalid("command.value: is empty (allowed: a line for the shell)")
 	case !c.Shell && c.Value == "" && spec.Image == nil && (len(c.Arguments) == 0 || c.Arguments[0] == ""):
@@ -31,9 +41,6 @@ func checkSpec(spec *isolation.Spec) error {
 		if err := checkText(fmt.Sprintf("command.arguments[%d]", i), a); err != nil {
 			return err
 		}
-	}
-	if err := checkVariables("environment", spec.Environment); err != nil {
-		return err
 	}
 	return checkVariables("command.environment", c.Environment)
 }

@@ -141,7 +141,7 @@ func (p *Isolator) Prepare(_ context.Context, spec *isolation.Spec, plan *isolat
 	if err := checkSpec(spec); err != nil {
 		return err
 	}
-	p.arguments(spec, plan)
+	plan.Program, plan.Argv = Arguments(spec.Command)
 	p.environment(spec, plan, u)
 	plan.Directory = spec.Sandbox
 	plan.Umask = 0o022
@@ -193,20 +193,20 @@ func (*Isolator) Attach(context.Context, string, int) error { return nil }
 // Cleanup implements isolation.Isolator; nothing outlives the processes but the sandbox, which is not an isolator's.
 func (*Isolator) Cleanup(context.Context, string) error { return nil }
 
-func (p *Isolator) arguments(spec *isolation.Spec, plan *isolation.Plan) {
-	c := spec.Command
+// Arguments are a command's program, empty if that is the first argument, and arguments. Nil has none.
+func Arguments(c *offer.Command) (program string, argv []string) {
 	switch {
 	case c == nil:
 	case c.Shell:
-		plan.Argv = []string{"/bin/sh", "-c", c.Value}
+		argv = []string{"/bin/sh", "-c", c.Value}
 	case len(c.Arguments) == 0:
-		plan.Argv = []string{c.Value}
+		argv = []string{c.Value}
 	case c.Value == "" || c.Value == c.Arguments[0]:
-		plan.Argv = append([]string(nil), c.Arguments...)
+		argv = append(argv, c.Arguments...)
 	default:
-		plan.Program = c.Value
-		plan.Argv = append([]string(nil), c.Arguments...)
+		program, argv = c.Value, append(argv, c.Arguments...)
 	}
+	return program, argv
 }
 
 // environment builds the task's environment from nothing: of the slave's own, a task sees no variable.

@@ -10,6 +10,9 @@
 // On Linux supervisors run from a copy of the host program in sealed memory, made once for each slave process and as large as the program's
 // file, so that neither a task nor an upgrade can change what they run; where memory cannot be executed, they run from the file.
 //
+// A session, such as another command in a running container, is a connection to the container's supervisor too: the command is the supervisor's
+// child, is let into the container's cgroups and namespaces, and ends with the connection and with the container.
+//
 // A container's folder, named by a hash so that its socket's path stays short, holds:
 //
 //	spec.json     what the supervisor carries out

@@ -121,7 +121,10 @@ func (r *Runner) recover(known []string) error {
 
 func (r *Runner) dir(container string) string { return filepath.Join(r.cfg.Dir, folderName(container)) }
 
-func (r *Runner) goDo(f func()) {
+func (r *Runner) goDo(f func()) { r.tryDo(f) }
+
+// tryDo runs f on a goroutine that Close waits for; false means that it came before.
+func (r *Runner) tryDo(f func()) bool {
 	r.mu.Lock()
 	closed := r.closed
 	if !closed {
@@ -129,12 +132,13 @@ func (r *Runner) goDo(f func()) {
 	}
 	r.mu.Unlock()
 	if closed {
-		return
+		return false
 	}
 	go func() {
 		defer r.wg.Done()
 		f()
 	}()
+	return true
 }
 
 // add makes a container unless it is there already.

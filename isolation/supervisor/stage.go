@@ -27,6 +27,7 @@ const (
 type stagePlan struct {
 	Plan     *isolation.Plan
 	Function string
+	Enter    []string // names of namespaces that are entered first; their descriptors begin at stageNamespaces
 }
 
 // aboutToStart is what a stage reports right before it becomes the task. What follows it is why it could not.
@@ -49,7 +50,10 @@ func stage() int {
 	if n, _ := os.NewFile(gateDescriptor, "gate").Read(gate[:]); n != 1 {
 		return 126 // the supervisor is gone: nobody would know how the task ends
 	}
-	program, argv, err := become(&sp)
+	program, argv, err := "", []string(nil), enter(sp.Enter)
+	if err == nil {
+		program, argv, err = become(&sp)
+	}
 	if err != nil {
 		fmt.Fprintf(out, "%v", err)
 		return 126

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -52,13 +53,18 @@ type supervisorState struct {
 	conns   map[net.Conn]bool
 	slain   bool // everything is being killed: nothing may be let through any more
 
-	reaping sync.Mutex
-	reaped  bool // the first process; under reaping
+	sessions     int // under mu
+	sessionGroup sync.WaitGroup
+	execs        atomic.Uint64 // that were ever begun
+
+	reaping  sync.Mutex
+	reaped   bool                    // the first process; under reaping
+	children map[int]chan offer.Exit // who is told the exit status of other processes; under reaping
 }
 
 // supervise is the whole life of a supervisor.
 func supervise(dir string, attempt int) int {
-	s := &supervisorState{dir: dir, attempt: attempt, conns: map[net.Conn]bool{}}
+	s := &supervisorState{dir: dir, attempt: attempt, conns: map[net.Conn]bool{}, children: map[int]chan offer.Exit{}}
 	if err := s.run(); err != nil {
 		fmt.Fprintf(os.Stderr, "supervisor: %v\n", err)
 		return 1
@@ -107,7 +113,9 @@ func (s *supervisorState) run() error {
 	time.AfterFunc(gateTimeout, s.abandon)
 	exit, known := s.wait()
 	why := <-failed
-	return writeJSON(filepath.Join(s.dir, exitFile), report{Exit: exit, Unknown: !known, Failed: why}, true)
+	err = writeJSON(filepath.Join(s.dir, exitFile), report{Exit: exit, Unknown: !known, Failed: why}, true)
+	s.finishSessions()
+	return err
 }
 
 // startStage starts the container's first process, which waits at the gate. It returns where that process reports.
@@ -255,9 +263,16 @@ func (s *supervisorState) tell(c net.Conn) {
 }
 
 func (s *supervisorState) serve(c net.Conn) {
-	lines := bufio.NewScanner(c)
-	for lines.Scan() {
-		switch strings.TrimSpace(lines.Text()) {
+	lines := bufio.NewReader(c)
+	for {
+		line, err := lines.ReadSlice('\n')
+		if err != nil {
+			break
+		}
+		switch strings.TrimSpace(string(line)) {
+		case saySession:
+			s.session(c, lines)
+			return
 		case sayGo:
 			s.mu.Lock()
 			if s.gate != nil && !s.slain {
@@ -321,6 +336,10 @@ func (s *supervisorState) reap(options int) (int, syscall.WaitStatus, error) {
 	defer s.reaping.Unlock()
 	if err == nil && pid == s.first.PID {
 		s.reaped = true
+	}
+	if told := s.children[pid]; err == nil && told != nil {
+		told <- exitOf(ws)
+		delete(s.children, pid)
 	}
 	return pid, ws, err
 }

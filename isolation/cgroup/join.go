@@ -1,0 +1,89 @@
+package cgroup
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// Join moves a process to where another one is, in every hierarchy of the machine in which they are apart: it is held by whatever holds the
+// other. It needs no Isolator, and does nothing where there are no cgroups.
+func Join(pid, like int) error { return join(realKernel{}, "/proc", pid, like) }
+
+func join(k kernel, proc string, pid, like int) error {
+	table, err := os.ReadFile(filepath.Join(proc, "self", "mountinfo"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("cgroup: %w", err)
+	}
+	want, err := membership(proc, like)
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Lstat(filepath.Join(proc, "self", "cgroup")); err != nil {
+			return nil // a kernel without
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("cgroup: %w", err)
+	}
+	have, err := membership(proc, pid)
+	if err != nil {
+		return fmt.Errorf("cgroup: %w", err)
+	}
+	for controllers, path := range want {
+		if have[controllers] == path {
+			continue
+		}
+		dir := whereMounted(string(table), controllers, path)
+		if dir == "" {
+			return fmt.Errorf("cgroup: %s of %q is not mounted", path, controllers)
+		}
+		if err := k.write(filepath.Join(dir, "cgroup.procs"), strconv.Itoa(pid)); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return fmt.Errorf("cgroup: join: %w", err)
+		}
+	}
+	return nil
+}
+
+// membership is where a process is, by the list of controllers, which is empty for version 2.
+func membership(proc string, pid int) (map[string]string, error) {
+	b, err := os.ReadFile(filepath.Join(proc, strconv.Itoa(pid), "cgroup"))
+	if err != nil {
+		return nil, err
+	}
+	found := map[string]string{}
+	for line := range strings.Lines(string(b)) {
+		if f := strings.SplitN(strings.TrimSuffix(line, "\n"), ":", 3); len(f) == 3 {
+			found[f[1]] = f[2]
+		}
+	}
+	return found, nil
+}
+
+// whereMounted is the folder of a cgroup, empty if none of the mounts shows it.
+func whereMounted(table, controllers, path string) string {
+	for line := range strings.Lines(table) {
+		m, ok := parseMount(strings.TrimSuffix(line, "\n"))
+		if !ok || m.readOnly || (controllers == "") != (m.kind == "cgroup2") {
+			continue
+		}
+		if missing := slices.ContainsFunc(strings.Split(controllers, ","), func(c string) bool { return !slices.Contains(m.options, c) }); missing && controllers != "" {
+			continue
+		}
+		root := unescape(strings.Fields(line)[3]) // what of the hierarchy the mount shows
+		if root == "/" {
+			root = ""
+		}
+		if rest, ok := strings.CutPrefix(path, root); ok && (rest == "" || rest[0] == '/') {
+			return filepath.Join(m.path, rest)
+		}
+	}
+	return ""
+}

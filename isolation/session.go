@@ -1,0 +1,59 @@
+package isolation
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/meros-project/meros/offer"
+)
+
+// An Execer is a Runner that can run other commands in its containers.
+type Execer interface {
+	// Exec starts a command in a container that runs: in its cgroups and namespaces, with its user, limits and rights, and with its environment
+	// before the command's own. It returns when the command was started. The command, with all that it has started, ends with ctx, with
+	// the Session, with the slave and with the container. Errors are ErrNotRunning, ErrTooMany, an offer.Refusal of the ExecSpec, or say why
+	// the command could not be started.
+	Exec(ctx context.Context, container string, spec ExecSpec) (Session, error)
+}
+
+// The errors of sessions, which errors.Is finds.
+var (
+	// ErrNotRunning says that there is no such container, not yet or not any more.
+	ErrNotRunning = errors.New("isolation: the container does not run")
+	// ErrTooMany says that the container has as many sessions as it may have.
+	ErrTooMany = errors.New("isolation: the container has too many sessions")
+	// ErrSessionLost says that a session has ended and nobody knows how: its connection is broken.
+	ErrSessionLost = errors.New("isolation: the session is lost")
+)
+
+// An ExecSpec describes a command that is run in a container beside what runs there.
+type ExecSpec struct {
+	// Command is what to run. It has neither User nor URIs: the user is the container's.
+	Command offer.Command
+	// Terminal gives the command a terminal of that size, which is its standard input, output and error; all output is Stdout then. Nil gives it
+	// none.
+	Terminal *TerminalSize
+	// Stdin lets the command read what is written to the Session. Without it and without Terminal it reads nothing.
+	Stdin bool
+	// Stdout and Stderr get the command's output, called from one goroutine. While they block, so does the command when it prints; an error
+	// ends the Session. Nil throws output away.
+	Stdout, Stderr io.Writer `json:"-"`
+}
+
+// A TerminalSize is the size of a terminal in characters.
+type TerminalSize struct{ Rows, Columns uint16 }
+
+// A Session is a command that runs in a container for somebody. Its methods are safe for concurrent use.
+type Session interface {
+	// Stdin is where the command reads. Write blocks while the command does not read; Close is the end of its input.
+	Stdin() io.WriteCloser
+	// Resize changes the terminal's size, which the command is told by a signal.
+	Resize(TerminalSize) error
+	// Signal sends a signal of the operating system to the command's process group.
+	Signal(number int) error
+	// Wait returns when the command has ended, nothing of it runs any more and all of its output was written. It must be called.
+	Wait() (offer.Exit, error)
+	// Close ends the session, and the command with all that it has started. It may be called again.
+	Close() error
+}
