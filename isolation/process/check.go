@@ -23,15 +23,18 @@ func checkSpec(spec *isolation.Spec) error {
 	if err := checkVariables("environment", spec.Environment); err != nil {
 		return err
 	}
-	return CheckCommand(c)
+	return checkCommand(c, spec.Image != nil)
 }
 
 // CheckCommand says with an offer.Refusal what no process could be given of a command.
-func CheckCommand(c *offer.Command) error {
+func CheckCommand(c *offer.Command) error { return checkCommand(c, false) }
+
+// checkCommand lets a command that has an image leave the program to that.
+func checkCommand(c *offer.Command, image bool) error {
 	switch {
 	case c.Shell && c.Value == "":
 		return invalid("command.value: is empty (allowed: a line for the shell)")
-	case !c.Shell && c.Value == "" && spec.Image == nil && (len(c.Arguments) == 0 || c.Arguments[0] == ""):
+	case !c.Shell && c.Value == "" && !image && (len(c.Arguments) == 0 || c.Arguments[0] == ""):
 		return invalid("command.value: is empty (allowed: a program's path or name)")
 	}
 	if err := checkText("command.value", c.Value); err != nil {
