@@ -87,6 +87,10 @@ type Config struct {
 	// Runner starts tasks. The slave opens and closes it. Defaults to real processes with a supervisor each.
 	Runner isolation.Runner
 
+	// ReadySupervisors is how many supervisors are kept ready, so that a task need not wait for its own to be started. Each takes the memory
+	// of an idle process, some 5 MiB, and ends with the slave. It is not used with a Runner. Defaults to 2; negative means none.
+	ReadySupervisors int
+
 	// Executors takes the connections of custom executors, with its address in MEROS_EXECUTOR_SOCKET; the slave closes it. It is for a Runner
 	// whose executors live in this process: a listener of which anybody may know the address. Defaults to a socket in RuntimeDir.
 	Executors net.Listener
@@ -145,6 +149,9 @@ type Observer struct {
 	// Noted is called for what an operator may want to know: event is a short fixed phrase.
 	Noted func(event string, framework offer.FrameworkID, task offer.TaskID, reason offer.Reason, text string)
 }
+
+// maxReady bounds Config.ReadySupervisors.
+const maxReady = 1000
 
 // The values of Config.Listen and Config.Fetch.Cache for none.
 const (
@@ -226,6 +233,9 @@ func (c Config) Validate() error {
 	if !(c.DiskHeadroom <= 1) {
 		return bad("DiskHeadroom", "is %v (allowed: at most 1)", c.DiskHeadroom)
 	}
+	if c.ReadySupervisors > maxReady {
+		return bad("ReadySupervisors", "is %d (allowed: at most %d)", c.ReadySupervisors, maxReady)
+	}
 	if c.MaxTasks < 0 {
 		return bad("MaxTasks", "is %d (allowed: more than zero)", c.MaxTasks)
 	}
@@ -248,6 +258,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.DiskHeadroom == 0 {
 		c.DiskHeadroom = 0.1
+	}
+	if c.ReadySupervisors == 0 {
+		c.ReadySupervisors = 2
 	}
 	if c.CollectEvery == 0 {
 		c.CollectEvery = time.Minute

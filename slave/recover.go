@@ -61,7 +61,7 @@ func (s *Slave) recover() (closers []func(), err error) {
 			s.cfg.Logger.Warn("URIs of tasks are fetched", "missing", what)
 		}
 		chain = append(chain, fetcher) // last: it works as the user that the others have decided on
-		s.runner = supervisor.New(supervisor.Config{Dir: s.cfg.RuntimeDir, Isolation: chain, Logger: s.cfg.Logger})
+		s.runner = supervisor.New(supervisor.Config{Dir: s.cfg.RuntimeDir, Isolation: chain, Ready: s.cfg.ReadySupervisors, Logger: s.cfg.Logger})
 	}
 	if err := s.executors.open(s); err != nil {
 		return nil, err

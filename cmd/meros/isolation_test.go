@@ -19,6 +19,7 @@ func TestWhatTasksAreHeldByIsChosenByAFlag(t *testing.T) {
 		`--task-processes "-1": must be zero or more`:                          {"--task-processes", "-1"},
 		`--task-disk "-1": must be 0 or more`:                                  {"--task-disk", "-1"},
 		`--disk-headroom "1.5": must be at most 1`:                             {"--disk-headroom", "1.5"},
+		`--ready-supervisors "-1": must be 0 or more`:                          {"--ready-supervisors", "-1"},
 		`--sandbox-age "-1s": must be more than zero`:                          {"--sandbox-age", "-1s"},
 	} {
 		_, errs, code := meros(t, append([]string{"slave", "--listen", "127.0.0.1:0", "--master", "127.0.0.1:1", "--work-dir", dir}, args...)...)

@@ -35,6 +35,7 @@ type slaveFlags struct {
 	grants     []string
 	calls      []string
 	isolation  isolationFlags
+	ready      int
 	sandboxAge time.Duration
 	headroom   float64
 	fetchFiles []string
@@ -68,6 +69,7 @@ Its tasks outlive it: stop it, start it again on the same --work-dir, and they a
 	flags.StringVar(&f.isolation.cgroupRoot, "cgroup-root", "meros", "`cgroup` in which those of the tasks are made, below where cgroups are mounted")
 	flags.IntVar(&f.isolation.processes, "task-processes", 4096, "most processes and threads of a task, 0 for no bound; needs the isolator cgroup")
 	f.isolation.add(cmd)
+	flags.IntVar(&f.ready, "ready-supervisors", 2, "supervisors that are kept ready, so that a task need not wait for its own; some MB each; 0 for none")
 	flags.DurationVar(&f.sandboxAge, "sandbox-age", 7*24*time.Hour, "how long the folder of an ended task is kept on an empty disk; less the fuller it is")
 	flags.Float64Var(&f.headroom, "disk-headroom", 0.1, "`share` of the disk to keep free of ended tasks' folders; 0 for none")
 	flags.StringSliceVar(&f.fetchFiles, "fetch-files", nil, "`folder` that file:// URIs of tasks may be read from; may be repeated; none by default")
@@ -109,13 +111,18 @@ func (f *slaveFlags) fetch() (fetch.Config, error) {
 	return cfg, nil
 }
 
-// keep says for how long the folders of ended tasks are kept.
+// keep says for how long the folders of ended tasks are kept, and how many supervisors for the next ones.
 func (f *slaveFlags) keep(cfg *slave.Config) error {
 	switch {
 	case !(f.headroom >= 0 && f.headroom <= 1):
 		return badFlag("disk-headroom", fmt.Sprint(f.headroom), "must be at most 1, and not below 0")
 	case f.sandboxAge <= 0:
 		return badFlag("sandbox-age", f.sandboxAge.String(), "must be more than zero, as in 168h")
+	case f.ready < 0 || f.ready > 1000:
+		return badFlag("ready-supervisors", strconv.Itoa(f.ready), "must be 0 or more, and at most 1000")
+	}
+	if cfg.ReadySupervisors = f.ready; f.ready == 0 {
+		cfg.ReadySupervisors = -1
 	}
 	cfg.SandboxAge, cfg.DiskHeadroom = f.sandboxAge, f.headroom
 	if f.headroom == 0 {

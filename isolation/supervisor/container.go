@@ -7,13 +7,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/meros-project/meros/isolation"
@@ -29,6 +26,9 @@ const (
 	sure
 )
 
+// maxSaid bounds what is told of a supervisor's own words, in bytes.
+const maxSaid = 512
+
 // A container is the slave's side of one. One goroutine carries it from start to end.
 type container struct {
 	r       *Runner
@@ -36,7 +36,8 @@ type container struct {
 	dir     string
 	spec    *isolation.Spec
 	orphan  bool
-	program *os.Process // the supervisor, if this process started it
+	program *supervisorProcess // the supervisor, if this process started it
+	counted bool               // among those that are being started
 	wake    chan struct{}
 
 	mu         sync.Mutex
@@ -128,6 +129,7 @@ func (c *container) start(spec *isolation.Spec, recovered bool) {
 		}
 		attempt = next
 	}
+	defer c.starting(false)
 	conn, err := c.prepareAndLaunch(attempt)
 	if errors.Is(err, errClosed) {
 		return
@@ -169,6 +171,7 @@ func (c *container) prepareAndLaunch(attempt int) (net.Conn, error) {
 	}
 	if err == nil && c.r.cfg.Isolation.Provides(c.spec) {
 		<-c.r.slots
+		c.starting(false)
 		err = c.r.cfg.Isolation.Provide(ctx, c.spec, plan)
 		if !c.takeSlot() {
 			return nil, cmp.Or(err, errClosed)
@@ -192,16 +195,17 @@ func (c *container) prepareAndLaunch(attempt int) (net.Conn, error) {
 func (c *container) takeSlot() bool {
 	select {
 	case c.r.slots <- struct{}{}:
+		c.starting(true)
 		return true
 	case <-c.r.ctx.Done():
 		return false
 	}
 }
 
-// launch starts the container's supervisor and connects to it.
+// launch gives the container a supervisor, one that is ready if there is one. It returns the connection to it.
 func (c *container) launch(attempt int, plan *isolation.Plan) (net.Conn, error) {
 	o := order{Spec: c.spec, Plan: plan, Boot: process.BootID()}
-	if err := writeJSON(filepath.Join(c.dir, specFile), o, false); err != nil {
+	if err := writeJSON(filepath.Join(c.dir, specFile), o); err != nil {
 		return nil, err
 	}
 	socket := filepath.Join(c.dir, socketFile)
@@ -217,47 +221,37 @@ func (c *container) launch(attempt int, plan *isolation.Plan) (net.Conn, error) 
 		return nil, err
 	}
 	defer lf.Close()
-	p, err := c.startSupervisor(lf, attempt)
+	a := assignment{Dir: c.dir, Attempt: attempt}
+	for p := c.r.ready.take(); p != nil; p = c.r.ready.take() {
+		if p.assign(a, lf) == nil {
+			c.program = p
+			return p.conn, nil
+		}
+		p.end() // it is gone: a supervisor that waits reads
+	}
+	p, err := startSupervisor(false)
 	if err != nil {
 		return nil, fmt.Errorf("start the supervisor: %w", err)
 	}
-	c.program = p
-	conn, err := net.Dial("unix", socket)
-	if err != nil {
-		// Nobody will open its gate: whatever it has started ends with it.
-		_ = p.Kill()
-		_, _ = p.Wait()
+	if err := p.assign(a, lf); err != nil {
+		p.end()
+		return nil, fmt.Errorf("tell the supervisor its order: %w", err)
 	}
-	return conn, err
+	c.program = p
+	return p.conn, nil
 }
 
-// startSupervisor starts the supervisor from a copy of the host program that nobody can change, or, where the system has none or will not
-// execute it, from the program's file.
-func (c *container) startSupervisor(listener *os.File, attempt int) (*os.Process, error) {
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
-	if err != nil {
-		return nil, err
+// starting says whether the container is being started now. Of its goroutine.
+func (c *container) starting(is bool) {
+	if c.counted == is {
+		return
 	}
-	defer null.Close()
-	logs, err := os.OpenFile(filepath.Join(c.dir, logFile), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
+	c.counted = is
+	n := -1
+	if is {
+		n = 1
 	}
-	defer logs.Close()
-	args := []string{supervisorName, c.dir, strconv.Itoa(attempt)}
-	attr := &os.ProcAttr{Dir: "/", Files: []*os.File{null, null, logs, listener},
-		Env: []string{roleVariable + "=" + supervisorName, "GOMAXPROCS=2", "PATH=" + process.DefaultPath}, Sys: &syscall.SysProcAttr{Setsid: true}}
-	if sealed, err := sealedProgram(); err == nil {
-		p, err := os.StartProcess(sealed, args, attr)
-		if !errors.Is(err, fs.ErrPermission) {
-			return p, err
-		}
-	}
-	program, err := self()
-	if err != nil {
-		return nil, err
-	}
-	return os.StartProcess(program, args, attr)
+	c.r.ready.began(n)
 }
 
 // adopt is the life of a container that an earlier run of the slave has started.
@@ -330,6 +324,7 @@ func (c *container) converse(conn net.Conn) {
 		}
 		if st.Started && !started {
 			started = true
+			c.starting(false)
 			c.event(isolation.Event{Kind: isolation.Started, PID: st.Process.PID})
 		}
 	}
@@ -435,12 +430,14 @@ func (c *container) limit(l isolation.Limitation) {
 func (c *container) finish(adopted bool) {
 	if c.r.ctx.Err() != nil {
 		if c.program != nil {
-			_ = c.program.Release()
+			_ = c.program.program.Release()
+			c.program.close()
 		}
 		return
 	}
 	if c.program != nil {
-		_, _ = c.program.Wait()
+		_, _ = c.program.program.Wait()
+		defer c.program.close()
 	}
 	var rep report
 	err := readJSON(filepath.Join(c.dir, exitFile), &rep)
@@ -467,8 +464,9 @@ func (c *container) finish(adopted bool) {
 		ev.Reason, ev.Message = offer.ReasonContainerLaunchFailed, rep.Failed
 	case err != nil:
 		ev.Message = "the task's supervisor ended without a result"
-		if b, _ := os.ReadFile(filepath.Join(c.dir, logFile)); len(b) > 0 {
-			ev.Message += ": " + string(b[:min(len(b), 512)])
+		said, _ := os.ReadFile(filepath.Join(c.dir, logFile))
+		if said := string(said) + c.program.said(); said != "" {
+			ev.Message += ": " + said[:min(len(said), maxSaid)]
 		}
 	}
 	if l != nil {

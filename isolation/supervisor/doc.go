@@ -7,6 +7,9 @@
 // is a result to read or, if there is none, that the supervisor was killed and what it left must be killed too. A slave that is
 // started again connects anew.
 //
+// A supervisor learns which container is its own over the connection to the slave that started it, so that some can be started ahead. One
+// that has no container ends when that slave does.
+//
 // On Linux supervisors run from a copy of the host program in sealed memory, made once for each slave process and as large as the program's
 // file, so that neither a task nor an upgrade can change what they run; where memory cannot be executed, they run from the file.
 //
@@ -16,9 +19,9 @@
 // A container's folder, named by a hash so that its socket's path stays short, holds:
 //
 //	spec.json     what the supervisor carries out
-//	claim.N       who may start the container in attempt N: a supervisor, or nobody
+//	claim.N       a link that leads nowhere: who may start the container in attempt N, a supervisor or nobody
 //	process.json  the first process
 //	exit.json     how it ended
 //	s             the supervisor's socket
-//	log           what the supervisor has to say when something is wrong
+//	log           what the supervisor has to say when something is wrong, if anything was
 package supervisor

@@ -60,8 +60,8 @@ func readJSON(path string, v any) error {
 	return nil
 }
 
-// writeJSON replaces a file in one step. With durable, it is on disk when writeJSON returns.
-func writeJSON(path string, v any, durable bool) error {
+// writeJSON replaces a file in one step. It need not be on disk: what runs does not survive the machine's boot either.
+func writeJSON(path string, v any) error {
 	b, err := json.Marshal(v)
 	if err != nil {
 		return err
@@ -72,25 +72,10 @@ func writeJSON(path string, v any, durable bool) error {
 		return err
 	}
 	_, err = f.Write(b)
-	if err == nil && durable {
-		err = f.Sync()
-	}
-	err = errors.Join(err, f.Close())
-	if err == nil {
+	if err = errors.Join(err, f.Close()); err == nil {
 		err = os.Rename(temp, path)
 	}
-	if err == nil && durable {
-		err = syncDir(filepath.Dir(path))
-	}
 	return err
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // What a claim says.
@@ -99,15 +84,10 @@ const (
 	claimRun  = "run"  // by a supervisor
 )
 
-// claim takes an attempt for one claimant, for ever. It reports false if it is taken already. The link makes the file appear with its
-// content or not at all.
+// claim takes an attempt for one claimant, for ever. It reports false if it is taken already. A link that leads nowhere appears
+// with its content or not at all.
 func claim(dir string, attempt int, what string) (bool, error) {
-	temp := filepath.Join(dir, fmt.Sprintf("%s%d.%s.%d", claimFile, attempt, what, os.Getpid()))
-	if err := os.WriteFile(temp, []byte(what), 0o600); err != nil {
-		return false, err
-	}
-	defer os.Remove(temp)
-	err := os.Link(temp, filepath.Join(dir, claimFile+strconv.Itoa(attempt)))
+	err := os.Symlink(what, filepath.Join(dir, claimFile+strconv.Itoa(attempt)))
 	if errors.Is(err, fs.ErrExist) {
 		return false, nil
 	}
@@ -125,11 +105,11 @@ func settle(dir string) (ran bool, attempt int, err error) {
 		if mine {
 			return false, attempt + 1, nil
 		}
-		b, err := os.ReadFile(filepath.Join(dir, claimFile+strconv.Itoa(attempt)))
+		what, err := os.Readlink(filepath.Join(dir, claimFile+strconv.Itoa(attempt)))
 		if err != nil {
 			return false, 0, err
 		}
-		if string(b) != claimVoid {
+		if what != claimVoid {
 			return true, attempt, nil
 		}
 	}

@@ -3,7 +3,6 @@ package supervisor
 import (
 	"context"
 	"os"
-	"strconv"
 	"sync"
 	"sync/atomic"
 
@@ -17,6 +16,7 @@ const (
 	stageName      = "meros-stage"
 	functionName   = "meros-function"
 	roleVariable   = "MEROS_ROLE"
+	readyArgument  = "ready" // of a supervisor that is started before there is a container for it
 )
 
 // A Task is what a function gets to know about the task that it is.
@@ -56,8 +56,7 @@ func Main(funcs Funcs) {
 	switch os.Args[0] {
 	case supervisorName:
 		guard()
-		attempt, _ := strconv.Atoi(os.Args[2])
-		os.Exit(supervise(os.Args[1], attempt))
+		os.Exit(supervise(len(os.Args) > 1 && os.Args[1] == readyArgument))
 	case stageName:
 		os.Exit(stage())
 	case functionName:

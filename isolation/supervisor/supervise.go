@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,13 +17,11 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/meros-project/meros/isolation"
 	"github.com/meros-project/meros/isolation/process"
 	"github.com/meros-project/meros/offer"
+	"github.com/meros-project/meros/offer/resource"
 )
-
-// listenerDescriptor is the supervisor's socket. The slave opens it before it starts the supervisor, so that it can connect at once and
-// a supervisor that has died refuses by itself.
-const listenerDescriptor = 3
 
 // gateTimeout is how long the first process may wait at the gate while no slave is there to let it through. What was not begun by then
 // is not begun at all: the slave, if it ever returns, finds a start that has failed.
@@ -62,27 +61,57 @@ type supervisorState struct {
 	children map[int]chan offer.Exit // who is told the exit status of other processes; under reaping
 }
 
-// supervise is the whole life of a supervisor.
-func supervise(dir string, attempt int) int {
-	s := &supervisorState{dir: dir, attempt: attempt, conns: map[net.Conn]bool{}, children: map[int]chan offer.Exit{}}
-	if err := s.run(); err != nil {
+// supervise is the whole life of a supervisor. With ready, it may be a while until there is a container for it.
+func supervise(ready bool) int {
+	f := os.NewFile(orderDescriptor, "slave")
+	conn, err := net.FileConn(f)
+	if err != nil {
 		fmt.Fprintf(os.Stderr, "supervisor: %v\n", err)
+		return 1
+	}
+	_ = f.Close()
+	s := &supervisorState{conns: map[net.Conn]bool{}, children: map[int]chan offer.Exit{}}
+	if err := s.run(conn.(*net.UnixConn), ready); err != nil {
+		s.complain(err)
 		return 1
 	}
 	return 0
 }
 
-func (s *supervisorState) run() error {
-	if err := readJSON(filepath.Join(s.dir, specFile), &s.order); err != nil {
-		return err
+// complain tells whoever looks for the container's result why there is none, also a slave that did not start this supervisor.
+func (s *supervisorState) complain(err error) {
+	text := fmt.Sprintf("supervisor: %v\n", err)
+	if s.dir == "" || os.WriteFile(filepath.Join(s.dir, logFile), []byte(text), 0o600) != nil {
+		fmt.Fprint(os.Stderr, text)
 	}
-	f := os.NewFile(listenerDescriptor, "listener")
-	ln, err := net.FileListener(f)
+}
+
+// getReady does once what every container needs, so that its turn is short when it comes.
+func (s *supervisorState) getReady() {
+	_ = process.BootID()
+	warmed, _ := json.Marshal(stagePlan{Plan: &isolation.Plan{User: &isolation.User{}, Seccomp: &isolation.Seccomp{}}})
+	_ = json.Unmarshal(warmed, &stagePlan{})
+	warmed, _ = json.Marshal(order{Spec: &isolation.Spec{Command: &offer.Command{}, Resources: resource.Must("cpus:1")}, Plan: &isolation.Plan{}})
+	_ = json.Unmarshal(warmed, &order{})
+	_, _ = json.Marshal(state{})
+	_, _ = json.Marshal(report{})
+}
+
+func (s *supervisorState) run(conn *net.UnixConn, ready bool) error {
+	if ready {
+		s.getReady()
+	}
+	a, ln, rest, err := receiveAssignment(conn)
+	if errors.Is(err, io.EOF) {
+		return nil // the slave has ended
+	}
 	if err != nil {
 		return err
 	}
-	_ = f.Close()
-	ln.(*net.UnixListener).SetUnlinkOnClose(false)
+	s.dir, s.attempt = a.Dir, a.Attempt
+	if err := readJSON(filepath.Join(s.dir, specFile), &s.order); err != nil {
+		return err
+	}
 	mine, err := claim(s.dir, s.attempt, claimRun)
 	if err != nil {
 		return fmt.Errorf("claim the run: %w", err)
@@ -98,10 +127,11 @@ func (s *supervisorState) run() error {
 	}
 	reports, err := s.startStage()
 	if err != nil {
-		return writeJSON(filepath.Join(s.dir, exitFile), report{Failed: err.Error()}, true)
+		return writeJSON(filepath.Join(s.dir, exitFile), report{Failed: err.Error()})
 	}
 	failed := make(chan string, 1)
 	go s.watchStage(reports, failed)
+	s.join(conn, io.MultiReader(bytes.NewReader(rest), conn))
 	go s.accept(ln)
 	go func() {
 		for sig := range signals {
@@ -113,7 +143,7 @@ func (s *supervisorState) run() error {
 	time.AfterFunc(gateTimeout, s.abandon)
 	exit, known := s.wait()
 	why := <-failed
-	err = writeJSON(filepath.Join(s.dir, exitFile), report{Exit: exit, Unknown: !known, Failed: why}, true)
+	err = writeJSON(filepath.Join(s.dir, exitFile), report{Exit: exit, Unknown: !known, Failed: why})
 	s.finishSessions()
 	return err
 }
@@ -172,7 +202,7 @@ func (s *supervisorState) startStage() (*os.File, error) {
 	if err != nil {
 		s.first = process.ID{PID: pid, Boot: process.BootID()} // it has ended already; not reaped, so that the number is still its own
 	}
-	if err := writeJSON(filepath.Join(s.dir, processFile), s.first, false); err != nil {
+	if err := writeJSON(filepath.Join(s.dir, processFile), s.first); err != nil {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 		return nil, err
 	}
@@ -243,12 +273,17 @@ func (s *supervisorState) accept(ln net.Listener) {
 		if err != nil {
 			continue
 		}
-		s.mu.Lock()
-		s.conns[c] = true
-		s.tell(c)
-		s.mu.Unlock()
-		go s.serve(c)
+		s.join(c, c)
 	}
+}
+
+// join begins to talk with a slave.
+func (s *supervisorState) join(c net.Conn, from io.Reader) {
+	s.mu.Lock()
+	s.conns[c] = true
+	s.tell(c)
+	s.mu.Unlock()
+	go s.serve(c, from)
 }
 
 func (s *supervisorState) tellAll() {
@@ -262,8 +297,8 @@ func (s *supervisorState) tell(c net.Conn) {
 	_, _ = c.Write(append(b, '\n')) // a slave that is gone connects again; a line fits the socket's buffer
 }
 
-func (s *supervisorState) serve(c net.Conn) {
-	lines := bufio.NewReader(c)
+func (s *supervisorState) serve(c net.Conn, from io.Reader) {
+	lines := bufio.NewReader(from)
 	for {
 		line, err := lines.ReadSlice('\n')
 		if err != nil {
