@@ -31,14 +31,15 @@ const maxSaid = 512
 
 // A container is the slave's side of one. One goroutine carries it from start to end.
 type container struct {
-	r       *Runner
-	id      string
-	dir     string
-	spec    *isolation.Spec
-	orphan  bool
-	program *supervisorProcess // the supervisor, if this process started it
-	counted bool               // among those that are being started
-	wake    chan struct{}
+	r        *Runner
+	id       string
+	dir      string
+	spec     *isolation.Spec
+	orphan   bool
+	program  *supervisorProcess // the supervisor, if this process started it
+	wasReady bool               // before there was the container
+	counted  bool               // among those that are being started
+	wake     chan struct{}
 
 	mu         sync.Mutex
 	kill       int
@@ -142,7 +143,9 @@ func (c *container) start(spec *isolation.Spec, recovered bool) {
 		c.startFailed(offer.ReasonContainerLaunchFailed, err)
 		return
 	}
-	c.converse(conn)
+	if told := c.converse(conn); !told && c.wasReady && c.again() {
+		return
+	}
 	c.finish(false)
 }
 
@@ -208,6 +211,11 @@ func (c *container) launch(attempt int, plan *isolation.Plan) (net.Conn, error) 
 	if err := writeJSON(filepath.Join(c.dir, specFile), o); err != nil {
 		return nil, err
 	}
+	return c.engage(attempt, true)
+}
+
+// engage finds a supervisor and gives it the order that was written.
+func (c *container) engage(attempt int, ready bool) (net.Conn, error) {
 	socket := filepath.Join(c.dir, socketFile)
 	_ = os.Remove(socket)
 	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: socket, Net: "unix"})
@@ -222,9 +230,13 @@ func (c *container) launch(attempt int, plan *isolation.Plan) (net.Conn, error) 
 	}
 	defer lf.Close()
 	a := assignment{Dir: c.dir, Attempt: attempt}
-	for p := c.r.ready.take(); p != nil; p = c.r.ready.take() {
+	for ready {
+		p := c.r.ready.take()
+		if p == nil {
+			break
+		}
 		if p.assign(a, lf) == nil {
-			c.program = p
+			c.program, c.wasReady = p, true
 			return p.conn, nil
 		}
 		p.end() // it is gone: a supervisor that waits reads
@@ -237,8 +249,30 @@ func (c *container) launch(attempt int, plan *isolation.Plan) (net.Conn, error) 
 		p.end()
 		return nil, fmt.Errorf("tell the supervisor its order: %w", err)
 	}
-	c.program = p
+	c.program, c.wasReady = p, false
 	return p.conn, nil
+}
+
+// again engages another supervisor if the one that was ready has died before it began. It reports whether there is nothing left to do.
+func (c *container) again() bool {
+	if c.r.ctx.Err() != nil {
+		return false
+	}
+	ran, attempt, err := settle(c.dir)
+	if ran || err != nil {
+		return false
+	}
+	c.program.end()
+	conn, err := c.engage(attempt, false)
+	if err != nil {
+		if c.empty(c.r.ctx) {
+			c.cleanup()
+			c.startFailed(offer.ReasonContainerLaunchFailed, err)
+		}
+		return true
+	}
+	c.converse(conn)
+	return false
 }
 
 // starting says whether the container is being started now. Of its goroutine.
@@ -293,8 +327,8 @@ func (c *container) runOrphan() {
 	_ = os.RemoveAll(c.dir)
 }
 
-// converse talks to the supervisor until it ends or the runner closes.
-func (c *container) converse(conn net.Conn) {
+// converse talks to the supervisor until it ends or the runner closes. It reports whether the supervisor has said anything.
+func (c *container) converse(conn net.Conn) (told bool) {
 	ctx, cancel := context.WithCancel(c.r.ctx)
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	var wg sync.WaitGroup
@@ -305,8 +339,9 @@ func (c *container) converse(conn net.Conn) {
 	for {
 		line, err := lines.ReadBytes('\n')
 		if err != nil {
-			return
+			return told
 		}
+		told = true
 		var st state
 		if json.Unmarshal(line, &st) != nil || c.orphan {
 			continue

@@ -126,3 +126,16 @@ func TestAnOrderThatWasGivenRightBeforeTheSlaveEndedIsCarriedOut(t *testing.T) {
 	require.NoError(t, err)
 	p.close()
 }
+
+func TestASupervisorThatDiesBeforeItBeginsIsReplaced(t *testing.T) {
+	b := newBench(t)
+	b.openReady(1)
+	id := b.readyOnes()[0]
+	require.NoError(t, id.Signal(syscall.SIGSTOP))
+	b.r.Start(b.spec("a", "exit 3"), false)
+	eventually(t, "it has its order", func() bool { return b.r.ready.count() == 0 })
+	require.NoError(t, id.Signal(syscall.SIGKILL))
+	b.started("a")
+	require.Equal(t, 3, b.exited("a").Exit.Code)
+	require.False(t, id.Alive())
+}
