@@ -67,6 +67,7 @@ const (
 	FaultManners     // schedulers acknowledge nothing, twice, or what is not theirs, accept twice, decline without end (F1f)
 	FaultTransient   // some schedulers want nothing of theirs on disk: their tasks end with their slave's process (F1f)
 	FaultForeign     // a slave reaches a master of another cluster (H7)
+	FaultSick        // tasks fail their checks, and are killed for their health (P2)
 	endFaults
 	// AllFaults is every class.
 	AllFaults = endFaults - 1
@@ -76,7 +77,7 @@ var faultNames = []string{"delay", "duplicate", "reorder", "cut", "partition", "
 	"lag", "slave", "framework", "loop", "point", "pause", "reboot", "leave", "slow-disk", "disk-fails", "disk-full", "disk-hangs", "jump", "drift",
 	"swap", "runtime", "user", "hostile", "operator", "corrupt", "narrow", "address", "descriptors", "starve", "fork", "suspend", "spin", "stop",
 	"supervisor", "blunder", "transfer", "members", "install", "restore", "master-disk", "poison", "rot", "resize", "forge", "twin", "manners",
-	"transient", "foreign"}
+	"transient", "foreign", "sick"}
 
 // String lists the names of the classes in a set.
 func (f Fault) String() string {

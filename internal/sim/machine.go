@@ -108,7 +108,8 @@ func (h *history) ordered(s *slave, e *message.Envelope) {
 }
 
 // signalled sees a slave kill a container: one that it has found running when it began is not killed for no reason (S1). The reasons are that
-// a master has said so, that the slave is to be emptied, that the framework is over, and that another of its group has ended.
+// a master has said so, that the slave is to be emptied, that the framework is over, that another of its group has ended,
+// and that the task is unhealthy.
 func (h *history) signalled(s *slave, c *container) {
 	if c == nil || c.task == "" || c.born == s.life || s.emptied {
 		return

@@ -282,6 +282,7 @@ func (p *program) task(f *framework, o *offer.Offer, rs resource.Resources) offe
 	p.tasks = append(p.tasks, j)
 	p.busy++
 	p.byID[t.ID] = j
+	f.w.unwell(&t)
 	if f.w.chance(0.05) {
 		p.killLater(f, j)
 	}

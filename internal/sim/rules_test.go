@@ -121,7 +121,7 @@ func TestEachRuleCanFail(t *testing.T) {
 
 func ruleCases(t *testing.T) map[string]func(*lab) {
 	all := map[string]func(*lab){}
-	for _, some := range []map[string]func(*lab){resourceCases(t), taskCases(), registryCases(), slaveCases(), frameworkCases()} {
+	for _, some := range []map[string]func(*lab){resourceCases(t), taskCases(), registryCases(), slaveCases(), healthCases(), frameworkCases()} {
 		for name, do := range some {
 			all[name] = do
 		}
@@ -339,6 +339,33 @@ func registryCases() map[string]func(*lab) {
 		"L10 the registry goes back": func(l *lab) {
 			seen := uint64(1 << 40)
 			l.h.read("op", &seen, l.r.m.state.View())
+		},
+	}
+}
+
+func healthCases() map[string]func(*lab) {
+	ill := func(l *lab, bad int) {
+		l.c.vitals.health = &offer.HealthCheck{Check: offer.Check{Kind: offer.CheckTCP, Port: 80}, Grace: -1, Failures: 2}
+		l.c.watched(l.s)
+		l.wait(2 * time.Second)
+		for range bad {
+			l.h.looked(l.s, l.c, false)
+		}
+	}
+	return map[string]func(*lab){
+		"T12 a task is killed too early": func(l *lab) {
+			ill(l, 1)
+			l.h.diagnosed(l.s, &slavecore.Killed{Framework: l.f.fid, Task: l.task.id(), Reason: offer.ReasonTaskHealthCheckStatusUpdated})
+		},
+		"T12 a task is not killed": func(l *lab) {
+			ill(l, 2)
+			l.wait(time.Minute)
+		},
+		"T12 a task is called healthy": func(l *lab) {
+			ill(l, 1)
+			u, healthy := l.update(offer.Running), true
+			u.Status.Reason, u.Status.Healthy = offer.ReasonTaskHealthCheckStatusUpdated, &healthy
+			l.h.diagnosed(l.s, u)
 		},
 	}
 }

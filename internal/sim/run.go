@@ -38,6 +38,9 @@ type Config struct {
 	Resources resource.Resources
 	// Runs says how long a task runs and how it ends; random is the world's own. Defaults to a mixture.
 	Runs func(random *rand.Rand, task *offer.Task) (time.Duration, offer.Exit)
+	// Probes answers the checks of a task that has run for so long; random is one of its own. Defaults to good answers. What FaultSick does
+	// comes on top.
+	Probes func(random *rand.Rand, task *offer.Task, check *offer.Check, runs time.Duration) offer.CheckResult
 	// Plant is a bug to be found. Defaults to none.
 	Plant *Plant
 	Keep  int // lines of the trace to keep for the report; defaults to 0
@@ -66,6 +69,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Runs == nil {
 		c.Runs = mixture
+	}
+	if c.Probes == nil {
+		c.Probes = sound
 	}
 	if c.Faults == 0 {
 		c.Faults = AllFaults

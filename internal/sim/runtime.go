@@ -33,6 +33,7 @@ type container struct {
 	transient bool // nothing of it is on disk
 	exec      *executor
 	born      int // the life of the slave that has started it
+	vitals    vitals
 }
 
 func newRuntime() runtime {
@@ -76,6 +77,7 @@ func (r *runtime) start(s *slave, life int, e slavecore.Start) {
 		}
 		launch()
 		c := r.containers[e.Container]
+		c.watched(s)
 		s.step(slavecore.Started{Container: c.id, PID: c.pid, Sandbox: "/sandbox/" + c.id})
 		c.told = life
 		if !c.running {
@@ -102,6 +104,7 @@ func (r *runtime) fork(s *slave, e slavecore.Start) {
 		c.exec.connect(w.between(10*time.Millisecond, 2*time.Second))
 		return
 	}
+	c.vitals.health = e.Task.Health
 	w.history.started(s, c, c.task)
 	runs, exit := w.cfg.Runs(w.random, e.Task)
 	w.after(runs, func() { r.exit(s, c, exit) })
@@ -134,6 +137,7 @@ func (r *runtime) adopt(s *slave, life int, id string) {
 			s.step(slavecore.Exited{Container: id})
 		case c.running:
 			c.told = life
+			c.watched(s)
 			s.step(slavecore.Started{Container: id, PID: c.pid, Sandbox: "/sandbox/" + id})
 		default:
 			s.step(c.end())

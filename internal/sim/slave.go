@@ -201,6 +201,7 @@ func (s *slave) step(ev slavecore.Event) {
 		out := s.advance(ev)
 		w.history.obeyed(s, ev, reign, out)
 		w.history.foreignSlave(s, ev, out)
+		w.history.diagnoses(s, out)
 		for _, e := range out {
 			if w.diesHere() {
 				s.crash()
@@ -251,6 +252,9 @@ func (s *slave) perform(e slavecore.Effect) {
 		s.runtime.tell(s, e)
 	case slavecore.CloseExecutor:
 		s.runtime.hangUp(s, e.Conn)
+	case slavecore.Probe:
+		s.runtime.probe(s, life, e)
+	case slavecore.EndProbe:
 	case slavecore.Resize:
 	case slavecore.MakeVolumes:
 		s.runtime.makeVolumes(s, e)

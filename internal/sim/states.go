@@ -66,6 +66,7 @@ const (
 	StateBadManners                      // a scheduler did what none should
 	StateTransientLost                   // a task ended with its slave's process, as asked
 	StateForeign                         // a master of another cluster spoke to a slave
+	StateUnhealthy                       // a task was killed for its health
 	states
 )
 
@@ -75,7 +76,7 @@ var stateNames = [states]string{"deposed-in-flight", "snapshot-installed", "resc
 	"timed-out", "torn-down", "hostile-refused", "crash-point", "clock-jumped", "invalid-offers",
 	"roles-changed", "corrupt-refused", "corrupt-unseen", "squeezed", "moved", "exhausted", "starved", "fork-failed", "suspended", "spun", "stopped",
 	"unwatched", "blunder", "transferred", "leader-removed", "install-cut", "caught-up", "rolled-back", "write-failed", "core-failed", "rot-refused",
-	"grown", "shrink-refused", "forged", "twin", "bad-manners", "transient-lost", "foreign"}
+	"grown", "shrink-refused", "forged", "twin", "bad-manners", "transient-lost", "foreign", "unhealthy"}
 
 // String is the state's name in a campaign's output.
 func (s State) String() string { return stateNames[s] }

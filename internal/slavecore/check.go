@@ -14,6 +14,9 @@ func (c *Core) Check() error {
 	if err := c.verifyTimers(); err != nil {
 		return err
 	}
+	if err := c.verifyProbes(); err != nil {
+		return err
+	}
 	tasks, live, containers, awaited := 0, 0, 0, 0
 	for f := range c.frameworks.all {
 		if f.tasks.len() == 0 && f.executors.len() == 0 {
@@ -139,5 +142,5 @@ func (c *Core) verifyTask(t *task) error {
 	case t.group != nil && !t.state.Terminal() && t.group.tasks.get(t.info.ID) != t:
 		return fmt.Errorf("its group does not know it")
 	}
-	return nil
+	return t.checks.verify(c, t)
 }

@@ -53,6 +53,8 @@ type Config struct {
 	MaxHeld int
 	// MaxAnswers is how often an answer about a task that is not here is repeated before it is given up. Defaults to 8.
 	MaxAnswers int
+	// MaxProbes bounds the probes of checks and health checks that are under way at once. Defaults to 64.
+	MaxProbes int
 	// PartBytes is the estimated size at which a re-registration is cut into parts. Defaults to 1 MiB.
 	PartBytes int
 }
@@ -81,6 +83,7 @@ func (c Config) withDefaults() Config {
 	or(&c.MaxOperations, 10_000)
 	or(&c.MaxHeld, 1<<16)
 	or(&c.MaxAnswers, 8)
+	or(&c.MaxProbes, 64)
 	or(&c.PartBytes, 1<<20)
 	return c
 }
@@ -102,7 +105,7 @@ func (c Config) validate() error {
 		name string
 		n    int
 	}{{"RegisterAttempts", c.RegisterAttempts}, {"MaxTasks", c.MaxTasks}, {"MaxUpdates", c.MaxUpdates}, {"MaxUpdateBytes", c.MaxUpdateBytes},
-		{"MaxOperations", c.MaxOperations}, {"MaxHeld", c.MaxHeld}, {"MaxAnswers", c.MaxAnswers}, {"PartBytes", c.PartBytes}}
+		{"MaxOperations", c.MaxOperations}, {"MaxHeld", c.MaxHeld}, {"MaxAnswers", c.MaxAnswers}, {"MaxProbes", c.MaxProbes}, {"PartBytes", c.PartBytes}}
 	for _, f := range limits {
 		if f.n < 0 {
 			return fmt.Errorf("slave: config: %s is %d (allowed: more than zero)", f.name, f.n)

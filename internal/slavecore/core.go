@@ -35,6 +35,9 @@ type Core struct {
 	touched    []*executor          // have tasks to be told about at the end of the Step
 	awaited    int                  // executors that are expected back after a restart
 
+	probes    map[uint64]*probe // under way, looked up only
+	lastProbe uint64
+
 	operations ordered[offer.UUID, *operation]
 	draining   *offer.Drain
 
@@ -53,7 +56,7 @@ func New(now time.Time, cfg Config, records []Record) (*Core, error) {
 		return nil, err
 	}
 	c := &Core{cfg: cfg, now: now, random: newRandom(cfg), slave: cfg.Slave, containers: map[string]*container{},
-		groups: map[uint64]*group{}, executors: map[uint64]*executor{}, fresh: true}
+		groups: map[uint64]*group{}, probes: map[uint64]*probe{}, executors: map[uint64]*executor{}, fresh: true}
 	c.slave.ID = ""
 	c.timers.base = now
 	c.registration.timer.kind = timerRegister
@@ -132,6 +135,8 @@ func (c *Core) handle(ev Event) {
 		c.fromExecutor(ev)
 	case ExecutorDisconnected:
 		c.executorDisconnected(ev.Conn)
+	case Probed:
+		c.probed(ev)
 	case Tick:
 	case StopAsked:
 		c.stopAsked(ev.Leave)
@@ -154,6 +159,10 @@ func (c *Core) fire(t *timer) {
 		c.executorLate(t.exec)
 	case timerOperation:
 		c.retryOperation(t.op)
+	case timerHealth:
+		c.checkDue(t.task, true)
+	case timerCheck:
+		c.checkDue(t.task, false)
 	case timerStop:
 		c.stopLate()
 	}

@@ -88,6 +88,12 @@ func describeTask(t *task) string {
 			parts = append(parts, t.kill.reason.String())
 		}
 	}
+	if k := t.checks; k != nil && k.told.known {
+		parts = append(parts, fmt.Sprintf("healthy=%v", k.told.healthy))
+	}
+	if k := t.checks; k != nil && k.told.result.Known {
+		parts = append(parts, "check="+strings.ReplaceAll(k.told.result.String(), " ", "-"))
+	}
 	if t.bare {
 		parts = append(parts, "answer")
 	}

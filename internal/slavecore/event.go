@@ -63,6 +63,13 @@ type FromExecutor struct {
 // ExecutorDisconnected says that an executor's connection has ended.
 type ExecutorDisconnected struct{ Conn uint64 }
 
+// Probed answers Probe, also after EndProbe, once nothing of the probe is left.
+type Probed struct {
+	Probe  uint64
+	Result offer.CheckResult // of the Probe's kind; not Known if it has come to nothing
+	Error  string            // then, why
+}
+
 // Tick says that Deadline has come, or nothing at all.
 type Tick struct{}
 
@@ -80,6 +87,7 @@ func (StartFailed) event()          {}
 func (Exited) event()               {}
 func (FromExecutor) event()         {}
 func (ExecutorDisconnected) event() {}
+func (Probed) event()               {}
 func (Tick) event()                 {}
 func (StopAsked) event()            {}
 
@@ -141,6 +149,27 @@ type Resize struct {
 // Forget says that a container's runtime data are no longer needed; the sandbox stays until it is collected.
 type Forget struct{ Container string }
 
+// Probe looks once at a task that runs, for at most the check's timeout. Answered by Probed.
+type Probe struct {
+	Probe     uint64 // counts up
+	Container string
+	PID       int // of the container's first process
+	Framework *offer.Framework
+	Task      *offer.Task
+	Health    bool // it is the task's Health that is due; else its Check
+}
+
+// Check is what to do.
+func (p *Probe) Check() *offer.Check {
+	if p.Health {
+		return &p.Task.Health.Check
+	}
+	return p.Task.Check
+}
+
+// EndProbe gives up a probe that is under way: its result is of no interest. Probed follows.
+type EndProbe struct{ Probe uint64 }
+
 // SendExecutor sends a message to a custom executor.
 type SendExecutor struct {
 	Conn    uint64
@@ -178,6 +207,8 @@ func (Adopt) effect()         {}
 func (Kill) effect()          {}
 func (Resize) effect()        {}
 func (Forget) effect()        {}
+func (Probe) effect()         {}
+func (EndProbe) effect()      {}
 func (SendExecutor) effect()  {}
 func (CloseExecutor) effect() {}
 func (MakeVolumes) effect()   {}

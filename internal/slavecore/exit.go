@@ -26,6 +26,7 @@ func (c *Core) started(ev Started) {
 	if t.kill != nil && !t.state.Terminal() {
 		c.signal(t)
 	}
+	c.beginChecks(t)
 }
 
 func (c *Core) startFailed(ev StartFailed) {

@@ -38,7 +38,7 @@ func (x *chaos) one() {
 	}
 	x.tick++
 	f, t := x.ids()
-	switch x.pick(27) {
+	switch x.pick(29) {
 	case 0:
 		if x.pick(4) == 0 {
 			x.conn++
@@ -83,6 +83,8 @@ func (x *chaos) one() {
 		}
 	case 25:
 		x.master(&message.Ping{Connected: x.pick(8) > 0})
+	case 27, 28:
+		x.probed()
 	case 26: // a good connection, so that the rest means something
 		if !x.core.registration.registered {
 			x.conn++
@@ -116,6 +118,28 @@ func (x *chaos) rare(f offer.FrameworkID) {
 	}
 }
 
+// probed answers a probe of this run, or one that never was, or one for the second time.
+func (x *chaos) probed() {
+	ev := Probed{Probe: uint64(x.pick(3))}
+	if n := len(x.probes); n > 0 {
+		ev.Probe = x.probes[n-1-x.pick(min(n, 4))].Probe
+	}
+	if x.pick(3) > 0 {
+		ev.Result = offer.CheckResult{Kind: offer.CheckKind(x.pick(4)), Known: x.pick(4) > 0, ExitCode: x.pick(2), Status: 200 * x.pick(3), Succeeded: x.pick(2) == 0}
+	}
+	x.step(ev)
+}
+
+func (x *chaos) checkOf() *offer.Check {
+	c := offer.Check{Kind: offer.CheckKind(1 + x.pick(3)), Delay: time.Duration(x.pick(3)-1) * time.Second, Interval: time.Duration(x.pick(3)) * time.Second}
+	if c.Kind == offer.CheckCommand {
+		c.Command = &offer.Command{Value: "true"}
+	} else {
+		c.Port = uint16(x.pick(8)) // mostly one that there is
+	}
+	return &c
+}
+
 func (x *chaos) launchOf(f offer.FrameworkID, t offer.TaskID) *message.Launch {
 	m := &message.Launch{Framework: offer.Framework{ID: f, Name: "f", NoCheckpoint: f == "f1" && x.pick(2) == 0}, Role: "ops", Group: x.pick(3) == 0}
 	var ex *offer.Executor
@@ -126,6 +150,12 @@ func (x *chaos) launchOf(f offer.FrameworkID, t offer.TaskID) *message.Launch {
 	for i := range 1 + x.pick(3) {
 		task := offer.Task{ID: t + offer.TaskID(fmt.Sprint(i))[:i%2], MaxCompletion: time.Duration(x.pick(2)*x.pick(30)) * time.Second}
 		task.Resources = resource.Must("cpus:1")
+		if x.pick(3) == 0 {
+			task.Health = &offer.HealthCheck{Check: *x.checkOf(), Grace: time.Duration(1-2*x.pick(2)) * time.Second, Failures: 1 + x.pick(2)}
+		}
+		if x.pick(4) == 0 {
+			task.Check = x.checkOf()
+		}
 		switch {
 		case m.Group:
 			m.Executor = ex
@@ -187,6 +217,7 @@ func TestAnyOrderOfEvents(t *testing.T) {
 
 func live(t testing.TB, events int, pick func(n int) int) string {
 	x := &chaos{world: newWorld(t), pick: pick}
+	x.cfg.MaxProbes = 3
 	x.cfg.MaxUpdates, x.cfg.ExecutorRegistrationTimeout, x.cfg.StopTimeout = 4, 20*time.Second, 20*time.Second
 	for range events {
 		x.one()

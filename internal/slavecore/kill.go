@@ -57,6 +57,7 @@ func (c *Core) killTask(t *task, grace time.Duration, reason offer.Reason, text 
 	} else {
 		t.kill = &killing{at: at, reason: reason, text: text}
 		t.kill.timer.kind, t.kill.timer.task = timerKill, t
+		c.endChecks(t)
 	}
 	t.kill.grace = grace
 	if t.phase != phaseLaunching && t.phase != phaseQueued {

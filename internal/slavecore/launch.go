@@ -174,6 +174,7 @@ func (c *Core) accept(f *framework, role string, info *offer.Task, ex *offer.Exe
 		t.exec = c.ensureExecutor(f, role, ex)
 	}
 	record := &Launched{Framework: f.info, Role: role, Task: t.info, Group: groupID, At: t.at, Members: uint32(members)}
+	t.checks = newChecks(t)
 	if t.own() {
 		t.container = c.uuid().String()
 		if groupID != 0 {

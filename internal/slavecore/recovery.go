@@ -113,6 +113,7 @@ func (c *Core) replayLaunched(r *Launched) {
 			t.exec.builtin = t.exec.info.Default
 		}
 	}
+	t.checks = newChecks(t)
 	if t.own() {
 		c.containers[t.container] = &container{task: t}
 		if t.groupID != 0 {
@@ -131,6 +132,7 @@ func (c *Core) replayUpdated(r *Updated) {
 	t.state = r.Status.State
 	t.stream.push(&report{Status: *r.Status}, r.Status.UUID)
 	t.stream.durable(r.Status.UUID)
+	t.checks.replay(r.Status)
 	if r.Status.Container != nil {
 		t.where = r.Status.Container
 	}

@@ -92,6 +92,7 @@ func (w *world) runSlave(cmd string, a args) bool {
 	case "config":
 		w.cfg.PartBytes = a.num("part", w.cfg.PartBytes)
 		w.cfg.MaxTasks = a.num("max-tasks", w.cfg.MaxTasks)
+		w.cfg.MaxProbes = a.num("max-probes", w.cfg.MaxProbes)
 		w.cfg.MaxUpdates = a.num("max-updates", w.cfg.MaxUpdates)
 		w.cfg.PingTimeout = a.dur("ping", w.cfg.PingTimeout)
 		w.cfg.BootID = a.str("boot", w.cfg.BootID)
@@ -136,6 +137,12 @@ func (w *world) runSlave(cmd string, a args) bool {
 		ev := Exited{Container: w.conts[a.pos(0)], Known: !a.has("unknown"), Exit: offer.Exit{Code: a.num("code", 0), Signal: a.num("signal", 0)}}
 		if a.has("memory") {
 			ev.Reason, ev.Message, ev.Limitation = offer.ReasonContainerLimitationMemory, "memory limit exceeded", resource.Must("mem:64")
+		}
+		w.step(ev)
+	case "probed": // the nth probe of this run, counted from 1
+		ev := Probed{Probe: uint64(a.num("n", len(w.probes))), Error: a.str("error", "")}
+		if ev.Error == "" {
+			ev.Result = offer.CheckResult{Known: true, ExitCode: a.num("code", 0), Status: a.num("status", 0), Succeeded: !a.has("refused")}
 		}
 		w.step(ev)
 	case "stop":
@@ -266,6 +273,13 @@ func (w *world) launchMessage(a args) *message.Launch {
 	for _, id := range strings.Split(ids, "+") {
 		t := offer.Task{ID: offer.TaskID(id), Resources: resource.Must("cpus:0.1;mem:32"), Kill: offer.KillPolicy{Grace: a.dur("grace", 0)},
 			MaxCompletion: a.dur("max", 0)}
+		if of := a.str("health", ""); of != "" {
+			t.Health = &offer.HealthCheck{Check: checkOf(a, of), Grace: a.dur("forgiving", 0), Failures: a.num("failures", 0)}
+		}
+		if of := a.str("check", ""); of != "" {
+			check := checkOf(a, of)
+			t.Check = &check
+		}
 		if most := a.str("most-mem", ""); most != "" {
 			t.Limits = []offer.Limit{{Name: resource.Mem, Amount: offer.NoLimit}}
 			if most != "all" {
@@ -291,6 +305,22 @@ func (w *world) launchMessage(a args) *message.Launch {
 		m.Tasks = append(m.Tasks, t)
 	}
 	return m
+}
+
+func checkOf(a args, kind string) offer.Check {
+	c := offer.Check{Delay: a.dur("delay", 0), Interval: a.dur("interval", 0), Timeout: a.dur("timeout", 0)}
+	switch kind {
+	case "command":
+		c.Kind, c.Command = offer.CheckCommand, &offer.Command{Value: "true", Shell: true}
+	case "http":
+		c.Kind, c.Port = offer.CheckHTTP, 80
+	case "tcp":
+		c.Kind, c.Port = offer.CheckTCP, 80
+	case "nothing":
+	default:
+		panic(kind)
+	}
+	return c
 }
 
 func (w *world) runExecutor(cmd string, a args) bool {

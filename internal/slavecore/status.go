@@ -23,6 +23,9 @@ func (c *Core) report(t *task, state offer.State, reason offer.Reason, text stri
 	} else if reason == offer.ReasonNone {
 		st.Source = offer.SourceExecutor
 	}
+	if t.checks != nil {
+		t.checks.attach(t, &st.Status)
+	}
 	return st
 }
 
@@ -145,4 +148,5 @@ func (c *Core) acknowledged(m *message.StatusAck) {
 	}
 	c.persistFor(t.fw, &Acked{Framework: t.fw.id, Task: t.info.ID, UUID: m.UUID}, then{})
 	c.pump(t)
+	c.tellChecks(t)
 }

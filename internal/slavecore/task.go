@@ -26,8 +26,10 @@ type framework struct {
 	info      *offer.Framework // replaced, never changed: records and effects share it
 	tasks     ordered[offer.TaskID, *task]
 	executors ordered[offer.ExecutorID, *executor]
-	launched  bool // info is what a launch said
-	removed   bool // shut down by the master: nobody will acknowledge
+	launched  bool   // info is what a launch said
+	probing   int    // probes of its tasks that are under way
+	turns     []turn // checks of its tasks that wait for theirs
+	removed   bool   // shut down by the master: nobody will acknowledge
 }
 
 // A task is held until its last update is acknowledged.
@@ -56,6 +58,7 @@ type task struct {
 	retry      timer
 	kill       *killing
 	completion *timer
+	checks     *checks // nil: there are none for the slave to make
 }
 
 // seen remembers the newest uuids that an executor has sent for a task, so that a repeat is not taken for news.
@@ -179,6 +182,7 @@ func (c *Core) forget(t *task, uuid offer.UUID, last *message.StatusUpdate) {
 
 func (c *Core) stopTaskTimers(t *task) {
 	c.timers.stop(t.completion)
+	c.endChecks(t)
 	if t.kill != nil {
 		c.timers.stop(&t.kill.timer)
 	}

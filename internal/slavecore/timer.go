@@ -16,6 +16,8 @@ const (
 	timerExecutor                        // an executor did not subscribe, or did not end, in time
 	timerOperation                       // of an operation's stream
 	timerStop                            // StopTimeout is over
+	timerHealth                          // a task's health is to be looked at
+	timerCheck                           // a task's check is to be made
 )
 
 // A timer is one entry of the core's ordered timers. It belongs to its owner, which arms and stops it.

@@ -36,6 +36,7 @@ type world struct {
 	opHead  offer.UUID
 	tokens  map[string]string // of executors
 	conts   map[string]string // name to container
+	probes  []Probe           // of this run
 
 	asked, durable, acked map[string]bool // containers and uuids: in a checkpoint, on disk, acknowledged on disk
 	ran, told             map[string]bool // containers that were started, updates that were sent
@@ -58,7 +59,7 @@ func (w *world) boot() {
 	w.runs++
 	w.cfg.Seed = w.runs
 	w.cfg.Nonce = offer.UUID{byte(w.runs)}
-	w.writing = nil
+	w.writing, w.probes = nil, nil
 	core, err := New(w.now, w.cfg, w.disk)
 	if err != nil {
 		fmt.Fprintf(&w.out, "error: %v\n", err)
@@ -209,6 +210,16 @@ func (w *world) perform(e Effect) {
 		p("adopt %s task=%s executor=%s", w.name('c', e.Container), e.Task, e.Executor)
 	case Kill:
 		p("signal %s sure=%v", w.name('c', e.Container), e.Sure)
+	case Probe:
+		require.True(w.t, w.ran[e.Container] || w.durable[e.Container], "a container is probed that was never started")
+		what := "check"
+		if e.Health {
+			what = "health"
+		}
+		w.probes = append(w.probes, e)
+		p("probe %d: %s of %s in %s by %v", e.Probe, what, e.Task.ID, w.name('c', e.Container), e.Check().Kind)
+	case EndProbe:
+		p("end probe %d", e.Probe)
 	case Resize:
 		p("resize %s to %v%s", w.name('c', e.Container), e.Resources, upTo(e.Limits))
 	case Forget:
@@ -255,6 +266,12 @@ func (w *world) status(s offer.Status) string {
 	}
 	if s.Exit != nil {
 		out += fmt.Sprintf(" (%v)", *s.Exit)
+	}
+	if s.Healthy != nil {
+		out += fmt.Sprintf(" healthy=%v", *s.Healthy)
+	}
+	if s.Check != nil {
+		out += fmt.Sprintf(" check=%v", *s.Check)
 	}
 	if s.Message != "" {
 		out += fmt.Sprintf(" %q", s.Message)
