@@ -132,5 +132,12 @@ func validateTask(t *offer.Task, grouped, checked bool) (field string, err error
 	if t.Lease > 0 && t.Executor != nil {
 		return "lease", errors.New("a task of a custom executor cannot have one")
 	}
+	if err := offer.ValidateStreams(t.Streams); err != nil {
+		field, why, _ := strings.Cut(err.Error(), " ")
+		return field, errors.New(why)
+	}
+	if t.Streams != nil && t.Executor != nil {
+		return "streams", errors.New("a task of a custom executor has the executor's")
+	}
 	return "", nil
 }

@@ -33,7 +33,7 @@ type ExecSpec struct {
 	Command offer.Command
 	// Terminal gives the command a terminal of that size, which is its standard input, output and error; all output is Stdout then. Nil gives it
 	// none.
-	Terminal *TerminalSize
+	Terminal *offer.TerminalSize
 	// Stdin lets the command read what is written to the Session. Without it and without Terminal it reads nothing.
 	Stdin bool
 	// Stdout and Stderr get the command's output, called from one goroutine. While they block, so does the command when it prints; an error
@@ -41,15 +41,12 @@ type ExecSpec struct {
 	Stdout, Stderr io.Writer `json:"-"`
 }
 
-// A TerminalSize is the size of a terminal in characters.
-type TerminalSize struct{ Rows, Columns uint16 }
-
 // A Session is a command that runs in a container for somebody. Its methods are safe for concurrent use.
 type Session interface {
 	// Stdin is where the command reads. Write blocks while the command does not read; Close is the end of its input.
 	Stdin() io.WriteCloser
 	// Resize changes the terminal's size, which the command is told by a signal.
-	Resize(TerminalSize) error
+	Resize(offer.TerminalSize) error
 	// Signal sends a signal of the operating system to the command's process group.
 	Signal(number int) error
 	// Wait returns when the command has ended, nothing of it runs any more and all of its output was written. It must be called.

@@ -39,6 +39,9 @@ type Spec struct {
 	Network offer.Network
 	// Volumes are what the container sees beside its root folder and its sandbox.
 	Volumes []offer.Volume
+
+	// Streams are what goes in and out of it; nil means output of the default size, and no input.
+	Streams *offer.Streams
 }
 
 // A Plan says how the first process of a container is started. Isolators add to it in the order of the chain; it is written to disk

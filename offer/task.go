@@ -31,6 +31,7 @@ type Task struct {
 	Lease   time.Duration
 	Network Network
 	Volumes []Volume // what a command or a function sees beside its root folder and its sandbox
+	Streams *Streams // of a command or a function; nil means output files of the slave's size, and no input
 }
 
 // A Command is a program to run.

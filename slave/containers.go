@@ -18,6 +18,7 @@ func (s *Slave) spec(e *slavecore.Start) *isolation.Spec {
 		spec.Task, spec.Name = t.ID, t.Name
 		spec.Command, spec.Function, spec.Data, spec.Limits, spec.Image = t.Command, t.Function, t.Data, t.Limits, t.Image
 		spec.Network, spec.Volumes = t.Network, t.Volumes
+		spec.Streams = t.Streams
 		spec.Sandbox = s.sandbox(e.Framework.ID, "tasks", string(t.ID))
 	}
 	if x := e.Executor; x != nil {

@@ -121,6 +121,11 @@ func (c *Core) validateTask(r *running, t *offer.Task, size int, group *offer.Op
 	}
 	if custom := t.Executor != nil || group != nil && group.Executor != nil && !group.Executor.Default; custom && t.Lease > 0 {
 		return invalid("lease %v: a task of a custom executor cannot have one", t.Lease)
+	} else if custom && t.Streams != nil {
+		return invalid("streams: a task of a custom executor has the executor's")
+	}
+	if err := offer.ValidateStreams(t.Streams); err != nil {
+		return invalid("%v", err)
 	}
 	return c.validateKind(r, t, group)
 }

@@ -53,6 +53,8 @@ func TestEachFaultOfATaskIsNamed(t *testing.T) {
 		"revocable and not": {change: func(t *offer.Task) {
 			t.Resources = resource.Resources{{Name: "cpus", Scalar: 1}, {Name: "cpus", Scalar: 1, Revocable: true}}
 		}, reason: offer.ReasonTaskInvalid, text: "revocable"},
+		"streams":             {change: func(t *offer.Task) { t.Streams = &offer.Streams{OutputBytes: 1} }, reason: offer.ReasonTaskInvalid, text: "streams.outputBytes 1"},
+		"streams of a member": {change: func(t *offer.Task) { t.Command, t.Streams = nil, &offer.Streams{} }, group: &custom, reason: offer.ReasonTaskInvalid, text: "has the executor's"},
 		"network":             {change: func(t *offer.Task) { t.Network = 9 }, reason: offer.ReasonTaskInvalid, text: "network: 9"},
 		"volume":              {change: func(t *offer.Task) { t.Volumes = []offer.Volume{{ContainerPath: "a"}} }, reason: offer.ReasonTaskInvalid, text: "volumes[0].hostPath"},
 		"network of a member": {change: func(t *offer.Task) { t.Command, t.Network = nil, offer.NetworkNone }, group: &custom, reason: offer.ReasonTaskInvalid, text: "has the executor's"},

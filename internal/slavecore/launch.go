@@ -133,6 +133,12 @@ func (c *Core) checkTask(f *framework, t *offer.Task, ex *offer.Executor, group,
 	if err := offer.ValidateLease(t.Lease); err != nil {
 		return offer.Error, offer.ReasonTaskInvalid, err.Error()
 	}
+	if err := offer.ValidateStreams(t.Streams); err != nil {
+		return offer.Error, offer.ReasonTaskInvalid, err.Error()
+	}
+	if custom && t.Streams != nil {
+		return offer.Error, offer.ReasonTaskInvalid, "streams: a task of a custom executor has the executor's"
+	}
 	if custom && t.Lease > 0 {
 		return offer.Error, offer.ReasonTaskInvalid, fmt.Sprintf("lease %v: a task of a custom executor cannot have one", t.Lease)
 	}

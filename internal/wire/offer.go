@@ -208,7 +208,7 @@ func (c *codec) checkResult(v *offer.CheckResult) {
 }
 
 func (c *codec) task(v *offer.Task) {
-	o := c.open(18)
+	o := c.open(19)
 	text(c, &v.ID)
 	text(c, &v.Name)
 	text(c, &v.SlaveID)
@@ -227,6 +227,23 @@ func (c *codec) task(v *offer.Task) {
 	signed(c, &v.Lease)
 	number(c, &v.Network)
 	list(c, &v.Volumes, (*codec).mount)
+	optional(c, &v.Streams, (*codec).streams)
+	c.shut(o)
+}
+
+func (c *codec) streams(v *offer.Streams) {
+	o := c.open(4)
+	c.flag(&v.Stdin)
+	optional(c, &v.Terminal, (*codec).terminalSize)
+	signed(c, &v.OutputBytes)
+	signed(c, &v.OutputFiles)
+	c.shut(o)
+}
+
+func (c *codec) terminalSize(v *offer.TerminalSize) {
+	o := c.open(2)
+	number(c, &v.Rows)
+	number(c, &v.Columns)
 	c.shut(o)
 }
 

@@ -217,7 +217,7 @@ func (i stdin) Close() error {
 }
 
 // Resize implements isolation.Session.
-func (s *session) Resize(size isolation.TerminalSize) error {
+func (s *session) Resize(size offer.TerminalSize) error {
 	return s.conn.SendSize(size.Rows, size.Columns)
 }
 

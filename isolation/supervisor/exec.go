@@ -282,7 +282,7 @@ func (x *execution) receive(input *stream.Input) {
 			case stream.Resize:
 				rows, columns := stream.Size(body)
 				if x.terminal != nil {
-					_ = resizeTerminal(x.terminal, isolation.TerminalSize{Rows: rows, Columns: columns})
+					_ = resizeTerminal(x.terminal, offer.TerminalSize{Rows: rows, Columns: columns})
 				}
 			case stream.Signal:
 				x.signal(syscall.Signal(stream.Number(body)))

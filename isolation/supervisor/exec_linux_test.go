@@ -119,13 +119,13 @@ func TestATerminalHasASizeThatCanBeChanged(t *testing.T) {
 	b := newBench(t)
 	b.running("a")
 	spec := shell(`test -t 0 && test -t 1 && test -t 2 && stty size; trap 'stty size; exit 5' WINCH; echo ready; while :; do sleep 0.05; done`)
-	spec.Terminal = &isolation.TerminalSize{Rows: 33, Columns: 101}
+	spec.Terminal = &offer.TerminalSize{Rows: 33, Columns: 101}
 	out := &collected{}
 	spec.Stdout = out
 	s, err := b.r.Exec(context.Background(), "a", spec)
 	require.NoError(t, err)
 	eventually(t, "the command is ready", func() bool { return strings.Contains(out.String(), "ready") })
-	require.NoError(t, s.Resize(isolation.TerminalSize{Rows: 44, Columns: 55}))
+	require.NoError(t, s.Resize(offer.TerminalSize{Rows: 44, Columns: 55}))
 	exit, err := s.Wait()
 	require.NoError(t, err)
 	require.Equal(t, offer.Exit{Code: 5}, exit)
@@ -137,7 +137,7 @@ func TestKeysOnATerminalAreSignalsAndTheEndOfInput(t *testing.T) {
 	b.running("a")
 	for keys, want := range map[string]offer.Exit{"\x03": {Signal: int(syscall.SIGINT)}, "word\n": {Code: 3}, "": {Code: 4}} {
 		spec := shell(`echo ready; read line || exit 4; test "$line" = word && exit 3; exit 1`)
-		spec.Terminal = &isolation.TerminalSize{Rows: 24, Columns: 80}
+		spec.Terminal = &offer.TerminalSize{Rows: 24, Columns: 80}
 		out := &collected{}
 		spec.Stdout = out
 		s, err := b.r.Exec(context.Background(), "a", spec)

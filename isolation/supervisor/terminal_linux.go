@@ -6,11 +6,11 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/meros-project/meros/isolation"
+	"github.com/meros-project/meros/offer"
 )
 
 // openTerminal makes a terminal: master is whoever types and reads, slave the program's side.
-func openTerminal(size isolation.TerminalSize) (master, slave *os.File, err error) {
+func openTerminal(size offer.TerminalSize) (master, slave *os.File, err error) {
 	// Not blocking, so that closing it ends whoever waits for it.
 	fd, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -33,7 +33,7 @@ func openTerminal(size isolation.TerminalSize) (master, slave *os.File, err erro
 	return nil, nil, fmt.Errorf("make a terminal: %w", err)
 }
 
-func resizeTerminal(master *os.File, size isolation.TerminalSize) error {
+func resizeTerminal(master *os.File, size offer.TerminalSize) error {
 	raw, err := master.SyscallConn()
 	if err != nil {
 		return err

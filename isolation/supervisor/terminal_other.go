@@ -6,11 +6,11 @@ import (
 	"errors"
 	"os"
 
-	"github.com/meros-project/meros/isolation"
+	"github.com/meros-project/meros/offer"
 )
 
-func openTerminal(isolation.TerminalSize) (master, slave *os.File, err error) {
+func openTerminal(offer.TerminalSize) (master, slave *os.File, err error) {
 	return nil, nil, errors.New("terminals for tasks are for Linux")
 }
 
-func resizeTerminal(*os.File, isolation.TerminalSize) error { return nil }
+func resizeTerminal(*os.File, offer.TerminalSize) error { return nil }
