@@ -146,7 +146,7 @@ func minTime(a, b time.Time) time.Time {
 
 // eachUnused calls f for each sandbox in WorkDir that is not in use.
 func (s *Slave) eachUnused(ctx context.Context, f func(unused)) {
-	used := s.live.all()
+	used := s.live.inUse()
 	var below func(dir string, level int)
 	below = func(dir string, level int) { // slaves/SLAVE/frameworks/FRAMEWORK/tasks/TASK
 		entries, _ := os.ReadDir(dir)

@@ -93,7 +93,7 @@ func TestSandboxesOfEarlierSlavesAndFrameworksGrowOldToo(t *testing.T) {
 	require.NoError(t, os.MkdirAll(filepath.Dir(volume), 0o755))
 	require.NoError(t, os.WriteFile(volume, []byte("kept"), 0o644))
 	require.NoError(t, os.Symlink(filepath.Dir(volume), filepath.Join(l.folder.dir, "slaves/s-1/frameworks/f-1/old/0123/data-link")))
-	l.live.started("c-1", used)
+	l.live.started(&isolation.Spec{Container: "c-1", Sandbox: used})
 	at := l.now.Add(-95 * time.Hour)
 	require.NoError(t, os.Chtimes(filepath.Join(l.folder.dir, "slaves/s-1/frameworks/f-1/old/0123"), at, at))
 

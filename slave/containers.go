@@ -2,6 +2,8 @@ package slave
 
 import (
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -30,7 +32,7 @@ func (s *Slave) spec(e *slavecore.Start) *isolation.Spec {
 		spec.User = spec.Command.User
 	}
 	spec.Environment = s.environment(e, spec.Sandbox)
-	s.live.started(e.Container, spec.Sandbox)
+	s.live.started(spec)
 	return spec
 }
 
@@ -92,18 +94,18 @@ func (s *Slave) sandbox(framework offer.FrameworkID, kind, id string) string {
 	return s.sandboxes.root + sep + string(framework) + sep + kind + sep + id
 }
 
-// liveContainers knows which sandboxes are in use.
+// liveContainers knows which containers there are, and so which sandboxes are in use.
 type liveContainers struct {
-	mu        sync.Mutex
-	sandboxes map[string]string // by container
+	mu    sync.Mutex
+	specs map[string]*isolation.Spec // by container; of adopted ones only what says whose they are, and the sandbox
 }
 
-func (l *liveContainers) init() { l.sandboxes = map[string]string{} }
+func (l *liveContainers) init() { l.specs = map[string]*isolation.Spec{} }
 
-func (l *liveContainers) started(container, sandbox string) {
+func (l *liveContainers) started(spec *isolation.Spec) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.sandboxes[container] = sandbox
+	l.specs[spec.Container] = spec
 }
 
 func (s *Slave) adopted(e *slavecore.Adopt) {
@@ -111,30 +113,48 @@ func (s *Slave) adopted(e *slavecore.Adopt) {
 	if e.Executor != "" {
 		kind, id = "executors", string(e.Executor)
 	}
-	s.live.started(e.Container, s.sandbox(e.Framework, kind, id))
+	s.live.started(&isolation.Spec{Container: e.Container, Framework: e.Framework, Task: e.Task, Executor: e.Executor,
+		Sandbox: s.sandbox(e.Framework, kind, id)})
 }
 
 // of is the sandbox that a container uses, empty if it uses none.
 func (l *liveContainers) of(container string) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.sandboxes[container]
+	if spec := l.specs[container]; spec != nil {
+		return spec.Sandbox
+	}
+	return ""
 }
 
 // ended says that a container does not use its sandbox any more.
 func (l *liveContainers) ended(container string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.sandboxes, container)
+	delete(l.specs, container)
 }
 
-// all are the sandboxes in use now.
-func (l *liveContainers) all() map[string]bool {
+// all are the containers of now, sorted by id, or the one that is named.
+func (l *liveContainers) all(container string) []*isolation.Spec {
+	l.mu.Lock()
+	out := make([]*isolation.Spec, 0, len(l.specs))
+	for id, spec := range l.specs {
+		if container == "" || id == container {
+			out = append(out, spec)
+		}
+	}
+	l.mu.Unlock()
+	slices.SortFunc(out, func(a, b *isolation.Spec) int { return strings.Compare(a.Container, b.Container) })
+	return out
+}
+
+// inUse are the sandboxes that containers use now.
+func (l *liveContainers) inUse() map[string]bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	out := make(map[string]bool, len(l.sandboxes))
-	for _, sandbox := range l.sandboxes {
-		out[sandbox] = true
+	out := make(map[string]bool, len(l.specs))
+	for _, spec := range l.specs {
+		out[spec.Sandbox] = true
 	}
 	return out
 }
@@ -143,8 +163,8 @@ func (l *liveContainers) all() map[string]bool {
 func (l *liveContainers) unlessInUse(sandbox string, f func() error) (bool, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, used := range l.sandboxes {
-		if used == sandbox {
+	for _, spec := range l.specs {
+		if spec.Sandbox == sandbox {
 			return false, nil
 		}
 	}

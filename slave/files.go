@@ -32,6 +32,8 @@ func (s *Slave) newHandler() http.Handler {
 	mux.HandleFunc("GET /files/read", s.fileRead)
 	mux.HandleFunc("GET /files/browse", s.fileBrowse)
 	mux.HandleFunc("GET /files/download", s.fileDownload)
+	mux.HandleFunc("GET /containers", s.containers)
+	mux.HandleFunc("GET /monitor/statistics", s.containers)
 	return mux
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/meros-project/meros/internal/runloop"
 	"github.com/meros-project/meros/internal/slavecore"
+	"github.com/meros-project/meros/isolation"
 	"github.com/meros-project/meros/isolation/fetch"
 	"github.com/meros-project/meros/isolation/process"
 	"github.com/meros-project/meros/isolation/supervisor"
@@ -47,6 +48,7 @@ func (s *Slave) recover() (closers []func(), err error) {
 	s.loop = runloop.New(runloop.Config[slavecore.Event, slavecore.Effect]{Core: s.core, Tick: slavecore.Tick{}, Perform: s.perform,
 		Settled: s.settled})
 	s.live.init()
+	s.meter, _ = s.cfg.Runner.(isolation.Meter)
 	s.makeVolumes(nil, destroyed(records)) // the last run may have ended before it had deleted them
 	if s.runner = s.cfg.Runner; s.runner == nil {
 		chain, err := s.chain()
@@ -61,6 +63,7 @@ func (s *Slave) recover() (closers []func(), err error) {
 			s.cfg.Logger.Warn("URIs of tasks are fetched", "missing", what)
 		}
 		chain = append(chain, fetcher) // last: it works as the user that the others have decided on
+		s.meter = chain
 		s.runner = supervisor.New(supervisor.Config{Dir: s.cfg.RuntimeDir, Isolation: chain, Ready: s.cfg.ReadySupervisors, Logger: s.cfg.Logger})
 	}
 	if err := s.executors.open(s); err != nil {

@@ -413,7 +413,7 @@ func TestASandboxOfTheSameIDIsPutAsideAndOnlyWhatIsNotInUseIsDeleted(t *testing.
 		m.state(id, offer.Finished)
 	}
 	run("a", "echo first")
-	eventually(t, "it is forgotten", func() bool { return !s.live.all()[filepath.Join(dir, "slaves/s-1/frameworks/f-1/tasks/a")] })
+	eventually(t, "it is forgotten", func() bool { return !s.live.inUse()[filepath.Join(dir, "slaves/s-1/frameworks/f-1/tasks/a")] })
 	m.send(launch(command("b", "exec sleep 1000")))
 	m.state("b", offer.Running)
 	run("a", "echo second")
