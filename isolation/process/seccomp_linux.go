@@ -218,20 +218,28 @@ func compile(f isolation.Seccomp) []bpf.Instruction {
 	return append(code, let)
 }
 
-// InstallFilter imposes the filter on the calling thread, which must be locked, and on the program that it executes then. The thread must
-// have given up gaining privileges, or be privileged.
-func InstallFilter(f isolation.Seccomp) error {
+// CompileFilter returns the filter as the system takes it.
+func CompileFilter(f isolation.Seccomp) (*unix.SockFprog, error) {
 	raw, err := bpf.Assemble(compile(f))
 	if err != nil {
-		return fmt.Errorf("filter of system calls: %w", err)
+		return nil, fmt.Errorf("filter of system calls: %w", err)
 	}
 	filter := make([]unix.SockFilter, len(raw))
 	for i, r := range raw {
 		filter[i] = unix.SockFilter{Code: r.Op, Jt: r.Jt, Jf: r.Jf, K: r.K}
 	}
-	prog := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
-	_, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, uintptr(unsafe.Pointer(&prog)))
-	runtime.KeepAlive(filter)
+	return &unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}, nil
+}
+
+// InstallFilter imposes the filter on the calling thread, which must be locked, and on the program that it executes then. The thread must
+// have given up gaining privileges, or be privileged.
+func InstallFilter(f isolation.Seccomp) error {
+	prog, err := CompileFilter(f)
+	if err != nil {
+		return err
+	}
+	_, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, uintptr(unsafe.Pointer(prog)))
+	runtime.KeepAlive(prog)
 	if errno != 0 {
 		return fmt.Errorf("filter of system calls: %w", errno)
 	}

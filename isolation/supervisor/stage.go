@@ -166,18 +166,27 @@ func confine(p *isolation.Plan) error {
 }
 
 func setLimit(l isolation.Rlimit) error {
+	which, want, err := limitOf(l)
+	if err != nil {
+		return err
+	}
+	return syscall.Setrlimit(which, want)
+}
+
+// limitOf is the limit that a process with the limits of the calling one is to have.
+func limitOf(l isolation.Rlimit) (which int, want *syscall.Rlimit, err error) {
 	which, ok := rlimits[l.Name]
 	if !ok {
-		return errors.New("is not known here")
+		return 0, nil, errors.New("is not known here")
 	}
-	want := syscall.Rlimit{Cur: l.Soft, Max: l.Hard}
+	want = &syscall.Rlimit{Cur: l.Soft, Max: l.Hard}
 	if l.AtMost {
 		var now syscall.Rlimit
 		if err := syscall.Getrlimit(which, &now); err != nil {
-			return err
+			return 0, nil, err
 		}
 		want.Max = min(want.Max, now.Max)
 		want.Cur = min(want.Cur, want.Max)
 	}
-	return syscall.Setrlimit(which, &want)
+	return which, want, nil
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -46,7 +47,8 @@ type supervisorState struct {
 	attempt int // which claim to take
 	order   order
 	first   process.ID
-	gate    *os.File // closed and nil when the first process was let through
+	explain func([]byte) string // what the stage reports, in words; nil where it reports words
+	gate    *os.File            // closed and nil when the first process was let through
 	mu      sync.Mutex
 	told    state
 	conns   map[net.Conn]bool
@@ -161,15 +163,6 @@ func (s *supervisorState) startStage() (*os.File, error) {
 			_ = f.Close()
 		}
 	}()
-	body, err := json.Marshal(stagePlan{Plan: plan, Function: spec.Function})
-	if err != nil {
-		return nil, err
-	}
-	planFile, err := s.passing("plan", body)
-	if err != nil {
-		return nil, err
-	}
-	files = append(files, planFile)
 	gateRead, gateWrite, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -185,18 +178,14 @@ func (s *supervisorState) startStage() (*os.File, error) {
 		return nil, err
 	}
 	files = append(files, dataFile)
-	program, err := self()
-	if err != nil {
-		return nil, err
+	start := s.executeStage
+	if forks(plan) {
+		start = s.forkStage
 	}
-	p, err := os.StartProcess(program, []string{stageName}, &os.ProcAttr{
-		Env: []string{roleVariable + "=" + stageName, mark(s.dir), "GOMAXPROCS=1", "PATH=" + plan.Getenv("PATH")}, Files: files,
-		Sys: &syscall.SysProcAttr{Setsid: true}})
+	pid, err := start(files)
 	if err != nil {
-		return nil, fmt.Errorf("start: %w", err)
+		return nil, errors.Join(err, gateWrite.Close(), reportRead.Close())
 	}
-	pid := p.Pid
-	_ = p.Release() // reaped by wait, with everything else
 	s.gate = gateWrite
 	s.first, err = process.Identify(pid)
 	if err != nil {
@@ -208,6 +197,33 @@ func (s *supervisorState) startStage() (*os.File, error) {
 	}
 	s.told = state{Process: s.first}
 	return reportRead, nil
+}
+
+// executeStage starts a stage from the host program. files are those of a stage without its plan.
+func (s *supervisorState) executeStage(files []*os.File) (int, error) {
+	plan := s.order.Plan
+	body, err := json.Marshal(stagePlan{Plan: plan, Function: s.order.Spec.Function})
+	if err != nil {
+		return 0, err
+	}
+	planFile, err := s.passing("plan", body)
+	if err != nil {
+		return 0, err
+	}
+	defer planFile.Close()
+	program, err := self()
+	if err != nil {
+		return 0, err
+	}
+	p, err := os.StartProcess(program, []string{stageName}, &os.ProcAttr{
+		Env:   []string{roleVariable + "=" + stageName, mark(s.dir), "GOMAXPROCS=1", "PATH=" + plan.Getenv("PATH")},
+		Files: slices.Insert(slices.Clone(files), planDescriptor, planFile), Sys: &syscall.SysProcAttr{Setsid: true}})
+	if err != nil {
+		return 0, fmt.Errorf("start: %w", err)
+	}
+	pid := p.Pid
+	_ = p.Release() // reaped by wait, with everything else
+	return pid, nil
 }
 
 // passing returns an open file with content that has no name any more.
@@ -235,12 +251,16 @@ func (s *supervisorState) watchStage(reports *os.File, failed chan<- string) {
 		return
 	}
 	rest, _ := io.ReadAll(io.LimitReader(reports, 4096))
+	explain := s.explain
+	if explain == nil {
+		explain = func(report []byte) string { return string(report) }
+	}
 	if string(first[:]) != aboutToStart {
-		failed <- string(first[:]) + string(rest)
+		failed <- explain(append(first[:], rest...))
 		return
 	}
 	if len(rest) > 0 {
-		failed <- string(rest)
+		failed <- explain(rest)
 		return
 	}
 	s.mu.Lock()
