@@ -31,7 +31,7 @@ var rooms = []room{
 		doors: []string{"github.com/vmihailenco/msgpack"}},
 	{path: "internal/transport/...", ours: []string{"internal/message", "internal/wire", "internal/transport/...", "offer", "election"}},
 	{path: "isolation/unpack"},
-	{path: "isolation/image", ours: []string{"isolation", "isolation/unpack", "isolation/fetch", "isolation/isolationtest"},
+	{path: "isolation/image", ours: []string{"offer", "offer/resource", "isolation", "isolation/process", "isolation/unpack", "isolation/fetch", "isolation/isolationtest"},
 		doors: []string{"oras.land/oras-go", "github.com/opencontainers/image-spec", "github.com/opencontainers/go-digest"}},
 	{path: "isolation/fetch", ours: []string{"offer", "offer/resource", "isolation", "isolation/process", "isolation/unpack", "isolation/isolationtest"},
 		doors: []string{"github.com/landlock-lsm/go-landlock", "kernel.org/pub/linux/libs/security/libcap/psx"}},

@@ -414,7 +414,7 @@ func TestAConfinedProcessReachesItsSandboxOnly(t *testing.T) {
 // tryToBreakOut is what the confined process of the test above does.
 func tryToBreakOut() int {
 	dir, other := os.Getenv("MEROS_TEST_CONFINED"), os.Getenv("OTHER")
-	if err := confine(&job{User: nobody(), Sandbox: dir, MaxBytes: 1000, Timeout: time.Minute}); err != nil {
+	if err := Confine((&job{User: nobody(), Sandbox: dir, MaxBytes: 1000, Timeout: time.Minute}).confinement()); err != nil {
 		fmt.Println(err)
 		return 1
 	}

@@ -61,7 +61,7 @@ func (w *worker) run() error {
 			return fmt.Errorf("the slave's file of certificates: %w", cause(err))
 		}
 	}
-	if err := confine(&w.job); err != nil {
+	if err := Confine(w.job.confinement()); err != nil {
 		return fmt.Errorf("confine the fetcher: %w", err)
 	}
 	go w.listen()

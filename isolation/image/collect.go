@@ -1,7 +1,9 @@
 package image
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -16,45 +18,43 @@ type old struct {
 	last   time.Time
 }
 
-// Collect throws out images that no container uses, the longest unused first, until the store is within its bound, and layers that no image
-// has. Get and Recover call it.
-func (s *Store) Collect() error {
+// Collect throws out images that no container uses, the longest unused first, until the store is within its bound, with the layers that no
+// other image has. Get and Recover call it.
+func (s *Store) Collect() error { return s.collect(time.Time{}) }
+
+// CollectOlder throws out the images too that no container has used for so long, and the layers that failed pulls have left.
+func (s *Store) CollectOlder(age time.Duration) error { return s.collect(time.Now().Add(-age)) }
+
+// A held layer is one in the store.
+type held struct {
+	bytes int64
+	since time.Time
+}
+
+// collect throws out what was not used since oldest, and what is too much.
+func (s *Store) collect(oldest time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	images, err := s.survey()
+	images, needed, err := s.survey()
 	if err != nil {
 		return fmt.Errorf("image: collect: %w", err)
 	}
-	sizes := map[string]int64{} // of layers, by hex
-	entries, err := os.ReadDir(s.path("layers"))
+	layers, total, err := s.layersHeld()
 	if err != nil {
 		return fmt.Errorf("image: collect: %w", err)
-	}
-	total := int64(0)
-	for _, e := range entries {
-		var info layerInfo
-		_ = s.read(s.path("layers", e.Name(), "layer.json"), &info) // without one it is half deleted
-		sizes[e.Name()] = info.Bytes
-		total += info.Bytes
-	}
-	needed := map[string]int{}
-	for _, i := range images {
-		for _, l := range i.layers {
-			needed[l]++
-		}
 	}
 	drop := func(hex string) error {
 		if needed[hex] > 0 || s.busy[hex] > 0 || s.layers[hex] != nil {
 			return nil
 		}
-		total -= sizes[hex]
-		delete(sizes, hex)
+		total -= layers[hex].bytes
+		delete(layers, hex)
 		_ = os.Remove(s.path("layers", hex, "layer.json")) // first, so that nobody takes a half for the whole
 		return removeTree(s.path("layers", hex))
 	}
-	slices.SortFunc(images, func(a, b old) int { return a.last.Compare(b.last) })
+	slices.SortFunc(images, func(a, b old) int { return cmp.Or(a.last.Compare(b.last), strings.Compare(a.hex, b.hex)) })
 	for _, i := range images {
-		if total <= s.cfg.MaxBytes {
+		if total <= s.cfg.MaxBytes && !i.last.Before(oldest) {
 			break
 		}
 		if i.used || s.busy["sha256:"+i.hex] > 0 {
@@ -72,41 +72,65 @@ func (s *Store) Collect() error {
 			}
 		}
 	}
-	if total <= s.cfg.MaxBytes {
-		return nil
-	}
-	// Layers of pulls that have failed wait for the next attempt only while there is room.
-	for _, e := range entries {
-		if err := drop(e.Name()); err != nil {
+	// Layers of pulls that have failed wait for the next attempt, for a while and while there is room.
+	for _, hex := range slices.Sorted(maps.Keys(layers)) {
+		if total <= s.cfg.MaxBytes && !layers[hex].since.Before(oldest) {
+			continue
+		}
+		if err := drop(hex); err != nil {
 			return fmt.Errorf("image: collect: %w", err)
 		}
 	}
 	return nil
 }
 
-// survey reads which images there are, and which are used. The lock is held.
-func (s *Store) survey() ([]old, error) {
+// layersHeld reads which layers there are. The lock is held.
+func (s *Store) layersHeld() (layers map[string]held, total int64, err error) {
+	entries, err := os.ReadDir(s.path("layers"))
+	if err != nil {
+		return nil, 0, err
+	}
+	layers = map[string]held{}
+	for _, e := range entries {
+		var info layerInfo
+		_ = s.read(s.path("layers", e.Name(), "layer.json"), &info) // without one it is half deleted
+		h := held{bytes: info.Bytes}
+		if st, err := e.Info(); err == nil {
+			h.since = st.ModTime()
+		}
+		layers[e.Name()] = h
+		total += info.Bytes
+	}
+	return layers, total, nil
+}
+
+// survey reads which images there are and which are used, and by how many images and containers each layer is needed. The lock is held.
+func (s *Store) survey() (images []old, needed map[string]int, err error) {
 	used := map[string]bool{}
+	needed = map[string]int{}
 	refs, err := os.ReadDir(s.path("refs"))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, e := range refs {
 		var u use
-		if err := s.read(s.path("refs", e.Name()), &u); err == nil {
-			used[u.Digest] = true
+		if err := s.read(s.path("refs", e.Name()), &u); err != nil {
+			return nil, nil, fmt.Errorf("what a container uses is not known, so that nothing is thrown out: %w", err)
+		}
+		used[u.Digest] = true
+		for _, id := range u.Layers {
+			needed[strings.TrimPrefix(id, "sha256:")]++
 		}
 	}
 	entries, err := os.ReadDir(s.path("images"))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var images []old
 	for _, e := range entries {
 		var img stored
 		if err := s.read(s.path("images", e.Name()), &img); err != nil {
 			if err := os.Remove(s.path("images", e.Name())); err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			continue
 		}
@@ -115,9 +139,11 @@ func (s *Store) survey() ([]old, error) {
 			i.last = st.ModTime()
 		}
 		for _, id := range img.Layers {
-			i.layers = append(i.layers, strings.TrimPrefix(id, "sha256:"))
+			hex := strings.TrimPrefix(id, "sha256:")
+			i.layers = append(i.layers, hex)
+			needed[hex]++
 		}
 		images = append(images, i)
 	}
-	return images, nil
+	return images, needed, nil
 }

@@ -26,7 +26,14 @@ import (
 	"github.com/meros-project/meros/isolation/isolationtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// child makes a copy of the test program what a test needs a process of its own for.
+var child = func() {}
+
+func TestMain(m *testing.M) {
+	Main()
+	child()
+	goleak.VerifyTestMain(m)
+}
 
 // A made image is one that a test has made: its blobs by digest, of which the manifest's is one.
 type made struct {

@@ -15,7 +15,9 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/meros-project/meros/isolation/unpack"
 )
@@ -28,43 +30,38 @@ type layerInfo struct {
 	Overlay bool     // that is said in the form of overlayfs too
 }
 
-// unpack downloads a layer, checks it and puts it where it belongs, or leaves nothing.
-func (s *Store) unpack(ctx context.Context, l *layer, most int64) error {
-	temp, err := os.MkdirTemp(s.path("tmp"), "layer")
+// unpack has the puller unpack a layer into its folder, and puts it where it belongs, or leaves nothing there.
+func (s *Store) unpack(p *puller, n int, diffID string, most int64) error {
+	info, err := p.layer(n, most)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = removeTree(temp) }()
-	if err := os.Mkdir(filepath.Join(temp, "fs"), 0o755); err != nil {
+	temp := filepath.Join(p.dir, strconv.Itoa(n))
+	if err := s.finish(temp, info); err != nil {
 		return err
 	}
+	final := s.path("layers", diffID[len("sha256:"):])
+	if err := removeTree(final); err != nil { // one without layer.json is half deleted
+		return err
+	}
+	return os.Rename(temp, final)
+}
+
+// finish adds to an unpacked layer what the puller has no right to, and notes what it is.
+func (s *Store) finish(temp string, info *layerInfo) error {
 	root, err := os.OpenRoot(filepath.Join(temp, "fs"))
 	if err != nil {
 		return err
 	}
 	defer root.Close()
-	w := &whiteouts{removed: map[string]bool{}, opaque: map[string]bool{}}
-	if err := s.stream(ctx, l, root, w, most); err != nil {
-		return err
-	}
-	info, err := w.settle(root)
-	if err != nil {
-		return err
-	}
+	info.forOverlay(root)
 	if info.Bytes, err = sizeOf(root); err != nil {
 		return err
 	}
 	if err := s.write(filepath.Join(temp, "layer.json"), info); err != nil {
 		return err
 	}
-	if err := syncAll(filepath.Join(temp, "fs")); err != nil {
-		return err
-	}
-	final := s.path("layers", l.diffID[len("sha256:"):])
-	if err := removeTree(final); err != nil { // one without layer.json is half deleted
-		return err
-	}
-	return os.Rename(temp, final)
+	return syncAll(filepath.Join(temp, "fs"))
 }
 
 // A checked reader counts and sums up what is read.
@@ -86,7 +83,7 @@ func (c *checked) Read(b []byte) (int, error) {
 }
 
 // stream unpacks a layer as it comes, and says at the end whether it was the right one.
-func (s *Store) stream(ctx context.Context, l *layer, root *os.Root, w *whiteouts, most int64) error {
+func (c StoreConfig) stream(ctx context.Context, l *layer, root *os.Root, w *whiteouts, most int64) error {
 	body, err := l.open(ctx)
 	if err != nil {
 		return err
@@ -94,12 +91,12 @@ func (s *Store) stream(ctx context.Context, l *layer, root *os.Root, w *whiteout
 	defer body.Close()
 	stop := context.AfterFunc(ctx, func() { _ = body.Close() })
 	defer stop()
-	in := &checked{r: body, sum: sha256.New(), most: s.cfg.MaxImage}
+	in := &checked{r: body, sum: sha256.New(), most: c.MaxImage}
 	if l.size >= 0 {
 		in.most = l.size
 	}
 	content := sha256.New()
-	o := unpack.Options{Rootfs: true, Setuid: s.cfg.Setuid, MaxBytes: most, MaxEntries: s.cfg.MaxEntries, Entry: w.entry, Sum: content}
+	o := unpack.Options{Rootfs: true, Setuid: c.Setuid, MaxBytes: most, MaxEntries: c.MaxEntries, Entry: w.entry, Sum: content}
 	buffered := bufio.NewReaderSize(in, 64<<10)
 	start, _ := buffered.Peek(4)
 	switch {
@@ -131,7 +128,13 @@ func (s *Store) stream(ctx context.Context, l *layer, root *os.Root, w *whiteout
 func sum(h hash.Hash) string { return "sha256:" + hex.EncodeToString(h.Sum(nil)) }
 
 // whiteouts are what a layer says of lower ones.
-type whiteouts struct{ removed, opaque map[string]bool }
+type whiteouts struct {
+	removed, opaque map[string]bool
+	bytes           int // of their names
+}
+
+// maxWhiteouts bounds the names of what a layer removes, in bytes.
+const maxWhiteouts = 1 << 20
 
 const (
 	whiteoutPrefix = ".wh."
@@ -142,25 +145,30 @@ const (
 func (w *whiteouts) entry(name string) (keep bool, err error) {
 	dir, base := path.Split(name)
 	dir = path.Clean(dir)
-	switch {
+	if !strings.HasPrefix(base, whiteoutPrefix) {
+		return true, nil
+	}
+	switch w.bytes += len(name); {
+	case w.bytes > maxWhiteouts:
+		return false, fmt.Errorf("removes more than %d bytes of names, the most that is allowed", maxWhiteouts)
+	case !utf8.ValidString(name):
+		return false, errors.New("removes what has a name that is not UTF-8")
 	case base == opaqueName:
 		w.opaque[dir] = true
 	case strings.HasPrefix(base, whiteoutPrefix+whiteoutPrefix): // AUFS's own
-	case strings.HasPrefix(base, whiteoutPrefix):
+	default:
 		target := base[len(whiteoutPrefix):]
 		if target == "" || target == "." || target == ".." {
 			return false, errors.New("removes what has no name")
 		}
 		w.removed[path.Join(dir, target)] = true
-	default:
-		return true, nil
 	}
 	return false, nil
 }
 
 // settle decides what the whiteouts come to once the layer is there. They are about lower layers only, wherever they stand in the archive.
 func (w *whiteouts) settle(root *os.Root) (*layerInfo, error) {
-	info := &layerInfo{Overlay: true}
+	info := &layerInfo{}
 	for _, name := range sorted(w.removed) {
 		ok, err := realFolder(root, path.Dir(name))
 		if err != nil {
@@ -188,13 +196,18 @@ func (w *whiteouts) settle(root *os.Root) (*layerInfo, error) {
 			info.Opaque = append(info.Opaque, name)
 		}
 	}
-	for _, name := range info.Removed {
-		info.Overlay = info.Overlay && overlayWhiteout(root, name) == nil
-	}
-	for _, name := range info.Opaque {
-		info.Overlay = info.Overlay && overlayOpaque(root, name) == nil
-	}
 	return info, nil
+}
+
+// forOverlay says the same in the form of overlayfs, if it can.
+func (i *layerInfo) forOverlay(root *os.Root) {
+	i.Overlay = true
+	for _, name := range i.Removed {
+		i.Overlay = i.Overlay && overlayWhiteout(root, name) == nil
+	}
+	for _, name := range i.Opaque {
+		i.Overlay = i.Overlay && overlayOpaque(root, name) == nil
+	}
 }
 
 func sorted(set map[string]bool) []string {

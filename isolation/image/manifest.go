@@ -16,6 +16,9 @@ import (
 // maxDocument bounds manifests, indexes and configurations, in bytes.
 const maxDocument = 4 << 20
 
+// maxSettings bounds what a configuration says about what is run, in bytes.
+const maxSettings = 256 << 10
+
 const (
 	dockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
 	dockerList     = "application/vnd.docker.distribution.manifest.list.v2+json"
@@ -170,7 +173,11 @@ func (p *plan) configure(raw []byte) error {
 		return fmt.Errorf("configuration: working directory %.80q (allowed: an absolute path)", c.WorkingDir)
 	}
 	p.config = Settings{Entrypoint: c.Entrypoint, Cmd: c.Cmd, Env: c.Env, WorkingDir: c.WorkingDir, User: c.User}
+	total := 0
 	for _, s := range append(append(append([]string{c.WorkingDir, c.User}, c.Entrypoint...), c.Cmd...), c.Env...) {
+		if total += len(s) + 1; total > maxSettings {
+			return fmt.Errorf("configuration: more than %d bytes of arguments and environment, the most that is allowed", maxSettings)
+		}
 		if strings.IndexByte(s, 0) >= 0 {
 			return errors.New("configuration: a zero byte in a string")
 		}

@@ -21,6 +21,12 @@ type reference struct {
 	tag      string // or a digest; empty: the only one there is
 }
 
+// notAllowed is what the slave's configuration says no to, in words.
+type notAllowed string
+
+func (n notAllowed) Error() string { return string(n) }
+
+// parse reads a reference and finds out whether it may be used.
 func parse(c StoreConfig, text string) (*reference, error) {
 	kind, path, local := strings.Cut(text, ":/")
 	if !local || kind != "layout" && kind != "archive" {
@@ -38,9 +44,9 @@ func parse(c StoreConfig, text string) (*reference, error) {
 		}
 	}
 	if len(c.Folders) == 0 {
-		return nil, errors.New("this slave allows no images of its own disk")
+		return nil, notAllowed("this slave allows no images of its own disk")
 	}
-	return nil, fmt.Errorf("this slave allows no images there (allowed: below %s)", strings.Join(c.Folders, ", "))
+	return nil, notAllowed("this slave allows no images there (allowed: below " + strings.Join(c.Folders, ", ") + ")")
 }
 
 func parseRegistry(c StoreConfig, text string) (*reference, error) {
@@ -58,9 +64,9 @@ func parseRegistry(c StoreConfig, text string) (*reference, error) {
 		hosts = append(hosts, reg.Host)
 	}
 	if len(hosts) == 0 {
-		return nil, errors.New("this slave pulls from no registry")
+		return nil, notAllowed("this slave pulls from no registry")
 	}
-	return nil, fmt.Errorf("this slave does not pull from registry %s (allowed: %s)", name.Registry, strings.Join(hosts, ", "))
+	return nil, notAllowed(fmt.Sprintf("this slave does not pull from registry %s (allowed: %s)", name.Registry, strings.Join(hosts, ", ")))
 }
 
 // open opens a file of the slave's disk, in an allowed folder.
@@ -70,7 +76,7 @@ func (r *reference) open() (*os.File, error) {
 		return nil, err
 	}
 	defer root.Close()
-	return root.Open(r.path)
+	return openFile(root, r.path)
 }
 
 // root opens a folder of the slave's disk, in an allowed folder.

@@ -13,8 +13,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/meros-project/meros/isolation/unpack"
 )
 
 // A Store holds unpacked images. Its methods are safe for concurrent use. One process uses a folder at a time.
@@ -75,7 +73,11 @@ type stored struct {
 }
 
 // A use is what refs/HEX.json holds.
-type use struct{ Container, Digest string }
+type use struct {
+	Container string
+	Digest    string
+	Layers    []string // diff ids; they stay though what is known of the image gets lost
+}
 
 // Get brings an image into the store, if it is not there, and keeps it there for a container until Release. A tag is looked up each time; an
 // image that is named by its digest and is there needs no registry. It may take as long as a download; ctx ends it.
@@ -100,84 +102,55 @@ func (s *Store) get(ctx context.Context, container, text string) (*Unpacked, err
 			return u, nil
 		}
 	}
-	p, done, err := s.plan(ctx, ref)
-	defer done()
-	if err == nil {
-		defer s.keep(p)()
-		err = s.bring(ctx, p)
+	dir, err := os.MkdirTemp(s.path("tmp"), "pull")
+	if err != nil {
+		return nil, err
 	}
-	if errors.Is(context.Cause(ctx), limit) {
+	defer func() { _ = removeTree(dir) }()
+	u, err := s.pull(ctx, dir, container, text)
+	if err != nil && errors.Is(context.Cause(ctx), limit) {
 		err = limit
 	}
 	if err != nil {
 		return nil, err
 	}
-	hex, err := hexOf(p.digest)
+	_ = s.Collect() // if it cannot, that is not this container's trouble
+	return u, nil
+}
+
+// pull has a puller find out what an image is made of, and bring the layers that are not there yet.
+func (s *Store) pull(ctx context.Context, dir, container, text string) (*Unpacked, error) {
+	p, err := s.cfg.start(ctx, dir, text)
 	if err != nil {
 		return nil, err
 	}
-	img := stored{Digest: p.digest, Config: p.config}
-	for _, l := range p.layers {
-		img.Layers = append(img.Layers, l.diffID)
+	defer p.close()
+	img, err := p.image()
+	if err != nil {
+		return nil, err
+	}
+	defer s.keep(img)()
+	if err := s.bring(ctx, p, img); err != nil {
+		return nil, err
+	}
+	hex, err := hexOf(img.Digest)
+	if err != nil {
+		return nil, err
 	}
 	if err := s.write(s.path("images", hex+".json"), img); err != nil {
 		return nil, err
 	}
-	u, err := s.known(container, p.digest)
-	if err != nil {
-		return nil, err
-	}
-	return u, s.Collect()
+	return s.known(container, img.Digest)
 }
 
-// plan opens where the image comes from; done closes it.
-func (s *Store) plan(ctx context.Context, ref *reference) (p *plan, done func(), err error) {
-	done = func() {}
-	switch {
-	case ref.folder == "":
-		src, err := s.cfg.pull(ref)
-		if err != nil {
-			return nil, done, err
-		}
-		p, err := s.cfg.plan(ctx, src)
-		return p, done, err
-	case !ref.archive:
-		root, err := ref.root()
-		if err != nil {
-			return nil, done, err
-		}
-		p, err := s.cfg.planFolder(ctx, root, ref.tag)
-		return p, func() { _ = root.Close() }, err
-	}
-	f, err := ref.open()
-	if err != nil {
-		return nil, done, err
-	}
-	defer f.Close()
-	temp, err := os.MkdirTemp(s.path("tmp"), "archive")
-	if err != nil {
-		return nil, done, err
-	}
-	root, err := os.OpenRoot(temp)
-	if err != nil {
-		return nil, func() { _ = removeTree(temp) }, err
-	}
-	done = func() { _ = root.Close(); _ = removeTree(temp) }
-	if err := unpack.Tar(ctx, root, f, unpack.Options{MaxBytes: s.cfg.MaxImage, MaxEntries: 64 << 10}); err != nil {
-		return nil, done, err
-	}
-	p, err = s.cfg.planFolder(ctx, root, ref.tag)
-	return p, done, err
-}
-
-// keep makes Collect spare a plan's image and its layers until the func that it returns is called.
-func (s *Store) keep(p *plan) (unkeep func()) {
+// keep makes Collect spare an image and its layers until the func that it returns is called.
+func (s *Store) keep(img *stored) (unkeep func()) {
 	add := func(n int) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		names := []string{p.digest}
-		for _, l := range p.layers {
-			names = append(names, l.diffID[len("sha256:"):])
+		names := []string{img.Digest}
+		for _, id := range img.Layers {
+			names = append(names, id[len("sha256:"):])
 		}
 		for _, name := range names {
 			if s.busy[name] += n; s.busy[name] == 0 {
@@ -190,15 +163,14 @@ func (s *Store) keep(p *plan) (unkeep func()) {
 }
 
 // bring unpacks the layers that are not there yet, one after the other.
-func (s *Store) bring(ctx context.Context, p *plan) error {
+func (s *Store) bring(ctx context.Context, p *puller, img *stored) error {
 	left := s.cfg.MaxImage
-	for i := range p.layers {
-		l := &p.layers[i]
-		if err := s.layer(ctx, l, left); err != nil {
-			return fmt.Errorf("layer %d of %d: %w", i+1, len(p.layers), err)
+	for i, id := range img.Layers {
+		if err := s.layer(ctx, p, i, id, left); err != nil {
+			return fmt.Errorf("layer %d of %d: %w", i+1, len(img.Layers), err)
 		}
 		var info layerInfo
-		if err := s.read(s.path("layers", l.diffID[len("sha256:"):], "layer.json"), &info); err != nil {
+		if err := s.read(s.path("layers", id[len("sha256:"):], "layer.json"), &info); err != nil {
 			return err
 		}
 		if left -= info.Bytes; left < 0 {
@@ -209,8 +181,8 @@ func (s *Store) bring(ctx context.Context, p *plan) error {
 }
 
 // layer unpacks one, or waits for who does.
-func (s *Store) layer(ctx context.Context, l *layer, most int64) error {
-	hex := l.diffID[len("sha256:"):]
+func (s *Store) layer(ctx context.Context, p *puller, n int, diffID string, most int64) error {
+	hex := diffID[len("sha256:"):]
 	for {
 		s.mu.Lock()
 		w := s.layers[hex]
@@ -225,7 +197,7 @@ func (s *Store) layer(ctx context.Context, l *layer, most int64) error {
 		}
 		s.mu.Unlock()
 		if mine {
-			w.err = s.unpack(ctx, l, most)
+			w.err = s.unpack(p, n, diffID, most)
 			s.mu.Lock()
 			delete(s.layers, hex)
 			s.mu.Unlock()
@@ -270,16 +242,26 @@ func (s *Store) known(container, digest string) (*Unpacked, error) {
 	}
 	now := time.Now()
 	_ = os.Chtimes(s.path("images", hex+".json"), now, now) // the order in which images are thrown out
-	return u, s.write(s.ref(container), use{container, digest})
+	return u, s.write(s.ref(container), use{container, digest, img.Layers})
 }
 
-func (s *Store) ref(container string) string {
+// nameOf is what files and folders of a container are called.
+func nameOf(container string) string {
 	sum := sha256.Sum256([]byte(container))
-	return s.path("refs", hex.EncodeToString(sum[:16])+".json")
+	return hex.EncodeToString(sum[:16])
 }
+
+func (s *Store) ref(container string) string { return s.path("refs", nameOf(container)+".json") }
 
 // Release says that a container does not use its image any more. One that is not known is no error.
 func (s *Store) Release(container string) error {
+	var u use
+	if s.read(s.ref(container), &u) == nil {
+		if hex, err := hexOf(u.Digest); err == nil {
+			now := time.Now() // it was used until now
+			_ = os.Chtimes(s.path("images", hex+".json"), now, now)
+		}
+	}
 	if err := os.Remove(s.ref(container)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("image: %w", err)
 	}
@@ -303,7 +285,8 @@ func (s *Store) Recover(containers []string) error {
 			}
 		}
 	}
-	return s.Collect()
+	_ = s.Collect() // what a look at it would show does not keep a slave from starting
+	return nil
 }
 
 // read and write are for the store's own small files, which appear complete or not at all.

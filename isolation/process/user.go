@@ -49,13 +49,16 @@ func current() (*isolation.User, error) {
 	return convert(u)
 }
 
+// maxUser is the number that stands for no user; what is above it would be cut off.
+const maxUser = 1<<32 - 1
+
 // Lookup finds a user of this machine by name or number; a number need not be on the machine's list.
 func Lookup(name string) (*isolation.User, error) {
 	u, err := user.Lookup(name)
 	if err == nil {
 		return convert(u)
 	}
-	if id, numeric := strconv.Atoi(name); numeric == nil && id >= 0 {
+	if id, numeric := strconv.Atoi(name); numeric == nil && id >= 0 && uint64(id) < maxUser {
 		if u, err := user.LookupId(name); err == nil {
 			return convert(u)
 		}
