@@ -58,6 +58,7 @@ func (s *Slave) collect(ctx context.Context) {
 	for {
 		s.emptyDeleted(ctx)
 		s.collectOnce(ctx)
+		s.collectImages()
 		select {
 		case <-t.C:
 		case <-s.collector.destroyed:
@@ -142,6 +143,16 @@ func minTime(a, b time.Time) time.Time {
 		return b
 	}
 	return a
+}
+
+// collectImages throws out images that no container has used for as long as sandboxes are kept.
+func (s *Slave) collectImages() {
+	if s.images == nil {
+		return
+	}
+	if err := s.images.Collect(s.age()); err != nil {
+		s.cfg.Logger.Warn("throw out unused images", "err", err)
+	}
 }
 
 // eachUnused calls f for each sandbox in WorkDir that is not in use.

@@ -16,6 +16,7 @@ import (
 	"github.com/meros-project/meros/isolation/cgroup"
 	"github.com/meros-project/meros/isolation/disk"
 	"github.com/meros-project/meros/isolation/fetch"
+	"github.com/meros-project/meros/isolation/image"
 	"github.com/meros-project/meros/isolation/ports"
 	"github.com/meros-project/meros/isolation/process"
 	"github.com/meros-project/meros/offer"
@@ -67,14 +68,17 @@ type Config struct {
 	// Version is that of the host program, for operators. Defaults to none.
 	Version string
 
-	// Isolators names what tasks are held by: "process", which must be among them, "cgroup", "disk" and "ports". What is named and does not work on this
+	// Isolators names what tasks are held by: "process", which must be among them, "cgroup", "image", "disk" and "ports". What is named and does not work on this
 	// machine keeps the slave from running. Defaults to all that work, with a line in the log about what is missing.
 	Isolators []string
 	// Process is the configuration of the process isolator. Defaults to its defaults.
 	Process process.Config
 	// Cgroup is the configuration of the cgroup isolator, whose Slave is filled in. Defaults to its defaults.
 	Cgroup cgroup.Config
-	// Disk is the configuration of the disk isolator, whose Volume is filled in. Defaults to its defaults: what is over its disk is killed.
+	// Image is the configuration of the image isolator. Store.Dir defaults to a folder in WorkDir, and AllowRoot is that of Process; the other
+	// fields default to what package image says: no registry and no folder that images may come from.
+	Image image.Config
+	// Disk is the configuration of the disk isolator, whose Root and Volume are filled in. Defaults to its defaults: what is over its disk is killed.
 	Disk disk.Config
 	// Ports is the configuration of the ports isolator. Defaults to its defaults: who listens on a port of somebody else's is logged.
 	Ports ports.Config
@@ -171,6 +175,19 @@ func (c Config) fetch() fetch.Config {
 	return f
 }
 
+// image is Config.Image as the image isolator takes it.
+func (c Config) image() image.Config {
+	i := c.Image
+	if i.Store.Dir == "" {
+		i.Store.Dir = "/images" // for a look at the other fields
+		if filepath.IsAbs(c.WorkDir) {
+			i.Store.Dir = filepath.Join(c.WorkDir, "images")
+		}
+	}
+	i.AllowRoot = c.Process.AllowRoot
+	return i
+}
+
 // Validate reports the first field that cannot be used.
 func (c Config) Validate() error {
 	bad := func(field, format string, args ...any) error {
@@ -203,7 +220,7 @@ func (c Config) Validate() error {
 	if err := c.Resources.Validate(resource.Limits{}); err != nil {
 		return bad("Resources", "%v", err)
 	}
-	for _, err := range []error{c.Disk.Validate(), c.Ports.Validate()} {
+	for _, err := range []error{c.Disk.Validate(), c.Ports.Validate(), c.image().Validate()} {
 		if err != nil {
 			return fmt.Errorf("slave: config: %w", err)
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/meros-project/meros/isolation"
 	"github.com/meros-project/meros/isolation/cgroup"
 	"github.com/meros-project/meros/isolation/disk"
+	"github.com/meros-project/meros/isolation/image"
 	"github.com/meros-project/meros/isolation/ports"
 	"github.com/meros-project/meros/isolation/process"
 	"github.com/meros-project/meros/offer/resource"
@@ -35,8 +36,19 @@ var makers = []maker{
 		}
 		return cgroup.New(cfg)
 	}},
+	{"image", func(s *Slave) (isolation.Isolator, error) {
+		i, err := image.New(s.cfg.image())
+		if err != nil {
+			return nil, err
+		}
+		s.images = i
+		return i, nil
+	}},
 	{"disk", func(s *Slave) (isolation.Isolator, error) {
 		cfg := s.cfg.Disk
+		if s.images != nil {
+			cfg.Root = s.images.Written
+		}
 		cfg.Volume = func(r resource.Resource) (string, error) { return s.volume(&r) }
 		if cfg.Logger == nil {
 			cfg.Logger = s.cfg.Logger

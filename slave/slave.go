@@ -16,6 +16,7 @@ import (
 	"github.com/meros-project/meros/internal/slavecore"
 	"github.com/meros-project/meros/internal/transport"
 	"github.com/meros-project/meros/isolation"
+	"github.com/meros-project/meros/isolation/image"
 	"github.com/meros-project/meros/offer"
 )
 
@@ -45,6 +46,7 @@ type Slave struct {
 	live       liveContainers
 	sandboxes  sandboxRoot
 	collector  collector
+	images     *image.Isolator // nil if tasks cannot have images
 	registered bool
 	renewals   uint64 // how often the journal will have been rewritten when all that was asked for is done
 	out        []outgoing

@@ -25,7 +25,7 @@ type isolationFlags struct {
 
 func (f *isolationFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringSliceVar(&f.names, "isolation", nil, "`NAMES` of what tasks are held by, with commas: process (user, rights, descriptors; must be there), "+
-		"cgroup (cpu, memory, processes, devices; Linux as root), disk (sandboxes and volumes) and ports (Linux); by default all that work on this machine")
+		"cgroup (cpu, memory, processes, devices; Linux as root), image (root folders of their own; Linux as root), disk (sandboxes and volumes) and ports (Linux); by default all that work on this machine")
 	cmd.Flags().BoolVar(&f.diskEnforce, "disk-enforce", true, "kill tasks whose sandbox or volume is over its disk; false only logs it; needs the isolator disk")
 	cmd.Flags().Int64Var(&f.disk, "task-disk", 1024, "`MB` of disk for a task that asks for none, 0 for no bound; needs the isolator disk")
 	cmd.Flags().BoolVar(&f.portsEnforce, "ports-enforce", false, "kill tasks that listen on a port that is not theirs; false only logs it; needs the isolator ports")

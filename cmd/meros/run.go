@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -31,6 +32,7 @@ type runFlags struct {
 	role      string
 	env       []string
 	uris      []string
+	image     string
 	asUser    string
 	constrain []string
 	failover  time.Duration
@@ -39,13 +41,14 @@ type runFlags struct {
 func newRun() *cobra.Command {
 	f := &runFlags{}
 	cmd := &cobra.Command{
-		Use:   "run [flags] -- COMMAND [ARGUMENT...]",
+		Use:   "run [flags] -- [COMMAND [ARGUMENT...]]",
 		Short: "Run one command on the cluster, with its output here and its exit status as mine",
 		Example: `  meros run --master 127.0.0.1:5050 --cpus 1 --mem 64 -- sh -c 'echo hi; exit 3'
   meros run --cpus 0.1 --mem 32 -- hostname
-  meros run --uri https://example.org/app.tar.gz,extract,cache -- ./app/run`,
+  meros run --uri https://example.org/app.tar.gz,extract,cache -- ./app/run
+  meros run --image registry.example.org/team/app:v1 -- app --serve`,
 		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
+			if len(args) == 0 && f.image == "" {
 				return usagef("run: no command: write it after --, as in: meros run --cpus 1 --mem 64 -- echo hi")
 			}
 			return nil
@@ -64,6 +67,7 @@ func newRun() *cobra.Command {
 	flags.StringVar(&f.role, "role", resource.AnyRole, "role in which resources are offered")
 	flags.StringArrayVarP(&f.env, "env", "e", nil, "variable for the command, as `NAME=VALUE`; may be repeated; none by default")
 	flags.StringArrayVar(&f.uris, "uri", nil, "`URL[,extract|,executable][,cache][,as=NAME]` to fetch into the command's folder first: http, https or file;\nmay be repeated; none by default")
+	flags.StringVar(&f.image, "image", "", "`IMAGE` that is the command's root folder: HOST/NAME[:TAG][@sha256:DIGEST] of a registry, layout:/FOLDER[:TAG] or archive:/FILE[:TAG]\nof the slave's disk, as the slave allows; without a COMMAND the image's is run; none by default")
 	flags.StringVar(&f.asUser, "user", "", "operating system user for the command; the slave's by default")
 	flags.StringArrayVar(&f.constrain, "on", nil, "only slaves with this attribute or hostname, as `NAME=VALUE` or hostname=VALUE; may be repeated; any by default")
 	flags.DurationVar(&f.failover, "failover-timeout", time.Minute, "how long the command may go on if this program dies")
@@ -95,10 +99,19 @@ func (f *runFlags) task(args []string) (offer.Task, error) {
 		ID:        offer.TaskID("run-" + hex.EncodeToString(id[:])),
 		Name:      f.name,
 		Resources: wanted,
-		Command:   &offer.Command{Value: args[0], Arguments: args, User: f.asUser},
+		Command:   &offer.Command{Arguments: args, User: f.asUser},
+	}
+	if len(args) > 0 {
+		task.Command.Value = args[0]
+	}
+	if f.image != "" {
+		task.Image = &offer.Image{Reference: f.image}
+		if err := offer.ValidateImage(task.Image); err != nil {
+			return offer.Task{}, badFlag("image", f.image, strings.TrimPrefix(err.Error(), "image.reference"))
+		}
 	}
 	if task.Name == "" {
-		task.Name = args[0]
+		task.Name = cmp.Or(task.Command.Value, f.image)
 	}
 	for _, e := range f.env {
 		name, value, ok := strings.Cut(e, "=")

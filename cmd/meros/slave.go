@@ -36,6 +36,7 @@ type slaveFlags struct {
 	calls      []string
 	isolation  isolationFlags
 	ready      int
+	images     imageFlags
 	sandboxAge time.Duration
 	headroom   float64
 	fetchFiles []string
@@ -70,6 +71,7 @@ Its tasks outlive it: stop it, start it again on the same --work-dir, and they a
 	flags.IntVar(&f.isolation.processes, "task-processes", 4096, "most processes and threads of a task, 0 for no bound; needs the isolator cgroup")
 	f.isolation.add(cmd)
 	flags.IntVar(&f.ready, "ready-supervisors", 2, "supervisors that are kept ready, so that a task need not wait for its own; some MB each; 0 for none")
+	f.images.add(cmd)
 	flags.DurationVar(&f.sandboxAge, "sandbox-age", 7*24*time.Hour, "how long the folder of an ended task is kept on an empty disk; less the fuller it is")
 	flags.Float64Var(&f.headroom, "disk-headroom", 0.1, "`share` of the disk to keep free of ended tasks' folders; 0 for none")
 	flags.StringSliceVar(&f.fetchFiles, "fetch-files", nil, "`folder` that file:// URIs of tasks may be read from; may be repeated; none by default")
@@ -176,6 +178,9 @@ func (f *slaveFlags) config() (slave.Config, error) {
 		return cfg, err
 	}
 	if cfg.Fetch, err = f.fetch(); err != nil {
+		return cfg, err
+	}
+	if cfg.Image, err = f.images.config(); err != nil {
 		return cfg, err
 	}
 	if cfg.TLS, err = f.tls.config(); err != nil {

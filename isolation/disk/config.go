@@ -20,6 +20,9 @@ type Config struct {
 	Files int
 	// Volume tells where the data of a persistent volume are. Defaults to nowhere: then volumes are not held to their size.
 	Volume func(r resource.Resource) (string, error)
+	// Root tells which folder takes what a container writes to a root folder of its own, and how many bytes of it are not the container's. It
+	// counts as the sandbox does; empty means that there is none. Defaults to none.
+	Root func(container string) (dir string, others uint64)
 	// Logger defaults to none.
 	Logger *slog.Logger
 }

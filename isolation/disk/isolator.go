@@ -57,6 +57,19 @@ type place struct {
 	path  string
 	limit uint64             // bytes
 	of    *resource.Resource // the volume; nil for the sandbox
+
+	root   string // a second folder that counts too; empty if there is none
+	others uint64 // bytes of it that do not count
+}
+
+// withRoot adds to the sandbox, the first place, where the container writes to its root folder. That is there only once the container is.
+func (i *Isolator) withRoot(container string, places []place) []place {
+	if i.cfg.Root == nil {
+		return places
+	}
+	places = slices.Clone(places)
+	places[0].root, places[0].others = i.cfg.Root(container)
+	return places
 }
 
 // unlimited is the limit of a place that may hold anything.
@@ -190,7 +203,7 @@ func (i *Isolator) Usage(ctx context.Context, container string) (isolation.Usage
 	if !h.looked.IsZero() {
 		return u, nil
 	}
-	f := i.look(ctx, h.places[0])
+	f := i.look(ctx, i.withRoot(container, h.places)[0])
 	if f.err != nil {
 		return isolation.Usage{}, fmt.Errorf("sandbox: %w", f.err)
 	}

@@ -25,6 +25,12 @@ func (i *Isolator) look(ctx context.Context, p place) found {
 	case i.scans <- struct{}{}:
 		defer func() { <-i.scans }()
 		f.bytes, f.files, f.err = measure(ctx, i.pace, p.path, i.cfg.Files)
+		if p.root == "" || f.err != nil {
+			return f
+		}
+		bytes, files, err := measure(ctx, i.pace, p.root, i.cfg.Files)
+		f.bytes += bytes - min(bytes, p.others)
+		f.files, f.err = f.files+files, err
 	case <-ctx.Done():
 		f.err = ctx.Err()
 	}
@@ -87,7 +93,7 @@ func next(before, now []found, waited, shortest, most time.Duration) time.Durati
 // lookAt looks at all places of a container and notes what it finds.
 func (i *Isolator) lookAt(ctx context.Context, container string, h *held) []found {
 	var all []found
-	for _, p := range h.places {
+	for _, p := range i.withRoot(container, h.places) {
 		f := i.look(ctx, p)
 		if ctx.Err() != nil {
 			return nil
@@ -131,6 +137,9 @@ func (f *found) broken() *isolation.Limitation {
 		return nil
 	}
 	what := "the sandbox"
+	if f.place.root != "" {
+		what = "the sandbox, with what was written to the root folder,"
+	}
 	used := resource.NewScalar(resource.Disk, amountOf(f.bytes))
 	if v := f.place.of; v != nil {
 		what = fmt.Sprintf("the persistent volume %q", v.Volume.ID)

@@ -15,7 +15,7 @@ import (
 )
 
 // Main must be called early in main. It returns at once unless this process was started as a puller; then it ends the process with os.Exit.
-// Package supervisor's Main calls it.
+// slave.Supervise calls it.
 func Main() {
 	if len(os.Args) == 0 || os.Args[0] != roleName || os.Getenv(roleVariable) != roleName {
 		return

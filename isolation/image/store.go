@@ -97,7 +97,7 @@ func (s *Store) get(ctx context.Context, container, text string) (*Unpacked, err
 	limit := fmt.Errorf("not there in %v, the most that is allowed", s.cfg.Timeout)
 	ctx, cancel := context.WithTimeoutCause(ctx, s.cfg.Timeout, limit)
 	defer cancel()
-	if digestForm.MatchString(ref.tag) && ref.folder == "" {
+	if isDigest(ref.tag) && ref.folder == "" {
 		if u, err := s.known(container, ref.tag); err == nil {
 			return u, nil
 		}

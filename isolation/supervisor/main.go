@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 
 	"github.com/meros-project/meros/isolation/fetch"
-	"github.com/meros-project/meros/isolation/image"
 )
 
 // The names under which the host program is started again. A process has such a role when its argv[0] is one of these and
@@ -51,7 +50,6 @@ func Main(funcs Funcs) {
 	}
 	entered.Store(true)
 	fetch.Main()
-	image.Main()
 	if len(os.Args) == 0 || os.Getenv(roleVariable) != os.Args[0] {
 		return
 	}
