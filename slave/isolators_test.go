@@ -296,5 +296,5 @@ func TestIsolatorsThatCannotBeUsedAreRefused(t *testing.T) {
 		_, err := New(cfg)
 		require.ErrorContains(t, err, want)
 	}
-	require.Equal(t, []string{"process", "cgroup", "disk", "ports"}, Isolators())
+	require.Equal(t, []string{"process", "cgroup", "image", "disk", "ports"}, Isolators())
 }

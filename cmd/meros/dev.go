@@ -23,6 +23,7 @@ type devFlags struct {
 	workDir     string
 	resources   string
 	isolation   isolationFlags
+	images      imageFlags
 }
 
 func newDev() *cobra.Command {
@@ -39,6 +40,7 @@ func newDev() *cobra.Command {
 	flags.StringVar(&f.workDir, "work-dir", "", "`folder` to keep everything in; a temporary one by default, removed at the end")
 	flags.StringVar(&f.resources, "resources", "", "what to offer, as in cpus:4;mem:8192; the machine's by default")
 	f.isolation.add(cmd)
+	f.images.add(cmd)
 	f.log.add(cmd)
 	return cmd
 }
@@ -76,6 +78,9 @@ func (f *devFlags) run(cmd *cobra.Command) (err error) {
 	cfg := slave.Config{Masters: []string{f.listen}, Listen: f.slaveListen, WorkDir: filepath.Join(dir, "slave"), Resources: offered,
 		Logger: log, Leave: f.workDir == ""}
 	if err := f.isolation.config(&cfg); err != nil {
+		return err
+	}
+	if cfg.Image, err = f.images.config(); err != nil {
 		return err
 	}
 	s, err := slave.New(cfg)

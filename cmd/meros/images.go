@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -74,7 +76,7 @@ func (f *imageFlags) config() (image.Config, error) {
 		cfg.Store.Registries = append(cfg.Store.Registries, r)
 		delete(known, host)
 	}
-	for host := range known {
+	for _, host := range slices.Sorted(maps.Keys(known)) {
 		return cfg, badFlag("image-credentials", f.credentials, fmt.Sprintf("must be for registries of --image-registry only, and has some for %.100q", host))
 	}
 	return cfg, nil
@@ -99,7 +101,8 @@ func (f *imageFlags) logins() (map[string]image.Registry, error) {
 		return nil, bad(errors.New("is no such JSON"))
 	}
 	known := map[string]image.Registry{}
-	for host, entry := range file.Auths {
+	for _, host := range slices.Sorted(maps.Keys(file.Auths)) {
+		entry := file.Auths[host]
 		plain, err := base64.StdEncoding.DecodeString(entry.Auth)
 		user, password, ok := strings.Cut(string(plain), ":")
 		if err != nil || !ok || user == "" {

@@ -208,6 +208,36 @@ func (c Config) placesLimit(t *testing.T) uint64 {
 	return list[0].limit
 }
 
+// What a container writes to a root folder of its own counts as its sandbox does, but not what was there before.
+func TestWhatIsWrittenToTheRootFolderCountsToo(t *testing.T) {
+	root := t.TempDir()
+	fill(t, filepath.Join(root, "image"), 8<<20)
+	others, _, err := measure(context.Background(), newPace(), root, 100)
+	require.NoError(t, err)
+	i := newIsolator(t, Config{Root: func(container string) (string, uint64) {
+		if container == "c" {
+			return root, others
+		}
+		return "", 0
+	}})
+	for _, c := range []string{"c", "d"} {
+		spec := isolationtest.Spec(t, c, "true")
+		spec.Resources = resource.Must("disk:3")
+		require.NoError(t, i.Prepare(context.Background(), spec, &isolation.Plan{}))
+		fill(t, filepath.Join(spec.Sandbox, "file"), 2<<20)
+	}
+	u, err := i.Usage(context.Background(), "c")
+	require.NoError(t, err)
+	require.InDelta(t, 2<<20, u.DiskBytes, 64<<10)
+	other, _ := watch(t, i, "d")
+	limited, _ := watch(t, i, "c")
+	fill(t, filepath.Join(root, "etc", "more"), 2<<20)
+	l := take(t, limited)
+	require.Equal(t, offer.ReasonContainerLimitationDisk, l.Reason)
+	require.Contains(t, l.Message, "disk limit of 3.0 MiB exceeded: the sandbox, with what was written to the root folder, holds 4.0 MiB in ")
+	require.Empty(t, other)
+}
+
 type lines struct {
 	mu   sync.Mutex
 	text strings.Builder

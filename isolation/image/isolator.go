@@ -15,7 +15,8 @@ import (
 
 // Config is the configuration of the image isolator. Only Store.Dir is required.
 type Config struct {
-	// Store says which images there may be, and where they are kept. The root folders of containers are in its Dir too.
+	// Store says which images there may be, and where they are kept. The root folders of containers are in its Dir too, which is required.
+	// Defaults to what StoreConfig says otherwise.
 	Store StoreConfig
 	// AllowRoot lets the user that an image, or a task with an image, names be user 0 or in group 0. Defaults to false.
 	AllowRoot bool
