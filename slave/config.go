@@ -123,6 +123,9 @@ type Config struct {
 	StopTimeout time.Duration
 	// MaxTasks bounds the tasks that the slave holds at once; a master takes back at most twice the default. Defaults to 25,000.
 	MaxTasks int
+	// MaxProbes bounds the checks of tasks that are made at once, each by a goroutine or by a command in a container. No framework's take more
+	// than half of them. Defaults to 64.
+	MaxProbes int
 	// SandboxAge is how long a sandbox is kept after its task has ended, if the disk were empty: the fuller it is, the shorter. What counts is
 	// SandboxAge times what is free beyond DiskHeadroom, as a share of the disk. Defaults to a week.
 	SandboxAge time.Duration
@@ -255,6 +258,9 @@ func (c Config) Validate() error {
 	}
 	if c.MaxTasks < 0 {
 		return bad("MaxTasks", "is %d (allowed: more than zero)", c.MaxTasks)
+	}
+	if c.MaxProbes < 0 {
+		return bad("MaxProbes", "is %d (allowed: more than zero)", c.MaxProbes)
 	}
 	if c.CompactBytes < 0 {
 		return bad("CompactBytes", "is %d (allowed: more than zero)", c.CompactBytes)

@@ -51,6 +51,10 @@ func (s *Slave) effect(e slavecore.Effect) error {
 	case slavecore.Forget:
 		s.live.ended(e.Container)
 		s.runner.Forget(e.Container)
+	case slavecore.Probe:
+		s.probe(&e)
+	case slavecore.EndProbe:
+		s.probers.end(e.Probe)
 	case slavecore.SendExecutor:
 		if conn := s.executors.get(e.Conn); conn != nil {
 			s.post(conn, message.Envelope{Cluster: s.core.Cluster(), Reign: s.core.Reign(), Message: e.Message})

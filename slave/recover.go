@@ -152,6 +152,6 @@ func (s *Slave) coreConfig() (slavecore.Config, error) {
 		BootID: process.BootID(), Seed: binary.BigEndian.Uint64(random[:]), Nonce: offer.UUID(random[8:]),
 		PingTimeout: c.PingTimeout, ExecutorRegistrationTimeout: c.ExecutorRegistrationTimeout,
 		ExecutorReregistrationTimeout: c.ExecutorReregistrationTimeout, ExecutorShutdownGrace: c.ExecutorShutdownGrace,
-		StopTimeout: c.StopTimeout, MaxTasks: c.MaxTasks,
+		StopTimeout: c.StopTimeout, MaxTasks: c.MaxTasks, MaxProbes: c.MaxProbes,
 	}, nil
 }

@@ -47,6 +47,7 @@ type Slave struct {
 	sandboxes  sandboxRoot
 	collector  collector
 	images     *image.Isolator // nil if tasks cannot have images
+	probers    probers
 	registered bool
 	renewals   uint64 // how often the journal will have been rewritten when all that was asked for is done
 	out        []outgoing
@@ -124,6 +125,7 @@ func (s *Slave) Run(ctx context.Context) error {
 	defer s.serving.Store(nil)
 	inner, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
+	s.probers.init(inner)
 	s.wg.Go(s.journal.run)
 	s.wg.Go(func() { s.connect(inner) })
 	s.wg.Go(func() { s.collect(inner) })

@@ -68,6 +68,7 @@ type Probed struct {
 	Probe  uint64
 	Result offer.CheckResult // of the Probe's kind; not Known if it has come to nothing
 	Error  string            // then, why
+	Void   bool              // it could not be made, through no fault of the task: it says nothing, good or bad
 }
 
 // Tick says that Deadline has come, or nothing at all.

@@ -124,6 +124,7 @@ func (x *chaos) probed() {
 	if n := len(x.probes); n > 0 {
 		ev.Probe = x.probes[n-1-x.pick(min(n, 4))].Probe
 	}
+	ev.Void = x.pick(8) == 0
 	if x.pick(3) > 0 {
 		ev.Result = offer.CheckResult{Kind: offer.CheckKind(x.pick(4)), Known: x.pick(4) > 0, ExitCode: x.pick(2), Status: 200 * x.pick(3), Succeeded: x.pick(2) == 0}
 	}

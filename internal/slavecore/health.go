@@ -162,9 +162,11 @@ func (c *Core) probed(ev Probed) {
 		p.probe = 0
 		c.timers.arm(&p.timer, c.now.Add(p.spec.EffectiveInterval()))
 		ev.Result.Kind = p.spec.Kind
-		if x.health {
+		switch {
+		case ev.Void:
+		case x.health:
 			c.healthSeen(t, ev)
-		} else {
+		default:
 			t.checks.seen.result, t.checks.why = ev.Result, "check: "+ev.said()
 			c.tellChecks(t)
 		}

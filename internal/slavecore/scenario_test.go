@@ -141,6 +141,7 @@ func (w *world) runSlave(cmd string, a args) bool {
 		w.step(ev)
 	case "probed": // the nth probe of this run, counted from 1
 		ev := Probed{Probe: uint64(a.num("n", len(w.probes))), Error: a.str("error", "")}
+		ev.Void = a.has("void")
 		if ev.Error == "" {
 			ev.Result = offer.CheckResult{Known: true, ExitCode: a.num("code", 0), Status: a.num("status", 0), Succeeded: !a.has("refused")}
 		}
