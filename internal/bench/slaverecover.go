@@ -232,7 +232,7 @@ func (o *slaveRecoverOptions) rounded(ctx context.Context, r *report, spec slave
 // awaitNoContainers waits until the slave has removed what it keeps of each container, so that nothing runs any more.
 func awaitNoContainers(ctx context.Context, dir string) error {
 	for {
-		left, err := filepath.Glob(filepath.Join(strings.NewReplacer("*", `\*`, "?", `\?`, "[", `\[`).Replace(dir), "run", "*", "spec.json"))
+		left, err := filepath.Glob(filepath.Join(strings.NewReplacer("*", `\*`, "?", `\?`, "[", `\[`).Replace(dir), "run", "*", "run"))
 		if err != nil || len(left) == 0 {
 			return err
 		}

@@ -208,7 +208,7 @@ func (c *container) takeSlot() bool {
 // launch gives the container a supervisor, one that is ready if there is one. It returns the connection to it.
 func (c *container) launch(attempt int, plan *isolation.Plan) (net.Conn, error) {
 	o := order{Spec: c.spec, Plan: plan, Boot: process.BootID()}
-	if err := writeJSON(filepath.Join(c.dir, specFile), o); err != nil {
+	if err := writeOrder(c.dir, &o); err != nil {
 		return nil, err
 	}
 	return c.engage(attempt, true)
@@ -296,7 +296,7 @@ func (c *container) follow(adopted bool) {
 	c.nowPrepared()
 	if c.spec == nil {
 		var o order
-		if readJSON(filepath.Join(c.dir, specFile), &o) == nil {
+		if readRecord(c.dir, orderRecord, &o) == nil {
 			c.spec = o.Spec
 		}
 	}
@@ -475,7 +475,7 @@ func (c *container) finish(adopted bool) {
 		defer c.program.close()
 	}
 	var rep report
-	err := readJSON(filepath.Join(c.dir, exitFile), &rep)
+	err := readRecord(c.dir, exitRecord, &rep)
 	if !c.empty(c.r.ctx) {
 		return
 	}
@@ -499,6 +499,9 @@ func (c *container) finish(adopted bool) {
 		ev.Reason, ev.Message = offer.ReasonContainerLaunchFailed, rep.Failed
 	case err != nil:
 		ev.Message = "the task's supervisor ended without a result"
+		if errors.Is(err, errDamaged) {
+			ev.Message = "the task's result cannot be read: " + err.Error()
+		}
 		said, _ := os.ReadFile(filepath.Join(c.dir, logFile))
 		if said := string(said) + c.program.said(); said != "" {
 			ev.Message += ": " + said[:min(len(said), maxSaid)]

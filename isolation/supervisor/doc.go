@@ -18,10 +18,8 @@
 //
 // A container's folder, named by a hash so that its socket's path stays short, holds:
 //
-//	spec.json     what the supervisor carries out
-//	claim.N       a link that leads nowhere: who may start the container in attempt N, a supervisor or nobody
-//	process.json  the first process
-//	exit.json     how it ended
+//	run           what the supervisor carries out, the first process, and how it ended
+//	claim.N       who may start the container in attempt N: a supervisor, another name of run; or nobody, a link that leads nowhere
 //	s             the supervisor's socket
 //	log           what the supervisor has to say when something is wrong, if anything was
 package supervisor

@@ -3,9 +3,7 @@ package supervisor
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -18,12 +16,9 @@ import (
 )
 
 const (
-	specFile    = "spec.json"
-	processFile = "process.json"
-	exitFile    = "exit.json"
-	socketFile  = "s"
-	logFile     = "log"
-	claimFile   = "claim."
+	socketFile = "s"
+	logFile    = "log"
+	claimFile  = "claim."
 )
 
 // markName is in the environment of every process of a container; its value is the container's folder.
@@ -49,49 +44,37 @@ func folderName(container string) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-func readJSON(path string, v any) error {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	if err := json.Unmarshal(b, v); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	return nil
-}
-
-// writeJSON replaces a file in one step. It need not be on disk: what runs does not survive the machine's boot either.
-func writeJSON(path string, v any) error {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
-	temp := path + ".new"
-	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(temp, path)
-	}
-	return err
-}
-
 // What a claim says.
 const (
 	claimVoid = "void" // by a slave: nobody starts the container in this attempt
 	claimRun  = "run"  // by a supervisor
 )
 
-// claim takes an attempt for one claimant, for ever. It reports false if it is taken already. A link that leads nowhere appears
-// with its content or not at all.
+// claim takes an attempt for one claimant, for ever. It reports false if it is taken already. It appears with what it says or not at all: a
+// link that leads nowhere, or for a run, which is what costs time, another name of the run's file.
 func claim(dir string, attempt int, what string) (bool, error) {
-	err := os.Symlink(what, filepath.Join(dir, claimFile+strconv.Itoa(attempt)))
+	path := filepath.Join(dir, claimFile+strconv.Itoa(attempt))
+	err := errors.ErrUnsupported
+	if what == claimRun {
+		err = os.Link(runPath(dir), path)
+	}
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		err = os.Symlink(what, path)
+	}
 	if errors.Is(err, fs.ErrExist) {
 		return false, nil
 	}
 	return err == nil, err
+}
+
+// claimed is what a claim that is taken says.
+func claimed(dir string, attempt int) (string, error) {
+	path := filepath.Join(dir, claimFile+strconv.Itoa(attempt))
+	st, err := os.Lstat(path)
+	if err != nil || st.Mode().IsRegular() {
+		return claimRun, err
+	}
+	return os.Readlink(path)
 }
 
 // settle makes sure that no supervisor of an earlier run will start the container from now on. It reports whether one did already,
@@ -105,7 +88,7 @@ func settle(dir string) (ran bool, attempt int, err error) {
 		if mine {
 			return false, attempt + 1, nil
 		}
-		what, err := os.Readlink(filepath.Join(dir, claimFile+strconv.Itoa(attempt)))
+		what, err := claimed(dir, attempt)
 		if err != nil {
 			return false, 0, err
 		}
@@ -119,7 +102,7 @@ func settle(dir string) (ran bool, attempt int, err error) {
 func killRemains(dir string) {
 	var first process.ID
 	session := 0
-	if readJSON(filepath.Join(dir, processFile), &first) == nil && first.Boot == process.BootID() {
+	if readRecord(dir, processRecord, &first) == nil && first.Boot == process.BootID() {
 		// The number of a dead process is not given away while a session still has it, so that a match of the session is enough
 		// where the process itself has ended; a living one must be the same.
 		if now, err := process.Identify(first.PID); err != nil || now == first {
@@ -158,7 +141,7 @@ func listContainers(dir string) (map[string]order, error) {
 			continue
 		}
 		var o order
-		_ = readJSON(filepath.Join(dir, n.Name(), specFile), &o) // one without a readable order has not started anything
+		_ = readRecord(filepath.Join(dir, n.Name()), orderRecord, &o) // one without a readable order has not started anything
 		found[filepath.Join(dir, n.Name())] = o
 	}
 	return found, nil

@@ -55,7 +55,7 @@ func TestALimitationIsToldThatNoSlaveHasSeen(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(sandbox, "stop"), nil, 0o644))
 	eventually(t, "its supervisor has written the end", func() bool {
 		var rep report
-		return readJSON(filepath.Join(dir, exitFile), &rep) == nil
+		return readRecord(dir, exitRecord, &rep) == nil
 	})
 	limit := isolation.Limitation{Reason: offer.ReasonContainerLimitationMemory, Message: "33 of 32 MiB", Resources: resource.Must("mem:33")}
 	fake.Limit("a", limit)

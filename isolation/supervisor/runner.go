@@ -112,7 +112,7 @@ func (r *Runner) recover(known []string) error {
 			spec = &isolation.Spec{Container: id}
 		}
 		var first process.ID
-		_ = readJSON(filepath.Join(dir, processFile), &first)
+		_ = readRecord(dir, processRecord, &first)
 		running = append(running, isolation.Recovered{Spec: spec, PID: first.PID})
 	}
 	if err := r.cfg.Isolation.Recover(r.ctx, running); err != nil {

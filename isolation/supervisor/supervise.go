@@ -111,7 +111,7 @@ func (s *supervisorState) run(conn *net.UnixConn, ready bool) error {
 		return err
 	}
 	s.dir, s.attempt = a.Dir, a.Attempt
-	if err := readJSON(filepath.Join(s.dir, specFile), &s.order); err != nil {
+	if err := readRecord(s.dir, orderRecord, &s.order); err != nil {
 		return err
 	}
 	mine, err := claim(s.dir, s.attempt, claimRun)
@@ -129,7 +129,7 @@ func (s *supervisorState) run(conn *net.UnixConn, ready bool) error {
 	}
 	reports, err := s.startStage()
 	if err != nil {
-		return writeJSON(filepath.Join(s.dir, exitFile), report{Failed: err.Error()})
+		return appendRecord(s.dir, exitRecord, report{Failed: err.Error()})
 	}
 	failed := make(chan string, 1)
 	go s.watchStage(reports, failed)
@@ -145,7 +145,7 @@ func (s *supervisorState) run(conn *net.UnixConn, ready bool) error {
 	time.AfterFunc(gateTimeout, s.abandon)
 	exit, known := s.wait()
 	why := <-failed
-	err = writeJSON(filepath.Join(s.dir, exitFile), report{Exit: exit, Unknown: !known, Failed: why})
+	err = appendRecord(s.dir, exitRecord, report{Exit: exit, Unknown: !known, Failed: why})
 	s.finishSessions()
 	return err
 }
@@ -191,7 +191,7 @@ func (s *supervisorState) startStage() (*os.File, error) {
 	if err != nil {
 		s.first = process.ID{PID: pid, Boot: process.BootID()} // it has ended already; not reaped, so that the number is still its own
 	}
-	if err := writeJSON(filepath.Join(s.dir, processFile), s.first); err != nil {
+	if err := appendRecord(s.dir, processRecord, s.first); err != nil {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 		return nil, err
 	}

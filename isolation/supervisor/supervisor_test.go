@@ -263,7 +263,7 @@ func TestATaskThatEndsWhileTheSlaveIsAwayIsToldOnItsReturn(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(b.base, "sandbox-a", "stop"), nil, 0o644))
 	eventually(t, "the task has ended", func() bool { _, err := process.Identify(pid); return err != nil })
 	eventually(t, "its end is written down", func() bool {
-		_, err := os.Stat(filepath.Join(b.r.dir("a"), exitFile))
+		err := readRecord(b.r.dir("a"), exitRecord, &report{})
 		return err == nil
 	})
 	b.open([]string{"a"})
@@ -300,6 +300,7 @@ func TestASupervisorThatComesLateDoesNotStart(t *testing.T) {
 	ran, attempt, err := settle(dir)
 	require.NoError(t, err)
 	require.False(t, ran)
+	require.NoError(t, writeOrder(dir, &order{}))
 	mine, err := claim(dir, attempt-1, claimRun)
 	require.NoError(t, err)
 	require.False(t, mine, "a slave has decided that this attempt is void")
