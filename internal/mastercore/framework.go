@@ -315,8 +315,13 @@ func (r *resubscription) committed(c *Core, results []registry.Result) {
 		}
 	}
 	f.recorded = true
+	live := c.conns[sub.conn] != nil
+	if !live && f.conn != 0 {
+		// The attempt is over: what it wanted to be offered is nothing to the connection that is there.
+		sub.suppressed = union(f.suppressed, without(sorted(sub.info.Roles), sorted(f.info.Roles)))
+	}
 	c.replaceInfo(f, sub.info, sub.suppressed)
-	if c.conns[sub.conn] != nil {
+	if live {
 		c.subscribed(sub, f)
 	} else if f.conn == 0 {
 		c.scheduleCountDown(c.in(c.cfg.CountDownInterval))
