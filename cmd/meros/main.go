@@ -13,10 +13,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/meros-project/meros/isolation/image"
+	"github.com/meros-project/meros/isolation/image/registry"
 	"github.com/meros-project/meros/slave"
 )
 
 func main() {
+	image.UseRegistry(registry.Open)
 	slave.Supervise(nil) // does not return in the processes that watch over tasks
 	err := newRoot().ExecuteContext(untilSignal())
 	var code exitCode

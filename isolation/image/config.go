@@ -27,7 +27,7 @@ type StoreConfig struct {
 	Setuid bool
 
 	// Registries are the hosts, with ports where these are not 443, that images may be pulled from: over https, or over http where the host is
-	// a loopback address or localhost. Defaults to none.
+	// a loopback address or localhost. They need a program that has called UseRegistry. Defaults to none.
 	Registries []Registry
 	// Folders are where layout: and archive: references may lead, by absolute path. Defaults to none.
 	Folders []string
@@ -65,6 +65,9 @@ func (c StoreConfig) Validate() error {
 		if !filepath.IsAbs(f) {
 			return bad(fmt.Sprintf("Folders[%d]", i), "is %q (allowed: an absolute path)", f)
 		}
+	}
+	if len(c.Registries) > 0 && opener.Load() == nil {
+		return bad("Registries", "has %d entries, but this program has not called image.UseRegistry (allowed: none)", len(c.Registries))
 	}
 	for i, r := range c.Registries {
 		if r.Host == "" {

@@ -12,8 +12,6 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // A layout is a folder in OCI layout. Links in it lead nowhere else.
@@ -22,16 +20,16 @@ type layout struct {
 	tag  string
 }
 
-func (l *layout) top(context.Context) (ocispec.Descriptor, []byte, error) {
-	var index ocispec.Index
-	if err := readDocument(l.root, ocispec.ImageIndexFile, &index); err != nil {
-		return ocispec.Descriptor{}, nil, err
+func (l *layout) top(context.Context) (descriptor, []byte, error) {
+	var all index
+	if err := readDocument(l.root, indexFile, &all); err != nil {
+		return descriptor{}, nil, err
 	}
 	var names []string
-	for _, m := range index.Manifests {
-		name := m.Annotations[ocispec.AnnotationRefName]
-		if l.tag == name || l.tag == "" && (len(index.Manifests) == 1 || name == "latest") || strings.HasSuffix(name, ":"+l.tag) && l.tag != "" ||
-			l.tag == string(m.Digest) {
+	for _, m := range all.Manifests {
+		name := m.Annotations[nameOfTag]
+		if l.tag == name || l.tag == "" && (len(all.Manifests) == 1 || name == "latest") || strings.HasSuffix(name, ":"+l.tag) && l.tag != "" ||
+			l.tag == m.Digest {
 			b, err := document(context.Background(), l, m)
 			return m, b, err
 		}
@@ -39,15 +37,15 @@ func (l *layout) top(context.Context) (ocispec.Descriptor, []byte, error) {
 			names = append(names, fmt.Sprintf("%.60s", name))
 		}
 	}
-	return ocispec.Descriptor{}, nil, fmt.Errorf("has no image of tag %.60q (there: %s)", l.tag, strings.Join(names, ", "))
+	return descriptor{}, nil, fmt.Errorf("has no image of tag %.60q (there: %s)", l.tag, strings.Join(names, ", "))
 }
 
-func (l *layout) open(_ context.Context, d ocispec.Descriptor) (io.ReadCloser, error) {
-	hex, err := hexOf(string(d.Digest))
+func (l *layout) open(_ context.Context, d descriptor) (io.ReadCloser, error) {
+	hex, err := hexOf(d.Digest)
 	if err != nil {
 		return nil, err
 	}
-	return openFile(l.root, path.Join(ocispec.ImageBlobsDir, "sha256", hex))
+	return openFile(l.root, path.Join("blobs", "sha256", hex))
 }
 
 // openFile opens a regular file, and nothing that would never open.
@@ -83,7 +81,7 @@ func readDocument(root *os.Root, name string, into any) error {
 
 // planFolder finds out what the image in a folder is made of: in OCI layout, or what `docker save` wrote before it wrote that.
 func (c StoreConfig) planFolder(ctx context.Context, root *os.Root, tag string) (*plan, error) {
-	if _, err := root.Lstat(ocispec.ImageLayoutFile); err == nil {
+	if _, err := root.Lstat(layoutFile); err == nil {
 		return c.plan(ctx, &layout{root, tag})
 	}
 	var saved []struct {

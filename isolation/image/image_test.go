@@ -23,6 +23,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/meros-project/meros/isolation/image/registry"
 	"github.com/meros-project/meros/isolation/isolationtest"
 )
 
@@ -30,6 +31,7 @@ import (
 var child = func() {}
 
 func TestMain(m *testing.M) {
+	UseRegistry(registry.Open)
 	Main()
 	child()
 	goleak.VerifyTestMain(m)
@@ -485,4 +487,24 @@ func TestManyContainersUnpackALayerOnce(t *testing.T) {
 	}
 	require.Equal(t, 3, count(t, s, "layers"))
 	clean(t, s)
+}
+
+func TestNamesInRegistriesAreTakenApart(t *testing.T) {
+	hash := "sha256:" + strings.Repeat("0a", 32)
+	for text, want := range map[string][3]string{
+		"h/a":                      {"h", "a", "latest"},
+		"h:5000/a/b-c/d__e.f:V1.2": {"h:5000", "a/b-c/d__e.f", "V1.2"},
+		"h/a@" + hash:              {"h", "a", hash},
+		"h/a:v1@" + hash:           {"h", "a", hash},
+		"h/a---b:_":                {"h", "a---b", "_"},
+	} {
+		host, name, tag, ok := splitName(text)
+		require.True(t, ok, text)
+		require.Equal(t, want, [3]string{host, name, tag}, text)
+	}
+	for _, text := range []string{"", "a", "/a", "h/", "h//a", "h/a/", "h/A", "h/a:", "h/a:-v", "h/a:b:c", "h/a..b", "h/a___b", "h/.a", "h/a_", "h/a b", "h/../a", "h/a@sha256:00", "h/a@" + hash + "0",
+		"h/a@md5:" + hash[7:], "h@x/a", "h?x/a", "h#x/a", "h/a?x", "h/a%2f", "h/a:" + strings.Repeat("x", 129)} {
+		_, _, _, ok := splitName(text)
+		require.False(t, ok, text)
+	}
 }

@@ -9,8 +9,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // maxDocument bounds manifests, indexes and configurations, in bytes.
@@ -19,17 +17,12 @@ const maxDocument = 4 << 20
 // maxSettings bounds what a configuration says about what is run, in bytes.
 const maxSettings = 256 << 10
 
-const (
-	dockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
-	dockerList     = "application/vnd.docker.distribution.manifest.list.v2+json"
-)
-
 // A source is where an image comes from.
 type source interface {
 	// top is the manifest or index that was asked for.
-	top(ctx context.Context) (ocispec.Descriptor, []byte, error)
+	top(ctx context.Context) (descriptor, []byte, error)
 	// open opens what a descriptor names; who reads it checks it.
-	open(ctx context.Context, d ocispec.Descriptor) (io.ReadCloser, error)
+	open(ctx context.Context, d descriptor) (io.ReadCloser, error)
 }
 
 // A layer is one of an image, before it is unpacked.
@@ -53,8 +46,8 @@ func digestOf(b []byte) string {
 }
 
 // document reads a small blob and checks it.
-func document(ctx context.Context, src source, d ocispec.Descriptor) ([]byte, error) {
-	if _, err := hexOf(string(d.Digest)); err != nil {
+func document(ctx context.Context, src source, d descriptor) ([]byte, error) {
+	if _, err := hexOf(d.Digest); err != nil {
 		return nil, err
 	}
 	if d.Size < 0 || d.Size > maxDocument {
@@ -69,7 +62,7 @@ func document(ctx context.Context, src source, d ocispec.Descriptor) ([]byte, er
 	if err != nil {
 		return nil, err
 	}
-	if digestOf(b) != string(d.Digest) {
+	if digestOf(b) != d.Digest {
 		return nil, fmt.Errorf("what came for %s is something else", d.Digest)
 	}
 	return b, nil
@@ -82,7 +75,7 @@ func (c StoreConfig) plan(ctx context.Context, src source) (*plan, error) {
 		return nil, err
 	}
 	for range 4 { // an index may hold an index
-		if d.MediaType != ocispec.MediaTypeImageIndex && d.MediaType != dockerList {
+		if d.MediaType != indexType && d.MediaType != dockerList {
 			break
 		}
 		if d, err = c.choose(b); err != nil {
@@ -92,10 +85,10 @@ func (c StoreConfig) plan(ctx context.Context, src source) (*plan, error) {
 			return nil, fmt.Errorf("manifest: %w", err)
 		}
 	}
-	if d.MediaType != ocispec.MediaTypeImageManifest && d.MediaType != dockerManifest {
+	if d.MediaType != manifestType && d.MediaType != dockerManifest {
 		return nil, fmt.Errorf("its manifest is of type %.80q (allowed: those of OCI and of Docker's second version)", d.MediaType)
 	}
-	var m ocispec.Manifest
+	var m manifest
 	if err := json.Unmarshal(b, &m); err != nil {
 		return nil, fmt.Errorf("manifest: %w", err)
 	}
@@ -106,10 +99,10 @@ func (c StoreConfig) plan(ctx context.Context, src source) (*plan, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
-	p := &plan{digest: string(d.Digest)}
+	p := &plan{digest: d.Digest}
 	total := int64(0)
 	for _, l := range m.Layers {
-		if _, err := hexOf(string(l.Digest)); err != nil {
+		if _, err := hexOf(l.Digest); err != nil {
 			return nil, fmt.Errorf("layer: %w", err)
 		}
 		switch {
@@ -121,21 +114,21 @@ func (c StoreConfig) plan(ctx context.Context, src source) (*plan, error) {
 			return nil, fmt.Errorf("its layers have more than %d bytes, the most that is allowed", c.MaxImage)
 		}
 		total += l.Size
-		p.layers = append(p.layers, layer{packed: string(l.Digest), size: l.Size, open: func(ctx context.Context) (io.ReadCloser, error) { return src.open(ctx, l) }})
+		p.layers = append(p.layers, layer{packed: l.Digest, size: l.Size, open: func(ctx context.Context) (io.ReadCloser, error) { return src.open(ctx, l) }})
 	}
 	return p, p.configure(raw)
 }
 
 // choose picks this machine's image from an index.
-func (c StoreConfig) choose(b []byte) (ocispec.Descriptor, error) {
-	var index ocispec.Index
-	if err := json.Unmarshal(b, &index); err != nil {
-		return ocispec.Descriptor{}, fmt.Errorf("index: %w", err)
+func (c StoreConfig) choose(b []byte) (descriptor, error) {
+	var all index
+	if err := json.Unmarshal(b, &all); err != nil {
+		return descriptor{}, fmt.Errorf("index: %w", err)
 	}
 	var have []string
-	for _, m := range index.Manifests {
+	for _, m := range all.Manifests {
 		if m.Platform == nil {
-			if len(index.Manifests) == 1 {
+			if len(all.Manifests) == 1 {
 				return m, nil
 			}
 			continue
@@ -147,12 +140,12 @@ func (c StoreConfig) choose(b []byte) (ocispec.Descriptor, error) {
 			have = append(have, fmt.Sprintf("%.20s/%.20s", m.Platform.OS, m.Platform.Architecture))
 		}
 	}
-	return ocispec.Descriptor{}, fmt.Errorf("has no image for linux/%s (there: %s)", c.Architecture, strings.Join(have, ", "))
+	return descriptor{}, fmt.Errorf("has no image for linux/%s (there: %s)", c.Architecture, strings.Join(have, ", "))
 }
 
 // configure takes over what the image's configuration says.
 func (p *plan) configure(raw []byte) error {
-	var img ocispec.Image
+	var img configuration
 	if err := json.Unmarshal(raw, &img); err != nil {
 		return fmt.Errorf("configuration: %w", err)
 	}
@@ -163,16 +156,16 @@ func (p *plan) configure(raw []byte) error {
 		return fmt.Errorf("is for %.20s (allowed: linux)", img.OS)
 	}
 	for i, id := range img.RootFS.DiffIDs {
-		if _, err := hexOf(string(id)); err != nil {
+		if _, err := hexOf(id); err != nil {
 			return fmt.Errorf("configuration: %w", err)
 		}
-		p.layers[i].diffID = string(id)
+		p.layers[i].diffID = id
 	}
 	c := img.Config
 	if c.WorkingDir != "" && !strings.HasPrefix(c.WorkingDir, "/") {
 		return fmt.Errorf("configuration: working directory %.80q (allowed: an absolute path)", c.WorkingDir)
 	}
-	p.config = Settings{Entrypoint: c.Entrypoint, Cmd: c.Cmd, Env: c.Env, WorkingDir: c.WorkingDir, User: c.User}
+	p.config = c
 	total := 0
 	for _, s := range append(append(append([]string{c.WorkingDir, c.User}, c.Entrypoint...), c.Cmd...), c.Env...) {
 		if total += len(s) + 1; total > maxSettings {

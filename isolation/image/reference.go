@@ -6,8 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-
-	"oras.land/oras-go/v2/registry"
 )
 
 // A reference is what an image was asked for by.
@@ -16,7 +14,7 @@ type reference struct {
 	path     string // and the path in there
 	archive  bool
 	registry Registry
-	name     registry.Reference
+	name     string // in the registry, as Opener takes it
 	tag      string // or a digest; empty: the only one there is
 }
 
@@ -49,14 +47,17 @@ func parse(c StoreConfig, text string) (*reference, error) {
 }
 
 func parseRegistry(c StoreConfig, text string) (*reference, error) {
-	name, err := registry.ParseReference(text)
-	if err != nil {
+	host, name, tag, ok := splitName(text)
+	if !ok {
 		return nil, errors.New("is not the name of an image (allowed: HOST/NAME:TAG, layout:/FOLDER or archive:/FILE)")
 	}
-	r := &reference{name: name, tag: name.ReferenceOrDefault()}
+	r := &reference{name: host + "/" + name + ":" + tag, tag: tag}
+	if isDigest(tag) {
+		r.name = host + "/" + name + "@" + tag
+	}
 	var hosts []string
 	for _, reg := range c.Registries {
-		if reg.Host == name.Registry {
+		if reg.Host == host {
 			r.registry = reg
 			return r, nil
 		}
@@ -65,7 +66,68 @@ func parseRegistry(c StoreConfig, text string) (*reference, error) {
 	if len(hosts) == 0 {
 		return nil, notAllowed("this slave pulls from no registry")
 	}
-	return nil, notAllowed(fmt.Sprintf("this slave does not pull from registry %s (allowed: %s)", name.Registry, strings.Join(hosts, ", ")))
+	return nil, notAllowed(fmt.Sprintf("this slave does not pull from registry %s (allowed: %s)", host, strings.Join(hosts, ", ")))
+}
+
+// splitName takes the name of an image in a registry apart: HOST/NAME[:TAG][@DIGEST], where a digest goes before a tag.
+func splitName(text string) (host, name, tag string, ok bool) {
+	host, name, ok = strings.Cut(text, "/")
+	if !ok || host == "" || strings.ContainsAny(host, "@?#%") {
+		return "", "", "", false
+	}
+	name, digest, hashed := strings.Cut(name, "@")
+	if hashed && !isDigest(digest) {
+		return "", "", "", false
+	}
+	tag = "latest"
+	if i := strings.LastIndexByte(name, ':'); i >= 0 {
+		name, tag = name[:i], name[i+1:]
+	}
+	if !isTag(tag) {
+		return "", "", "", false
+	}
+	for part := range strings.SplitSeq(name, "/") {
+		if !isPart(part) {
+			return "", "", "", false
+		}
+	}
+	if hashed {
+		tag = digest
+	}
+	return host, name, tag, true
+}
+
+const (
+	lower  = "abcdefghijklmnopqrstuvwxyz0123456789"
+	tagged = lower + "ABCDEFGHIJKLMNOPQRSTUVWXYZ_"
+)
+
+func isTag(s string) bool {
+	return len(s) > 0 && len(s) <= 128 && strings.Contains(tagged, s[:1]) && strings.Trim(s, tagged+".-") == ""
+}
+
+// isPart reports whether a part of a name is letters and digits with separators only between them: a point, one or two underlines, or any
+// number of hyphens.
+func isPart(s string) bool {
+	for s != "" {
+		rest := strings.TrimLeft(s, lower)
+		if rest == s {
+			return false
+		}
+		if s = rest; s == "" {
+			return true
+		}
+		next := strings.TrimLeft(s, "._-")
+		switch separator := s[:len(s)-len(next)]; {
+		case separator == "." || separator == "_" || separator == "__" || strings.Trim(separator, "-") == "" && separator != "":
+		default:
+			return false
+		}
+		if s = next; s == "" {
+			return false
+		}
+	}
+	return false
 }
 
 // open opens a file of the slave's disk, in an allowed folder.

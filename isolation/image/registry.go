@@ -10,20 +10,31 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync/atomic"
 	"time"
-
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"oras.land/oras-go/v2/content"
-	"oras.land/oras-go/v2/registry/remote"
-	"oras.land/oras-go/v2/registry/remote/auth"
 
 	"github.com/meros-project/meros/isolation/fetch"
 )
 
+// An Opener opens an image in a registry, by HOST/NAME:TAG or HOST/NAME@DIGEST, with a client that decides where it may connect to, in plain
+// text or not, and as a user or, where the name is empty, as nobody. It makes no connection yet. top then reads the manifest or index that was
+// asked for, at most so many bytes; open opens what that names, which is checked by who reads it. Open of package registry is one.
+type Opener = func(client *http.Client, plain bool, reference, user, password string, most int64) (
+	top func(ctx context.Context) (mediaType, digest string, document []byte, err error),
+	open func(ctx context.Context, mediaType, digest string, size int64) (io.ReadCloser, error), err error)
+
+// opener is what images are pulled with.
+var opener atomic.Pointer[Opener]
+
+// UseRegistry makes this program able to pull images from registries. It must be called before Main, in every process: a program that embeds a
+// slave, and wants images from registries, calls it before slave.Supervise. Without it there are images of folders and tarballs alone; what a
+// program has that pulls is paid for by each task, which starts as a copy of it.
+func UseRegistry(open Opener) { opener.Store(&open) }
+
 // A pull is an image in a registry.
 type pull struct {
-	repo *remote.Repository
-	tag  string
+	topOf func(ctx context.Context) (mediaType, digest string, document []byte, err error)
+	blob  func(ctx context.Context, mediaType, digest string, size int64) (io.ReadCloser, error)
 }
 
 const (
@@ -32,18 +43,28 @@ const (
 )
 
 func (c StoreConfig) pull(r *reference) (*pull, error) {
+	open := opener.Load()
+	if open == nil {
+		return nil, errNoRegistry
+	}
 	client, err := c.client(r.registry)
 	if err != nil {
 		return nil, err
 	}
-	repo := &remote.Repository{Reference: r.name, PlainHTTP: loopback(r.registry.Host), MaxMetadataBytes: maxDocument,
-		ManifestMediaTypes: []string{ocispec.MediaTypeImageManifest, ocispec.MediaTypeImageIndex, dockerManifest, dockerList}}
-	credential := auth.EmptyCredential
-	if r.registry.User != "" || r.registry.Password != "" {
-		credential = auth.Credential{Username: r.registry.User, Password: r.registry.Password}
-	}
-	repo.Client = &auth.Client{Client: client, Credential: auth.StaticCredential(r.name.Host(), credential), Cache: auth.NewCache()}
-	return &pull{repo, r.tag}, nil
+	p := &pull{}
+	p.topOf, p.blob, err = (*open)(client, loopback(r.registry.Host), r.name, r.registry.User, r.registry.Password, maxDocument)
+	return p, err
+}
+
+var errNoRegistry = errors.New("this program cannot pull from registries")
+
+func (p *pull) top(ctx context.Context) (descriptor, []byte, error) {
+	mediaType, digest, b, err := p.topOf(ctx)
+	return descriptor{MediaType: mediaType, Digest: digest, Size: int64(len(b))}, b, err
+}
+
+func (p *pull) open(ctx context.Context, d descriptor) (io.ReadCloser, error) {
+	return p.blob(ctx, d.MediaType, d.Digest, d.Size)
 }
 
 // client speaks to one registry, and to where that sends it: there the addresses that lead back into the site's inside are refused.
@@ -84,25 +105,4 @@ func (c StoreConfig) client(r Registry) (*http.Client, error) {
 			}
 			return nil
 		}}, nil
-}
-
-func (p *pull) top(ctx context.Context) (ocispec.Descriptor, []byte, error) {
-	d, r, err := p.repo.Manifests().FetchReference(ctx, p.tag)
-	if err != nil {
-		return d, nil, err
-	}
-	defer r.Close()
-	if d.Size > maxDocument {
-		return d, nil, fmt.Errorf("manifest has %d bytes (allowed: at most %d)", d.Size, maxDocument)
-	}
-	b, err := content.ReadAll(r, d)
-	return d, b, err
-}
-
-func (p *pull) open(ctx context.Context, d ocispec.Descriptor) (io.ReadCloser, error) {
-	switch d.MediaType {
-	case ocispec.MediaTypeImageManifest, ocispec.MediaTypeImageIndex, dockerManifest, dockerList:
-		return p.repo.Manifests().Fetch(ctx, d)
-	}
-	return p.repo.Blobs().Fetch(ctx, d)
 }
