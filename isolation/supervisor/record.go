@@ -73,6 +73,10 @@ func readRecord(dir, kind string, v any) error {
 	if err != nil {
 		return err
 	}
+	return findRecord(path, b, kind, v)
+}
+
+func findRecord(path string, b []byte, kind string, v any) error {
 	missing := fmt.Errorf("%s: no record %q: %w", path, kind, fs.ErrNotExist)
 	for number := 1; len(b) > 0; number++ {
 		text, rest, whole := bytes.Cut(b, []byte{'\n'})

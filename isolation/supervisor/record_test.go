@@ -23,23 +23,23 @@ func TestNoDamageToARunsFileChangesWhatItSays(t *testing.T) {
 	require.NoError(t, writeOrder(dir, &o))
 	require.NoError(t, appendRecord(dir, processRecord, first))
 	require.NoError(t, appendRecord(dir, exitRecord, rep))
-	whole, err := os.ReadFile(runPath(dir))
+	path := runPath(dir)
+	whole, err := os.ReadFile(path)
 	require.NoError(t, err)
 	check := func(damaged []byte, what string, place int) {
-		require.NoError(t, os.WriteFile(runPath(dir), damaged, 0o600))
 		var gotOrder order
 		var gotFirst process.ID
 		var gotReport report
 		for kind, errs := range map[string]error{
-			orderRecord:   readRecord(dir, orderRecord, &gotOrder),
-			processRecord: readRecord(dir, processRecord, &gotFirst),
-			exitRecord:    readRecord(dir, exitRecord, &gotReport),
+			orderRecord:   findRecord(path, damaged, orderRecord, &gotOrder),
+			processRecord: findRecord(path, damaged, processRecord, &gotFirst),
+			exitRecord:    findRecord(path, damaged, exitRecord, &gotReport),
 		} {
 			if errs == nil {
 				continue
 			}
 			require.True(t, errors.Is(errs, errDamaged) || errors.Is(errs, fs.ErrNotExist), "%s %d: %s: %v", what, place, kind, errs)
-			require.Contains(t, errs.Error(), runPath(dir), "the file's name")
+			require.Contains(t, errs.Error(), path, "the file's name")
 		}
 		if gotOrder.Spec != nil {
 			require.Equal(t, o, gotOrder, "%s %d", what, place)
