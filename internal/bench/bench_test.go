@@ -14,6 +14,7 @@ import (
 
 	"github.com/meros-project/meros/internal/message"
 	"github.com/meros-project/meros/internal/wire"
+	"github.com/meros-project/meros/isolation/isolationtest"
 	"github.com/meros-project/meros/offer/resource"
 	"github.com/meros-project/meros/slave"
 )
@@ -73,7 +74,7 @@ func TestWhatIsWrongIsSaidInOneLine(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"e2e/nothing"}, `"e2e/nothing" is not a benchmark (allowed: e2e/launch, e2e/offer, e2e/failover, e2e/recover, e2e/record, mem/tasks, slave/starts, slave/recover, `},
+		{[]string{"e2e/nothing"}, `"e2e/nothing" is not a benchmark (allowed: e2e/launch, e2e/offer, e2e/failover, e2e/recover, e2e/record, mem/tasks, slave/starts, slave/recover, slave/cpu, slave/rest, `},
 		{[]string{"mem/tasks", "-tasks", "x"}, `invalid value "x" for flag -tasks`},
 		{[]string{"mem/tasks", "-tasks", "0"}, `-tasks is 0 (allowed: at least 1)`},
 		{[]string{"mem/tasks", "-rounds", "1"}, `-rounds`},
@@ -182,6 +183,21 @@ func TestStartsAreCountedAndCompared(t *testing.T) {
 	require.Positive(t, f["starts_per_s"])
 	require.Positive(t, f["p99_ms"])
 	require.Greater(t, f["ratio"], 1.0)
+	require.Greater(t, f["ratio_ready"], 1.0)
+	require.Positive(t, f["supervisor_mib"])
+}
+
+func TestTheCPUTimeOfATaskIsComparedWithWhatItAskedFor(t *testing.T) {
+	isolationtest.NeedsRoot(t)
+	f := figures(t, "slave/cpu", "-time", "300ms")
+	require.Positive(t, f["cpus"])
+	require.Contains(t, f, "percent_off")
+}
+
+func TestTheMemoryOfASlaveAtRestIsMeasured(t *testing.T) {
+	f := figures(t, "slave/rest")
+	require.Greater(t, f["resident_mib"], 1.0)
+	require.LessOrEqual(t, f["share_mib"], f["resident_mib"])
 }
 
 func TestASlaveThatIsKilledHasItsTasksAgain(t *testing.T) {

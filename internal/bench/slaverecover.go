@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -48,7 +49,8 @@ type slaveSpec struct {
 	Verbose   bool
 }
 
-// slaveMain is the main of a child that is a slave. It tells on standard output what it has, and ends when its standard input does.
+// slaveMain is the main of a child that is a slave. It tells on standard output what it has, collects its garbage for each line
+// on its standard input, and ends with that.
 func slaveMain() int {
 	var spec slaveSpec
 	err := json.Unmarshal([]byte(os.Getenv(slaveVariable)), &spec)
@@ -56,7 +58,10 @@ func slaveMain() int {
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
 		go func() {
-			_, _ = io.Copy(io.Discard, os.Stdin)
+			for lines := bufio.NewScanner(os.Stdin); lines.Scan(); { // each asks for rest
+				debug.FreeOSMemory()
+				fmt.Println("rests")
+			}
 			cancel()
 		}()
 		var s *slave.Slave
@@ -78,7 +83,7 @@ func slaveMain() int {
 // A slaveChild is a slave in a process of its own.
 type slaveChild struct {
 	cmd   *exec.Cmd
-	stdin io.Closer
+	stdin io.WriteCloser
 	lines *bufio.Scanner
 }
 

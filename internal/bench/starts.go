@@ -24,9 +24,9 @@ import (
 func startsBenchmark() benchmark {
 	return benchmark{
 		name: "slave/starts",
-		what: "starts of true a second on one real slave with the default isolators; launch to RUNNING one at a time; with process only, the ratio to a bare fork and exec",
+		what: "starts of true a second on one real slave with the default isolators; launch to RUNNING one at a time; with process only, the ratio to a bare fork and exec, and that of bursts for which supervisors are ready",
 		goals: []goal{{key: "starts_per_s", limit: 150}, {key: "p99_ms", most: true, limit: 50},
-			{key: "ratio", most: true, limit: 8}},
+			{key: "ratio", most: true, limit: 8}, {key: "ratio_ready", most: true, limit: 4}},
 		flags: func(fs *flag.FlagSet) func(context.Context, *report) error {
 			var o startsOptions
 			fs.IntVar(&o.tasks, "tasks", 1000, "tasks of the run that counts starts a second, and of each run of the ratio")
@@ -55,22 +55,28 @@ func (o *startsOptions) run(ctx context.Context, r *report) error {
 	if err := o.onSlave(ctx, r, program); err != nil {
 		return err
 	}
-	var ratios []float64
-	for i := range o.rounds {
-		bare, err := o.bare(program)
-		if err != nil {
-			return err
+	for _, ready := range []bool{false, true} {
+		key := "ratio"
+		if ready {
+			key = "ratio_ready"
 		}
-		held, err := o.supervised(ctx, program)
-		if err != nil {
-			return err
+		var ratios []float64
+		for i := range o.rounds {
+			bare, err := o.bare(program, ready)
+			if err != nil {
+				return err
+			}
+			held, err := o.supervised(ctx, program, ready)
+			if err != nil {
+				return err
+			}
+			ratios = append(ratios, held.Seconds()/bare.Seconds())
+			r.say("%s, round %d: %.0f starts/s with process only, %.0f bare", key, i+1, float64(o.tasks)/held.Seconds(), float64(o.tasks)/bare.Seconds())
 		}
-		ratios = append(ratios, held.Seconds()/bare.Seconds())
-		r.say("round %d: %.0f starts/s with process only, %.0f bare", i+1, float64(o.tasks)/held.Seconds(), float64(o.tasks)/bare.Seconds())
+		r.print("%s: %.2f", key, ratios)
+		r.set(key, median(ratios))
 	}
-	r.print("ratios: %.2f", ratios)
-	r.set("ratio", median(ratios))
-	return nil
+	return o.memory(ctx, r)
 }
 
 // onSlave measures what a framework sees of one slave with the default isolators.
@@ -117,82 +123,170 @@ func (o *startsOptions) onSlave(ctx context.Context, r *report, program string) 
 	return nil
 }
 
-// bare starts the program and waits for it, as a program without any slave would.
-func (o *startsOptions) bare(program string) (time.Duration, error) {
+// bare starts the program and waits for it, as a program without any slave would; with bursts, so many at a time, and then the next.
+func (o *startsOptions) bare(program string, bursts bool) (took time.Duration, err error) {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return 0, err
 	}
 	defer null.Close()
-	errs := make([]error, o.parallel)
-	var wg sync.WaitGroup
-	began := time.Now()
-	for i := range o.parallel {
-		wg.Go(func() {
-			for n := i; n < o.tasks && errs[i] == nil; n += o.parallel {
-				p, err := os.StartProcess(program, []string{program}, &os.ProcAttr{Env: []string{}, Files: []*os.File{null, null, null}})
-				if err == nil {
-					_, err = p.Wait()
-				}
-				errs[i] = err
-			}
-		})
+	start := func() error {
+		p, err := os.StartProcess(program, []string{program}, &os.ProcAttr{Env: []string{}, Files: []*os.File{null, null, null}})
+		if err == nil {
+			_, err = p.Wait()
+		}
+		return err
 	}
-	wg.Wait()
-	return time.Since(began), joined(errs)
+	at := o.tasks // of one burst
+	if bursts {
+		at = o.parallel
+	}
+	errs := make([]error, o.parallel)
+	for first := 0; first < o.tasks; first += at {
+		var wg sync.WaitGroup
+		began := time.Now()
+		for i := range o.parallel {
+			wg.Go(func() {
+				for n := first + i; n < min(first+at, o.tasks) && errs[i] == nil; n += o.parallel {
+					errs[i] = start()
+				}
+			})
+		}
+		wg.Wait()
+		took += time.Since(began)
+	}
+	return took, joined(errs)
 }
 
-// supervised starts the program as often in containers of the process isolator, and waits for the end of each.
-func (o *startsOptions) supervised(ctx context.Context, program string) (took time.Duration, err error) {
+// A held is a runner with the process isolator alone, as far as the benchmark needs one.
+type held struct {
+	dir    string
+	runner *supervisor.Runner
+	events chan isolation.Event
+	close  func() error
+}
+
+func openHeld(ready, room int) (*held, error) {
 	dir, err := os.MkdirTemp("", "mb")
+	if err != nil {
+		return nil, err
+	}
+	h := &held{dir: dir, events: make(chan isolation.Event, room)}
+	h.runner = supervisor.New(supervisor.Config{Dir: filepath.Join(dir, "run"), Isolation: isolation.Chain{process.New(process.Config{})}, Ready: ready})
+	h.close = func() error { return errors.Join(h.runner.Close(), os.RemoveAll(dir)) }
+	if err = os.Chmod(dir, 0o711); err == nil {
+		err = h.runner.Open(nil, func(ev isolation.Event) { h.events <- ev })
+	}
+	if err != nil {
+		return nil, errors.Join(err, h.close())
+	}
+	return h, nil
+}
+
+func (h *held) start(n int, command offer.Command) error {
+	spec := &isolation.Spec{Container: strconv.Itoa(n), Sandbox: filepath.Join(h.dir, "sandbox-"+strconv.Itoa(n)), Command: &command}
+	if err := os.Mkdir(spec.Sandbox, 0o700); err != nil {
+		return err
+	}
+	h.runner.Start(spec, false)
+	return nil
+}
+
+// await waits for the next event of a kind; what was not started is an error.
+func (h *held) await(ctx context.Context, kind isolation.EventKind) (isolation.Event, error) {
+	for {
+		select {
+		case ev := <-h.events:
+			if ev.Kind == isolation.StartFailed {
+				return ev, fmt.Errorf("container %s: %+v", ev.Container, ev)
+			}
+			if ev.Kind == kind {
+				return ev, nil
+			}
+		case <-ctx.Done():
+			return isolation.Event{}, context.Cause(ctx)
+		}
+	}
+}
+
+// supervised starts the program as often in containers of the process isolator, and waits for the end of each; with bursts, so many at a time,
+// each with a supervisor that is ready for it.
+func (o *startsOptions) supervised(ctx context.Context, program string, bursts bool) (took time.Duration, err error) {
+	ready, at := 0, o.tasks
+	if bursts {
+		ready, at = o.parallel, o.parallel
+	}
+	h, err := openHeld(ready, 4*o.parallel)
 	if err != nil {
 		return 0, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if err := os.Chmod(dir, 0o711); err != nil {
-		return 0, err
-	}
-	runner := supervisor.New(supervisor.Config{Dir: filepath.Join(dir, "run"), Isolation: isolation.Chain{process.New(process.Config{})}})
-	ended := make(chan isolation.Event, 2*o.parallel)
-	if err := runner.Open(nil, func(ev isolation.Event) {
-		if ev.Kind != isolation.Started {
-			ended <- ev
-		}
-	}); err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, runner.Close()) }()
-	start := func(n int) error {
-		spec := &isolation.Spec{Container: strconv.Itoa(n), Sandbox: filepath.Join(dir, "sandbox-"+strconv.Itoa(n)), Command: &offer.Command{Value: program}}
-		if err := os.Mkdir(spec.Sandbox, 0o700); err != nil {
-			return err
-		}
-		runner.Start(spec, false)
-		return nil
-	}
-	began := time.Now()
-	next := 0
-	for ; next < min(o.parallel, o.tasks); next++ {
-		if err := start(next); err != nil {
-			return 0, err
-		}
-	}
-	for range o.tasks {
-		select {
-		case ev := <-ended:
-			if ev.Kind != isolation.Exited || !ev.Exit.Success() {
-				return 0, fmt.Errorf("container %s: %+v", ev.Container, ev)
+	defer func() { err = errors.Join(err, h.close()) }()
+	for first := 0; first < o.tasks; first += at {
+		for h.runner.Ready() < ready {
+			select {
+			case <-time.After(time.Millisecond):
+			case <-ctx.Done():
+				return 0, context.Cause(ctx)
 			}
-			runner.Forget(ev.Container)
-		case <-ctx.Done():
-			return 0, context.Cause(ctx)
 		}
-		if next < o.tasks {
-			if err := start(next); err != nil {
+		last, next := min(first+at, o.tasks), first
+		began := time.Now()
+		for ended := first; ended < last; ended++ {
+			for ; next < min(ended+o.parallel, last); next++ {
+				if err := h.start(next, offer.Command{Value: program}); err != nil {
+					return 0, err
+				}
+			}
+			ev, err := h.await(ctx, isolation.Exited)
+			if err != nil {
 				return 0, err
 			}
-			next++
+			if !ev.Exit.Success() {
+				return 0, fmt.Errorf("container %s: %+v", ev.Container, ev)
+			}
+			h.runner.Forget(ev.Container)
+		}
+		took += time.Since(began)
+	}
+	return took, nil
+}
+
+// memory measures what the supervisors of running tasks take.
+func (o *startsOptions) memory(ctx context.Context, r *report) (err error) {
+	h, err := openHeld(0, 4*o.parallel)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, h.close()) }()
+	var sum memoryUse
+	for n := range o.parallel {
+		if err := h.start(n, offer.Command{Value: "sleep", Arguments: []string{"sleep", "1000"}}); err != nil {
+			return err
 		}
 	}
-	return time.Since(began), nil
+	for range o.parallel {
+		ev, err := h.await(ctx, isolation.Started)
+		if err != nil {
+			return err
+		}
+		defer func() {
+			h.runner.Kill(ev.Container, true)
+			_, wrong := h.await(context.WithoutCancel(ctx), isolation.Exited)
+			err = errors.Join(err, wrong)
+		}()
+		parent, err := process.Parent(ev.PID)
+		if err != nil {
+			return err
+		}
+		use, err := memoryOf(parent.PID)
+		if err != nil {
+			return err
+		}
+		sum.resident += use.resident
+		sum.share += use.share
+	}
+	each := 1 << 20 * float64(o.parallel)
+	r.say("a supervisor takes %.1f MiB, %.1f with its share of what several have in common counted in full", float64(sum.share)/each, float64(sum.resident)/each)
+	r.set("supervisor_mib", float64(sum.share)/each)
+	return nil
 }

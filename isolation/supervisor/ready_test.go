@@ -22,7 +22,7 @@ func (b *bench) openReady(n int) {
 }
 
 func (b *bench) full(n int) {
-	eventually(b.t, "supervisors are ready", func() bool { return b.r.ready.count() == n })
+	eventually(b.t, "supervisors are ready", func() bool { return b.r.Ready() == n })
 }
 
 // readyOnes are the processes that wait for an order.
@@ -133,7 +133,7 @@ func TestASupervisorThatDiesBeforeItBeginsIsReplaced(t *testing.T) {
 	id := b.readyOnes()[0]
 	require.NoError(t, id.Signal(syscall.SIGSTOP))
 	b.r.Start(b.spec("a", "exit 3"), false)
-	eventually(t, "it has its order", func() bool { return b.r.ready.count() == 0 })
+	eventually(t, "it has its order", func() bool { return b.r.Ready() == 0 })
 	require.NoError(t, id.Signal(syscall.SIGKILL))
 	b.started("a")
 	require.Equal(t, 3, b.exited("a").Exit.Code)

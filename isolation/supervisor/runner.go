@@ -169,6 +169,9 @@ func (r *Runner) get(id string) *container {
 	return r.containers[id]
 }
 
+// Ready returns how many supervisors are ready now.
+func (r *Runner) Ready() int { return r.ready.count() }
+
 // Start implements isolation.Runner.
 func (r *Runner) Start(spec *isolation.Spec, recovered bool) {
 	if c, ok := r.add(spec.Container); ok {
