@@ -17,6 +17,28 @@ type Execer interface {
 	Exec(ctx context.Context, container string, spec ExecSpec) (Session, error)
 }
 
+// An Attacher is a Runner that lets others see what its containers print, and type to them.
+type Attacher interface {
+	// Attach shows what a container's first process prints from now on, and gives it what is written to the Session if it reads that. The
+	// Session ends with ctx and with the container, whose exit status Wait then returns; the container does not end with the Session. Who does
+	// not take the output fast enough is cut off. Errors are ErrNotRunning, ErrTooMany, or say what is wrong.
+	Attach(ctx context.Context, container string, spec AttachSpec) (Session, Attached, error)
+}
+
+// An AttachSpec says what somebody wants who attaches to a container.
+type AttachSpec struct {
+	// Stdin asks for the container's standard input, where that is open; only one can have it at a time.
+	Stdin bool
+	// Stdout and Stderr get what is printed, called from one goroutine. Nil throws it away.
+	Stdout, Stderr io.Writer `json:"-"`
+}
+
+// Attached says what somebody who is attached has got.
+type Attached struct {
+	Stdin    bool // what is written to the Session is read
+	Terminal bool // it is typed on a terminal, which Resize changes
+}
+
 // The errors of sessions, which errors.Is finds.
 var (
 	// ErrNotRunning says that there is no such container, not yet or not any more.
@@ -25,6 +47,8 @@ var (
 	ErrTooMany = errors.New("isolation: the container has too many sessions")
 	// ErrSessionLost says that a session has ended and nobody knows how: its connection is broken.
 	ErrSessionLost = errors.New("isolation: the session is lost")
+	// ErrTooSlow says that somebody who was attached is not any more, having taken the output too slowly.
+	ErrTooSlow = errors.New("isolation: the output was not taken fast enough")
 )
 
 // An ExecSpec describes a command that is run in a container beside what runs there.
@@ -41,16 +65,16 @@ type ExecSpec struct {
 	Stdout, Stderr io.Writer `json:"-"`
 }
 
-// A Session is a command that runs in a container for somebody. Its methods are safe for concurrent use.
+// A Session is a command that runs in a container for somebody, or somebody who is attached to a container. Its methods are safe for concurrent use.
 type Session interface {
 	// Stdin is where the command reads. Write blocks while the command does not read; Close is the end of its input.
 	Stdin() io.WriteCloser
 	// Resize changes the terminal's size, which the command is told by a signal.
 	Resize(offer.TerminalSize) error
-	// Signal sends a signal of the operating system to the command's process group.
+	// Signal sends a signal of the operating system to the command's process group. It does nothing for who is attached.
 	Signal(number int) error
 	// Wait returns when the command has ended, nothing of it runs any more and all of its output was written. It must be called.
 	Wait() (offer.Exit, error)
-	// Close ends the session, and the command with all that it has started. It may be called again.
+	// Close ends the session, and its command with all that this has started. It may be called again.
 	Close() error
 }

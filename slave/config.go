@@ -107,6 +107,13 @@ type Config struct {
 	// Network is where sockets come from. Defaults to TCP.
 	Network Network
 
+	// OutputBytes is how large stdout and stderr in a sandbox may each grow, in bytes, before they are renamed to stdout.1 and stderr.1, from
+	// offer.MinOutputBytes to offer.MaxOutputBytes. Tasks can say otherwise. It is not used with a Runner. Defaults to 10 MiB.
+	OutputBytes int64
+	// OutputFiles is how many of the renamed files are kept of each, at most offer.MaxOutputFiles; negative means none. Tasks can say otherwise.
+	// It is not used with a Runner. Defaults to 1.
+	OutputFiles int
+
 	// Leave makes the end of Run's context a farewell: tasks are killed and the slave unregisters. Defaults to false: tasks go on and
 	// the next run on the same WorkDir finds them.
 	Leave bool
@@ -261,6 +268,12 @@ func (c Config) Validate() error {
 	}
 	if c.MaxProbes < 0 {
 		return bad("MaxProbes", "is %d (allowed: more than zero)", c.MaxProbes)
+	}
+	if offer.ValidateStreams(&offer.Streams{OutputBytes: c.OutputBytes}) != nil {
+		return bad("OutputBytes", "is %d (allowed: %d to %d)", c.OutputBytes, offer.MinOutputBytes, int64(offer.MaxOutputBytes))
+	}
+	if c.OutputFiles > offer.MaxOutputFiles {
+		return bad("OutputFiles", "is %d (allowed: at most %d)", c.OutputFiles, offer.MaxOutputFiles)
 	}
 	if c.CompactBytes < 0 {
 		return bad("CompactBytes", "is %d (allowed: more than zero)", c.CompactBytes)

@@ -34,6 +34,7 @@ func (s *Slave) newHandler() http.Handler {
 	mux.HandleFunc("GET /files/download", s.fileDownload)
 	mux.HandleFunc("GET /containers", s.containers)
 	mux.HandleFunc("GET /monitor/statistics", s.containers)
+	mux.HandleFunc("GET /files/follow", s.fileFollow)
 	return mux
 }
 

@@ -53,7 +53,7 @@ func (f *follower) finish() {
 }
 
 func (f *follower) copy(out io.Writer, address, path string) {
-	var offset int64
+	at := ""
 	var silent time.Time // since when the slave has not answered
 	for {
 		over := false
@@ -62,11 +62,13 @@ func (f *follower) copy(out io.Writer, address, path string) {
 			over = true
 		default:
 		}
-		data, err := f.read(address, path, offset)
+		data, next, lost, err := f.read(address, path, at)
+		if err == nil && lost {
+			fmt.Fprintf(f.out[1], "meros: some of %s is missing here: it was printed faster than it could be read\n", path)
+		}
 		switch {
 		case err == nil && len(data) > 0:
-			silent = time.Time{}
-			offset += int64(len(data))
+			silent, at = time.Time{}, next
 			if _, err := out.Write(data); err != nil {
 				f.deaf.Do(func() { close(f.broken) })
 				return
@@ -74,7 +76,9 @@ func (f *follower) copy(out io.Writer, address, path string) {
 			continue
 		case err == nil && over:
 			return
-		case err != nil && over:
+		case err == nil:
+			at = next
+		case over:
 			if silent.IsZero() {
 				silent = time.Now()
 			}
@@ -93,32 +97,28 @@ func (f *follower) copy(out io.Writer, address, path string) {
 	}
 }
 
-// read asks for the bytes from offset on. It returns none when there are none yet.
-func (f *follower) read(address, path string, offset int64) ([]byte, error) {
+// read asks for what comes next after a place that an earlier answer named, empty for the beginning. It returns no data when there are none yet.
+func (f *follower) read(address, path, at string) (data []byte, next string, lost bool, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	query := url.Values{"path": {path}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, f.scheme+"://"+address+"/files/download?"+query.Encode(), nil)
+	query := url.Values{"path": {path}, "at": {at}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, f.scheme+"://"+address+"/files/follow?"+query.Encode(), nil)
 	if err != nil {
-		return nil, err
+		return nil, "", false, err
 	}
-	req.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", offset, offset+maxRead-1))
 	resp, err := f.client.Do(req)
 	if err != nil {
-		return nil, err
+		return nil, "", false, err
 	}
 	defer resp.Body.Close()
-	switch resp.StatusCode {
-	case http.StatusPartialContent:
-		return io.ReadAll(io.LimitReader(resp.Body, maxRead))
-	case http.StatusRequestedRangeNotSatisfiable: // the file ends at offset
-		return nil, nil
-	case http.StatusOK:
-		if resp.ContentLength == 0 {
-			return nil, nil
-		}
+	if resp.StatusCode != http.StatusOK {
+		return nil, "", false, fmt.Errorf("%s answers %s", address, resp.Status)
 	}
-	return nil, fmt.Errorf("%s answers %s", address, resp.Status)
+	data, err = io.ReadAll(io.LimitReader(resp.Body, maxRead))
+	if err == nil && int64(len(data)) < resp.ContentLength {
+		err = io.ErrUnexpectedEOF
+	}
+	return data, resp.Header.Get("Meros-Next"), resp.Header.Get("Meros-Lost") == "true", err
 }
 
-const maxRead = 64 << 10
+const maxRead = 1 << 20 // what a slave answers at once, at most

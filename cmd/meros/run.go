@@ -10,6 +10,7 @@ import (
 	"io"
 	"os/signal"
 	"os/user"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -36,6 +37,7 @@ type runFlags struct {
 	asUser    string
 	constrain []string
 	failover  time.Duration
+	output    int64
 }
 
 func newRun() *cobra.Command {
@@ -71,6 +73,7 @@ func newRun() *cobra.Command {
 	flags.StringVar(&f.asUser, "user", "", "operating system user for the command; the slave's by default")
 	flags.StringArrayVar(&f.constrain, "on", nil, "only slaves with this attribute or hostname, as `NAME=VALUE` or hostname=VALUE; may be repeated; any by default")
 	flags.DurationVar(&f.failover, "failover-timeout", time.Minute, "how long the command may go on if this program dies")
+	flags.Int64Var(&f.output, "keep-output", 110, "`MB` of output that the slave keeps, of stdout and of stderr each, while it is not read here yet; 10 to 1010")
 	flags.SetInterspersed(false)
 	return cmd
 }
@@ -113,6 +116,10 @@ func (f *runFlags) task(args []string) (offer.Task, error) {
 	if task.Name == "" {
 		task.Name = cmp.Or(task.Command.Value, f.image)
 	}
+	if f.output < 10 || f.output > 1010 {
+		return offer.Task{}, badFlag("keep-output", strconv.FormatInt(f.output, 10), "must be from 10 to 1010")
+	}
+	task.Streams = &offer.Streams{OutputBytes: 10 << 20, OutputFiles: cmp.Or(int((f.output+9)/10)-1, -1)}
 	for _, e := range f.env {
 		name, value, ok := strings.Cut(e, "=")
 		if !ok || name == "" {

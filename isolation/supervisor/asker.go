@@ -19,14 +19,23 @@ import (
 	"github.com/meros-project/meros/offer"
 )
 
-var _ isolation.Execer = (*Runner)(nil)
+var (
+	_ isolation.Execer   = (*Runner)(nil)
+	_ isolation.Attacher = (*Runner)(nil)
+)
 
 // Exec implements isolation.Execer.
 func (r *Runner) Exec(ctx context.Context, container string, spec isolation.ExecSpec) (isolation.Session, error) {
 	if err := checkExec(&spec); err != nil {
 		return nil, err
 	}
-	return r.ask(ctx, container, request{Exec: &spec}, spec.Stdout, spec.Stderr)
+	s, _, err := r.ask(ctx, container, request{Exec: &spec}, spec.Stdout, spec.Stderr)
+	return s, err
+}
+
+// Attach implements isolation.Attacher.
+func (r *Runner) Attach(ctx context.Context, container string, spec isolation.AttachSpec) (isolation.Session, isolation.Attached, error) {
+	return r.ask(ctx, container, request{Attach: &spec}, spec.Stdout, spec.Stderr)
 }
 
 func checkExec(spec *isolation.ExecSpec) error {
@@ -41,33 +50,35 @@ func checkExec(spec *isolation.ExecSpec) error {
 }
 
 // ask begins a session with a container's supervisor.
-func (r *Runner) ask(ctx context.Context, container string, req request, stdout, stderr io.Writer) (isolation.Session, error) {
+func (r *Runner) ask(ctx context.Context, container string, req request, stdout, stderr io.Writer) (isolation.Session, isolation.Attached, error) {
+	none := isolation.Attached{}
 	start, err := json.Marshal(req)
 	if err != nil {
-		return nil, err
+		return nil, none, err
 	}
 	if len(start) > stream.MaxJSON {
-		return nil, offer.Refuse(offer.ReasonInvalidField, fmt.Sprintf("command: has %d bytes (allowed: at most %d)", len(start), stream.MaxJSON))
+		return nil, none, offer.Refuse(offer.ReasonInvalidField, fmt.Sprintf("command: has %d bytes (allowed: at most %d)", len(start), stream.MaxJSON))
 	}
 	c := r.get(container)
 	if c == nil {
-		return nil, isolation.ErrNotRunning
+		return nil, none, isolation.ErrNotRunning
 	}
 	raw, err := (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(c.dir, socketFile))
 	if err != nil {
-		return nil, cmp.Or(ctx.Err(), isolation.ErrNotRunning)
+		return nil, none, cmp.Or(ctx.Err(), isolation.ErrNotRunning)
 	}
 	s := &session{raw: raw, ctx: ctx, stdout: stdout, stderr: stderr, credit: stream.NewCredit(), done: make(chan struct{})}
 	s.leave = []func() bool{context.AfterFunc(ctx, s.cut), context.AfterFunc(r.ctx, s.cut)}
-	if err := s.begin(start); err != nil {
+	b, err := s.begin(start)
+	if err != nil {
 		s.end()
-		return nil, cmp.Or(ctx.Err(), err)
+		return nil, none, cmp.Or(ctx.Err(), err)
 	}
 	if !r.tryDo(s.run) {
 		s.end()
-		return nil, isolation.ErrNotRunning
+		return nil, none, isolation.ErrNotRunning
 	}
-	return s, nil
+	return s, b.Attached, nil
 }
 
 // A session is the slave's side of one.
@@ -88,15 +99,15 @@ type session struct {
 }
 
 // begin makes the connection one of frames and waits for the answer.
-func (s *session) begin(start []byte) error {
+func (s *session) begin(start []byte) (b begun, err error) {
 	if _, err := s.raw.Write([]byte(saySession + "\n")); err != nil {
-		return isolation.ErrNotRunning
+		return b, isolation.ErrNotRunning
 	}
 	lines := bufio.NewReader(s.raw)
 	for {
 		line, err := lines.ReadString('\n') // before it there are states of the container
 		if err != nil {
-			return isolation.ErrNotRunning
+			return b, isolation.ErrNotRunning
 		}
 		if strings.TrimSpace(line) == saySession {
 			break
@@ -104,19 +115,18 @@ func (s *session) begin(start []byte) error {
 	}
 	s.conn = stream.NewConn(lines, s.raw)
 	if err := s.conn.Send(stream.Start, start); err != nil {
-		return isolation.ErrNotRunning
+		return b, isolation.ErrNotRunning
 	}
-	for {
-		kind, body, err := s.conn.Receive()
-		switch {
-		case err != nil:
-			return isolation.ErrNotRunning
-		case kind == stream.Refused:
-			return refusalOf(body)
-		case kind == stream.Started:
-			return nil
-		}
+	kind, body, err := s.conn.Receive()
+	switch {
+	case err != nil:
+		return b, isolation.ErrNotRunning
+	case kind == stream.Refused:
+		return b, refusalOf(body)
+	case kind != stream.Started:
+		return b, isolation.ErrSessionLost
 	}
+	return b, json.Unmarshal(body, &b)
 }
 
 // refusalOf is the error that a refusal stands for.
@@ -130,6 +140,8 @@ func refusalOf(body []byte) error {
 		return isolation.ErrNotRunning
 	case refusedMany:
 		return isolation.ErrTooMany
+	case refusedSlow:
+		return isolation.ErrTooSlow
 	}
 	return errors.New(why.Message)
 }
@@ -151,6 +163,9 @@ func (s *session) run() {
 			err = writeTo(s.stderr, body)
 		case stream.Window:
 			s.credit.Add(stream.Number(body))
+		case stream.Refused:
+			s.err = refusalOf(body)
+			return
 		case stream.Exit:
 			s.err = json.Unmarshal(body, &s.exit)
 			return

@@ -208,6 +208,7 @@ func (c *container) takeSlot() bool {
 // launch gives the container a supervisor, one that is ready if there is one. It returns the connection to it.
 func (c *container) launch(attempt int, plan *isolation.Plan) (net.Conn, error) {
 	o := order{Spec: c.spec, Plan: plan, Boot: process.BootID()}
+	o.OutputBytes, o.OutputFiles = c.r.cfg.output(c.spec)
 	if err := writeOrder(c.dir, &o); err != nil {
 		return nil, err
 	}

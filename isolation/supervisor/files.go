@@ -29,6 +29,10 @@ type order struct {
 	Spec *isolation.Spec
 	Plan *isolation.Plan
 	Boot string
+
+	// How large each of the output's files may grow, in bytes, and how many full ones are kept of each.
+	OutputBytes int64
+	OutputFiles int
 }
 
 // report is how a container ended.

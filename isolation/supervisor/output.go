@@ -1,81 +1,128 @@
 package supervisor
 
 import (
-	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
-	"syscall"
+	"sync"
+	"time"
 
 	"github.com/meros-project/meros/isolation"
+	"github.com/meros-project/meros/isolation/stream"
+	"github.com/meros-project/meros/offer"
 )
 
-// openOutput opens the task's stdin, stdout and stderr, made before the task runs so that no link of its own is followed.
-func (s *supervisorState) openOutput(plan *isolation.Plan) ([]*os.File, error) {
-	null, err := os.Open(os.DevNull)
+// drainTimeout is how long what a container has printed last may take to be read when nothing of it runs any more.
+const drainTimeout = 10 * time.Second
+
+// taskStreams are what goes in and out of the container's task. The supervisor empties what the task prints into files, whether a slave
+// runs or not, and passes it to those who are attached.
+type taskStreams struct {
+	stdin    *os.File // nil if the task reads nothing
+	terminal *os.File // nil without; it is stdin too
+	readers  sync.WaitGroup
+	from     []*os.File
+
+	mu        sync.Mutex
+	listeners map[*listener]bool
+	over      bool // no more will be printed
+	feeding   bool // somebody is attached who types
+	inputOver bool // stdin is closed
+}
+
+// openStreams makes what the task reads from and prints to, and returns its ends. The files in the sandbox are made before the task runs, so that
+// no link of its own is followed.
+func (s *supervisorState) openStreams(plan *isolation.Plan) (files []*os.File, err error) {
+	spec, t := s.order.Spec, &s.streams
+	t.listeners = map[*listener]bool{}
+	dir, err := openSandbox(spec.Sandbox)
 	if err != nil {
 		return nil, err
 	}
-	files := []*os.File{null}
-	for _, name := range []string{"stdout", "stderr"} {
-		f, err := openSandboxFile(filepath.Join(s.order.Spec.Sandbox, name))
+	var logs [2]*rotated
+	for i, name := range []string{"stdout", "stderr"} {
+		if logs[i], err = openRotated(dir, name, plan.User, s.order.OutputBytes, s.order.OutputFiles); err != nil {
+			return nil, err
+		}
+	}
+	in := spec.Streams
+	if in == nil {
+		in = &offer.Streams{}
+	}
+	kinds := []stream.Kind{stream.Stdout, stream.Stderr}
+	if in.Terminal != nil {
+		master, slave, err := openTerminal(*in.Terminal)
 		if err != nil {
 			return nil, err
 		}
-		files = append(files, f)
-		if u := plan.User; u != nil {
-			if err := f.Chown(u.UID, u.GID); err != nil {
-				return nil, err
-			}
+		t.terminal, t.stdin = master, master
+		logs[1].close() // there it stays empty
+		t.copy(master, kinds[0], logs[0])
+		return []*os.File{slave, slave, slave}, giveTo(plan.User, slave)
+	}
+	if in.Stdin {
+		r, w, err := os.Pipe()
+		if err != nil {
+			return nil, err
 		}
+		t.stdin, files = w, append(files, r)
+		err = giveTo(plan.User, r)
+		if err != nil {
+			return files, err
+		}
+	} else {
+		null, err := os.Open(os.DevNull)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, null)
+	}
+	for i, kind := range kinds {
+		r, w, err := os.Pipe()
+		if err != nil {
+			return files, err
+		}
+		files = append(files, w)
+		if err := giveTo(plan.User, w); err != nil {
+			return files, err
+		}
+		t.copy(r, kind, logs[i])
 	}
 	return files, nil
 }
 
-// openSandboxFile opens a file to append to. What somebody who writes to the sandbox has put in its place is refused: a link of either
-// kind, which could lead anywhere, or a fifo or a device, which could make the supervisor wait.
-func openSandboxFile(path string) (*os.File, error) {
-	name := filepath.Base(path)
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o644)
-	if err != nil {
-		if st, missing := os.Lstat(path); missing == nil && !st.Mode().IsRegular() {
-			return nil, fmt.Errorf("%s in the sandbox is a %s (allowed: a file of its own, or none)", name, kindOf(st.Mode()))
+// copy empties what the task prints into its file and to those who listen, until nobody can print any more.
+func (t *taskStreams) copy(from *os.File, kind stream.Kind, to *rotated) {
+	t.from = append(t.from, from)
+	t.readers.Go(func() {
+		defer from.Close()
+		defer to.close()
+		b := make([]byte, 2*stream.MaxData)
+		for {
+			n, err := from.Read(b)
+			if n > 0 {
+				_, _ = to.Write(b[:n])
+				t.tell(kind, b[:n])
+			}
+			if err != nil {
+				return
+			}
 		}
-		return nil, err
-	}
-	if err := checkOutput(f, name); err != nil {
-		_ = f.Close()
-		return nil, err
-	}
-	return f, nil
+	})
 }
 
-func checkOutput(f *os.File, name string) error {
-	st, err := f.Stat()
-	if err != nil {
-		return err
+// drain returns when all that was printed is in the files. Nothing of the container runs any more.
+func (t *taskStreams) drain() {
+	for _, f := range t.from {
+		_ = f.SetReadDeadline(time.Now().Add(drainTimeout))
 	}
-	if !st.Mode().IsRegular() {
-		return fmt.Errorf("%s in the sandbox is a %s (allowed: a file of its own, or none)", name, kindOf(st.Mode()))
-	}
-	if sys, ok := st.Sys().(*syscall.Stat_t); ok && sys.Nlink > 1 {
-		return fmt.Errorf("%s in the sandbox is a file with %d names (allowed: a file of its own, or none)", name, sys.Nlink)
-	}
-	return syscall.SetNonblock(int(f.Fd()), false) // as the task expects
+	t.readers.Wait()
 }
 
-func kindOf(m fs.FileMode) string {
-	switch {
-	case m&fs.ModeSymlink != 0:
-		return "link"
-	case m&fs.ModeNamedPipe != 0:
-		return "fifo"
-	case m&fs.ModeSocket != 0:
-		return "socket"
-	case m&fs.ModeDevice != 0:
-		return "device"
-	case m.IsDir():
-		return "folder"
+// finish tells those who listen that it is over, once they have got everything.
+func (t *taskStreams) finish(exit *offer.Exit) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.over = true
+	for l := range t.listeners {
+		l.end(exit)
 	}
-	return m.String()
 }

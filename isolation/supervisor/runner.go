@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,8 +33,28 @@ type Config struct {
 	Ready int
 	// Starts bounds how many containers are being started at once. Defaults to twice the number of processors.
 	Starts int
+	// OutputBytes is how large stdout and stderr in the sandbox may each grow, in bytes, before they are renamed to stdout.1 and stderr.1. Tasks
+	// can say otherwise. Defaults to DefaultOutputBytes.
+	OutputBytes int64
+	// OutputFiles is how many of the renamed files are kept of each; negative means none. Tasks can say otherwise. Defaults to DefaultOutputFiles.
+	OutputFiles int
 	// Logger is told what goes wrong. Defaults to none.
 	Logger *slog.Logger
+}
+
+// The defaults of Config.OutputBytes, which is that of Mesos' logger, and Config.OutputFiles.
+const (
+	DefaultOutputBytes = 10 << 20
+	DefaultOutputFiles = 1
+)
+
+// output is how much of a container's output is kept.
+func (c Config) output(spec *isolation.Spec) (bytes int64, files int) {
+	own := offer.Streams{}
+	if spec.Streams != nil {
+		own = *spec.Streams
+	}
+	return cmp.Or(own.OutputBytes, c.OutputBytes, DefaultOutputBytes), max(0, cmp.Or(own.OutputFiles, c.OutputFiles, DefaultOutputFiles))
 }
 
 // A Runner is an isolation.Runner that uses a supervisor process for each container.

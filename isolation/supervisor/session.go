@@ -23,12 +23,14 @@ const saySession = "session"
 
 // A request is what a session begins with; one field is set.
 type request struct {
-	Exec *isolation.ExecSpec
+	Exec   *isolation.ExecSpec
+	Attach *isolation.AttachSpec
 }
 
 // A begun is the answer to a request.
 type begun struct {
-	PID int // of the command that was asked for
+	PID      int // of the command that was asked for, or of the container's first process
+	Attached isolation.Attached
 }
 
 // A refusal is the other answer.
@@ -41,6 +43,7 @@ type refusal struct {
 const (
 	refusedEnded  = "ended" // the container does not run
 	refusedMany   = "many"
+	refusedSlow   = "slow"
 	refusedFailed = "failed" // Message says why
 )
 
@@ -59,7 +62,7 @@ func (s *supervisorState) session(c net.Conn, in io.Reader) {
 	defer c.Close()
 	if _, err := c.Write([]byte(saySession + "\n")); err == nil {
 		conn := stream.NewConn(in, c)
-		err := s.converse(conn, free)
+		err := s.converse(c, conn, free)
 		if why := (refusal{}); errors.As(err, &why) {
 			_ = conn.SendJSON(stream.Refused, why)
 		}
@@ -73,17 +76,20 @@ func (s *supervisorState) session(c net.Conn, in io.Reader) {
 }
 
 // converse does what the session asks for.
-func (s *supervisorState) converse(conn *stream.Conn, free bool) error {
+func (s *supervisorState) converse(c net.Conn, conn *stream.Conn, free bool) error {
 	kind, body, err := conn.Receive()
 	if err != nil || kind != stream.Start {
 		return err
 	}
 	var req request
-	if err := json.Unmarshal(body, &req); err != nil || req.Exec == nil {
+	if err := json.Unmarshal(body, &req); err != nil || req.Exec == nil && req.Attach == nil {
 		return refusal{refusedFailed, "a session of a kind that this supervisor does not know"}
 	}
 	if !free {
 		return refusal{Code: refusedMany}
+	}
+	if req.Attach != nil {
+		return s.attach(c, conn, req.Attach)
 	}
 	return s.exec(conn, req.Exec)
 }

@@ -54,6 +54,7 @@ type supervisorState struct {
 	conns   map[net.Conn]bool
 	slain   bool // everything is being killed: nothing may be let through any more
 
+	streams      taskStreams
 	sessions     int // under mu
 	sessionGroup sync.WaitGroup
 	execs        atomic.Uint64 // that were ever begun
@@ -145,7 +146,13 @@ func (s *supervisorState) run(conn *net.UnixConn, ready bool) error {
 	time.AfterFunc(gateTimeout, s.abandon)
 	exit, known := s.wait()
 	why := <-failed
+	s.streams.drain()
 	err = appendRecord(s.dir, exitRecord, report{Exit: exit, Unknown: !known, Failed: why})
+	if known && why == "" {
+		s.streams.finish(&exit)
+	} else {
+		s.streams.finish(nil)
+	}
 	s.finishSessions()
 	return err
 }
@@ -154,7 +161,7 @@ func (s *supervisorState) run(conn *net.UnixConn, ready bool) error {
 func (s *supervisorState) startStage() (*os.File, error) {
 	spec, plan := s.order.Spec, s.order.Plan
 	plan.Setenv(markName, s.dir)
-	files, err := s.openOutput(plan)
+	files, err := s.openStreams(plan)
 	if err != nil {
 		return nil, err
 	}
@@ -179,7 +186,7 @@ func (s *supervisorState) startStage() (*os.File, error) {
 	}
 	files = append(files, dataFile)
 	start := s.executeStage
-	if forks(plan) {
+	if forks(plan) && s.streams.terminal == nil {
 		start = s.forkStage
 	}
 	pid, err := start(files)
@@ -217,7 +224,8 @@ func (s *supervisorState) executeStage(files []*os.File) (int, error) {
 	}
 	p, err := os.StartProcess(program, []string{stageName}, &os.ProcAttr{
 		Env:   []string{roleVariable + "=" + stageName, mark(s.dir), "GOMAXPROCS=1", "PATH=" + plan.Getenv("PATH")},
-		Files: slices.Insert(slices.Clone(files), planDescriptor, planFile), Sys: &syscall.SysProcAttr{Setsid: true}})
+		Files: slices.Insert(slices.Clone(files), planDescriptor, planFile),
+		Sys:   &syscall.SysProcAttr{Setsid: true, Setctty: s.streams.terminal != nil}})
 	if err != nil {
 		return 0, fmt.Errorf("start: %w", err)
 	}
