@@ -38,6 +38,7 @@ type runFlags struct {
 	constrain []string
 	failover  time.Duration
 	output    int64
+	health    healthFlags
 }
 
 func newRun() *cobra.Command {
@@ -48,6 +49,7 @@ func newRun() *cobra.Command {
 		Example: `  meros run --master 127.0.0.1:5050 --cpus 1 --mem 64 -- sh -c 'echo hi; exit 3'
   meros run --cpus 0.1 --mem 32 -- hostname
   meros run --uri https://example.org/app.tar.gz,extract,cache -- ./app/run
+  meros run --cpus 1 --mem 64 --health-http 8080/health -- ./server
   meros run --image registry.example.org/team/app:v1 -- app --serve`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 && f.image == "" {
@@ -74,6 +76,7 @@ func newRun() *cobra.Command {
 	flags.StringArrayVar(&f.constrain, "on", nil, "only slaves with this attribute or hostname, as `NAME=VALUE` or hostname=VALUE; may be repeated; any by default")
 	flags.DurationVar(&f.failover, "failover-timeout", time.Minute, "how long the command may go on if this program dies")
 	flags.Int64Var(&f.output, "keep-output", 110, "`MB` of output that the slave keeps, of stdout and of stderr each, while it is not read here yet; 10 to 1010")
+	f.health.add(cmd)
 	flags.SetInterspersed(false)
 	return cmd
 }
@@ -133,6 +136,9 @@ func (f *runFlags) task(args []string) (offer.Task, error) {
 			return offer.Task{}, badFlag("uri", text, strings.TrimPrefix(err.Error(), "uris[0]."))
 		}
 		task.Command.URIs = append(task.Command.URIs, u)
+	}
+	if task.Health, err = f.health.check(); err != nil {
+		return offer.Task{}, err
 	}
 	return task, nil
 }
@@ -271,6 +277,9 @@ func (o *oneTask) Status(_ context.Context, s *framework.Session, st offer.Statu
 	switch {
 	case st.State == offer.Running:
 		o.output.start(o.slave, s.ID(), o.task.ID)
+		if st.Reason == offer.ReasonTaskHealthCheckStatusUpdated && st.Healthy != nil && !*st.Healthy {
+			fmt.Fprintf(o.notices, "meros: the command is unhealthy: %s\n", oneLine(errors.New(st.Message)))
+		}
 	case st.State == offer.Dropped:
 		fmt.Fprintf(o.notices, "meros: not started (%s): waiting for another offer\n", st.Reason)
 		o.launched = false
@@ -411,7 +420,8 @@ func (o *oneTask) outcome() error {
 	defer o.mu.Unlock()
 	st := o.last
 	switch st.Reason { // why the slave has ended it, which its exit status does not tell
-	case offer.ReasonContainerLimitation, offer.ReasonContainerLimitationMemory, offer.ReasonContainerLimitationDisk:
+	case offer.ReasonContainerLimitation, offer.ReasonContainerLimitationMemory, offer.ReasonContainerLimitationDisk,
+		offer.ReasonTaskHealthCheckStatusUpdated:
 		fmt.Fprintf(o.notices, "meros: %s (%s)\n", oneLine(errors.New(st.Message)), st.Reason)
 	}
 	switch {

@@ -112,6 +112,25 @@ func TestRunStreamsOnAfterTheSlaveWasKilled(t *testing.T) {
 	require.Equal(t, "one\nline 0\nline 1\n", p.stdout.String())
 }
 
+func TestACommandThatIsNotWellIsKilled(t *testing.T) {
+	c := startCluster(t, 1, 1)
+	well := filepath.Join(openFolder(t), "well")
+	require.NoError(t, os.WriteFile(well, nil, 0o600))
+	p := background(t, c.args("run", "--name", "frail", "--cpus", "0.1", "--mem", "32", "--health-cmd", "test -e "+well, "--health-delay", "0",
+		"--health-interval", "100ms", "--health-failures", "2", "--health-grace", "0", "--", "sleep", "1000")...)
+	eventually(t, "it is healthy", func() bool {
+		tasks := c.tasks()
+		return len(tasks) == 1 && tasks[0].health() == "healthy"
+	})
+	table, errs, code := meros(t, c.args("tasks")...)
+	require.Zero(t, code, errs)
+	require.Contains(t, table, "TASK_RUNNING  healthy")
+	require.NoError(t, os.Remove(well))
+	require.Equal(t, 143, p.wait())
+	require.Contains(t, p.stderr.String(), "meros: the command is unhealthy: health check: exit status 1\n")
+	require.Contains(t, p.stderr.String(), "it failed its health check 2 times in a row, at last with: exit status 1 (REASON_TASK_HEALTH_CHECK_STATUS_UPDATED)")
+}
+
 func TestRunSaysThatNoMasterAnswers(t *testing.T) {
 	t.Parallel()
 	nobody := ports(t, 2)
@@ -158,10 +177,10 @@ func TestTasksAreListedAndFiltered(t *testing.T) {
 	table, errs, code := meros(t, c.args("tasks")...)
 	require.Zero(t, code, errs)
 	lines := strings.Split(strings.TrimSpace(table), "\n")
-	require.Equal(t, []string{"TASK", "NAME", "STATE", "FRAMEWORK", "SLAVE"}, strings.Fields(lines[0]))
+	require.Equal(t, []string{"TASK", "NAME", "STATE", "HEALTH", "FRAMEWORK", "SLAVE"}, strings.Fields(lines[0]))
 	require.Len(t, lines, 3)
 	for i, task := range tasks {
-		require.Equal(t, []string{task.ID, task.Name, "TASK_RUNNING", task.FrameworkID, task.SlaveID}, strings.Fields(lines[1+i]))
+		require.Equal(t, []string{task.ID, task.Name, "TASK_RUNNING", "-", task.FrameworkID, task.SlaveID}, strings.Fields(lines[1+i]))
 	}
 	for _, p := range runs {
 		require.NoError(t, p.cmd.Process.Signal(syscall.SIGINT))

@@ -16,6 +16,18 @@ type taskRow struct {
 	SlaveID     string `json:"slave_id"`
 	Role        string `json:"role"`
 	State       string `json:"state"`
+	Healthy     *bool  `json:"healthy,omitempty"`
+}
+
+// health is what the task's health check says, in a word.
+func (t *taskRow) health() string {
+	switch {
+	case t.Healthy == nil:
+		return "-"
+	case *t.Healthy:
+		return "healthy"
+	}
+	return "unhealthy"
 }
 
 type tasksFlags struct {
@@ -69,7 +81,7 @@ func (f *tasksFlags) run(cmd *cobra.Command) error {
 	}
 	table := make([][]string, len(rows))
 	for i, t := range rows {
-		table[i] = []string{t.ID, t.Name, t.State, t.FrameworkID, t.SlaveID}
+		table[i] = []string{t.ID, t.Name, t.State, t.health(), t.FrameworkID, t.SlaveID}
 	}
-	return printTable(cmd.OutOrStdout(), "TASK\tNAME\tSTATE\tFRAMEWORK\tSLAVE", table)
+	return printTable(cmd.OutOrStdout(), "TASK\tNAME\tSTATE\tHEALTH\tFRAMEWORK\tSLAVE", table)
 }

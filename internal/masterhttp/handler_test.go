@@ -60,8 +60,9 @@ func aView(t *testing.T) *mastercore.View {
 	step(mastercore.Received{Conn: 2, Message: &message.Accept{Last: true, Offers: []offer.OfferID{offers[0].ID}, Operations: []offer.Operation{
 		offer.Launch(offer.Task{ID: "t1", Name: "one", SlaveID: offers[0].SlaveID, Resources: resource.Must("cpus:1.5;mem:100"),
 			Command: &offer.Command{Value: "true", Shell: true}, Labels: []resource.Label{{Key: "k", Value: "v"}}})}}})
+	healthy := false
 	step(mastercore.Received{Conn: 1, Message: &message.StatusUpdate{Framework: offers[0].FrameworkID, Latest: offer.Running,
-		Status: &offer.Status{TaskID: "t1", SlaveID: offers[0].SlaveID, State: offer.Running, UUID: offer.UUID{3}}}})
+		Status: &offer.Status{TaskID: "t1", SlaveID: offers[0].SlaveID, State: offer.Running, UUID: offer.UUID{3}, Healthy: &healthy}}})
 	return core.View()
 }
 
@@ -117,6 +118,7 @@ func TestTheStateIsToldInMesosNames(t *testing.T) {
 		require.Len(t, out["tasks"], 1, path)
 		task := out["tasks"].([]any)[0].(map[string]any)
 		require.Equal(t, "TASK_RUNNING", task["state"])
+		require.Equal(t, false, task["healthy"])
 		require.Equal(t, framework["id"], task["framework_id"])
 		require.Equal(t, slave["id"], task["slave_id"])
 	}

@@ -125,6 +125,7 @@ type taskJSON struct {
 	Role      string            `json:"role"`
 	Resources map[string]any    `json:"resources"`
 	Labels    []resource.Label  `json:"labels,omitempty"`
+	Healthy   *bool             `json:"healthy,omitempty"` // what its health check says, if it has one that has said anything
 	Reason    offer.Reason      `json:"reason,omitempty"`
 	Message   string            `json:"message,omitempty"`
 }
@@ -160,7 +161,7 @@ func (h *handler) tasks(w http.ResponseWriter, r *http.Request, v *mastercore.Vi
 				continue
 			}
 			list = append(list, taskJSON{ID: t.ID, Name: t.Name, Framework: t.Framework, Executor: t.Executor, Slave: t.Slave, State: t.State,
-				Role: t.Role, Resources: amounts(t.Resources), Labels: t.Labels, Reason: t.Status.Reason, Message: t.Status.Message})
+				Role: t.Role, Resources: amounts(t.Resources), Labels: t.Labels, Healthy: t.Status.Healthy, Reason: t.Status.Reason, Message: t.Status.Message})
 			if len(list) == limit {
 				break
 			}
