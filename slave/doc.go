@@ -15,4 +15,8 @@
 // A task is held to what it has asked for as far as the machine allows: by the isolators that Config.Isolators names, or all that work. On
 // Linux as root that includes cgroups, with which a task that asks for no cpus gets a hundredth of one, and for no mem 32 MiB. What is
 // missing the slave says in one line of its log when it starts, and refuses tasks that need it.
+//
+// While a task runs, the slave makes its checks and its health check, offer.Task.Check and Health: over TCP and HTTP at 127.0.0.1 of the network
+// that the task has, and with commands in its container. It tells results that differ from those before, and kills a task that is unhealthy too
+// often. A slave that was restarted begins anew with that. Tasks of custom executors are their executor's to check.
 package slave

@@ -25,6 +25,10 @@ type Config struct {
 	// Runs says how long a task runs and how it ends; random is the world's own. Defaults to one second and exit status 0.
 	Runs func(random *rand.Rand, task *offer.Task) (time.Duration, offer.Exit)
 
+	// Checks answers a task's check, or its health check, when the task has run for so long; random is one of its own. Defaults to what is
+	// good: a command that exits with 0, HTTP status 200, a connection. Nobody is asked about tasks of custom executors.
+	Checks func(random *rand.Rand, task *offer.Task, check *offer.Check, runs time.Duration) offer.CheckResult
+
 	// Faults are the kinds of trouble that may strike. Defaults to all, of which each seed draws about half.
 	Faults Faults
 	// FaultEvery is the mean time between two of those that strike now and then. Defaults to 4 s.
@@ -73,7 +77,7 @@ func (cfg Config) withDefaults(t testing.TB) Config {
 // world is the simulated world of a Config with its defaults.
 func (cfg Config) world() *sim.World {
 	classes, draw := cfg.Faults.classes()
-	w := sim.New(sim.Config{Seed: cfg.Seed, Masters: cfg.Masters, Slaves: cfg.Slaves, Frameworks: -1, Resources: cfg.Resources, Runs: cfg.Runs,
+	w := sim.New(sim.Config{Seed: cfg.Seed, Masters: cfg.Masters, Slaves: cfg.Slaves, Frameworks: -1, Resources: cfg.Resources, Runs: cfg.Runs, Probes: cfg.Checks,
 		FaultEvery: cfg.FaultEvery, Keep: cfg.Keep, MaxSteps: 1 << 40, Faults: classes, Swarm: draw})
 	w.Calm()
 	return w

@@ -52,6 +52,7 @@ const (
 	MachinesSuspended                     // a machine is suspended, and goes on as if no time had passed
 	ProcessesRunOut                       // a machine can start no process for a while
 	SupervisorsDie                        // what watches a task is killed, and nobody knows how the task ended
+	TasksFallIll                          // a task answers its checks badly, and is killed if it has a health check
 	endFaults
 	calm
 )
@@ -71,7 +72,7 @@ const (
 	// SlaveFaults strike the slaves' processes and not the tasks.
 	SlaveFaults = SlavesDie | SlavesLoop | SlavesStop | AddressesChange | AddressesSwapped
 	// TaskFaults end tasks before their time, or keep them from starting: a scheduler must try again.
-	TaskFaults = Reboots | TasksFailToStart | FailingDisks | FullDisks | ProcessesRunOut | SupervisorsDie
+	TaskFaults = Reboots | TasksFailToStart | FailingDisks | FullDisks | ProcessesRunOut | SupervisorsDie | TasksFallIll
 	// ClockFaults strike what machines take for the time.
 	ClockFaults = DatesJump | ClocksDrift | MachinesSuspended
 )
@@ -90,7 +91,7 @@ var faults = []struct {
 	{"DamagedFrames", sim.FaultCorrupt}, {"NarrowLinks", sim.FaultNarrow}, {"LeaderHandsOver", sim.FaultTransfer}, {"MastersLoop", sim.FaultSpin},
 	{"SnapshotsInstalled", sim.FaultInstall}, {"MasterDisks", sim.FaultMasterDisk}, {"SlavesStop", sim.FaultStop}, {"AddressesChange", sim.FaultAddress},
 	{"ConnectionsRunOut", sim.FaultDescriptors}, {"Starved", sim.FaultStarve}, {"MachinesSuspended", sim.FaultSuspend},
-	{"ProcessesRunOut", sim.FaultFork}, {"SupervisorsDie", sim.FaultSupervisor},
+	{"ProcessesRunOut", sim.FaultFork}, {"SupervisorsDie", sim.FaultSupervisor}, {"TasksFallIll", sim.FaultSick},
 }
 
 // String lists the kinds.

@@ -5,5 +5,8 @@
 // reports what came of them as events. The order that matters: Checkpoint(Launched) is on disk before Start (T5), Checkpoint(Updated)
 // before the update is sent, Checkpoint(Reign) before anything is done on behalf of a new reign (L1).
 //
+// Checks of tasks are probes that the core asks for when they are due: a bounded number at once, shared between frameworks, and what a result
+// means is decided here.
+//
 // All records of one Step travel in one Checkpoint, so that a message with a thousand launches costs one flush.
 package slavecore
