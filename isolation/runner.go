@@ -1,6 +1,8 @@
 package isolation
 
 import (
+	"time"
+
 	"github.com/meros-project/meros/offer"
 	"github.com/meros-project/meros/offer/resource"
 )
@@ -21,6 +23,9 @@ type Runner interface {
 	Kill(container string, sure bool)
 	// Update changes what a container may use: resources, and up to limits above them, which replace those from before.
 	Update(container string, resources resource.Resources, limits []offer.Limit)
+	// Renew says until when the lease of a container is good, by process.Clock. It is for containers whose Spec has a lease; what has
+	// run out stays so, and a container that is recovered keeps the deadline that an earlier run of the slave has set until then.
+	Renew(container string, until time.Duration)
 	// Forget says that a container, which has ended, will not be asked for again.
 	Forget(container string)
 	// Close ends the runner's goroutines, not its containers.

@@ -1,6 +1,8 @@
 package isolation
 
 import (
+	"time"
+
 	"github.com/meros-project/meros/offer"
 	"github.com/meros-project/meros/offer/resource"
 )
@@ -42,6 +44,12 @@ type Spec struct {
 
 	// Streams are what goes in and out of it; nil means output of the default size, and no input.
 	Streams *offer.Streams
+
+	// Lease is that of a task that has one: the container is ended with reason ReasonLeaseExpired when it was not renewed in time, whether or
+	// not the slave runs. LeaseUntil is until when it is good at first, by process.Clock; zero, which is over, for a container that an
+	// earlier run of the slave may have started.
+	Lease      time.Duration
+	LeaseUntil time.Duration
 }
 
 // A Plan says how the first process of a container is started. Isolators add to it in the order of the chain; it is written to disk

@@ -22,6 +22,9 @@ func (s *Slave) spec(e *slavecore.Start) *isolation.Spec {
 		spec.Network, spec.Volumes = t.Network, t.Volumes
 		spec.Streams = t.Streams
 		spec.Sandbox = s.sandbox(e.Framework.ID, "tasks", string(t.ID))
+		if spec.Lease = t.Lease; t.Lease > 0 {
+			spec.LeaseUntil = s.leases.until(e.Renewal, t.Lease)
+		}
 	}
 	if x := e.Executor; x != nil {
 		spec.Executor, spec.Name, spec.Command, spec.Image = x.ID, x.Name, x.Command, x.Image

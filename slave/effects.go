@@ -31,6 +31,7 @@ func (s *Slave) effect(e slavecore.Effect) error {
 	switch e := e.(type) {
 	case slavecore.Send:
 		if conn := s.master.current(e.Conn); conn != nil {
+			s.leases.leaving(e.Message)
 			s.post(conn, message.Envelope{Cluster: s.core.Cluster(), Reign: s.core.Reign(), Message: e.Message})
 		}
 	case slavecore.Reconnect:
@@ -48,6 +49,8 @@ func (s *Slave) effect(e slavecore.Effect) error {
 		s.runner.Kill(e.Container, e.Sure)
 	case slavecore.Resize:
 		s.runner.Update(e.Container, e.Resources, e.Limits)
+	case slavecore.Renew:
+		s.runner.Renew(e.Container, s.leases.until(e.Seq, e.Lease))
 	case slavecore.Forget:
 		s.live.ended(e.Container)
 		s.runner.Forget(e.Container)

@@ -3,6 +3,7 @@ package slave
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,7 +21,8 @@ type scriptedMaster struct {
 	reign     uint64
 	address   string
 	noAck     bool
-	uncounted bool // updates may repeat
+	uncounted bool        // updates may repeat
+	mute      atomic.Bool // leases are not renewed
 
 	mu       sync.Mutex
 	conns    map[*transport.Conn]bool
@@ -110,6 +112,10 @@ func (m *scriptedMaster) got(c *transport.Conn, msg message.Message) {
 		m.mu.Unlock()
 		_ = c.Send(m.envelope(&message.SlaveRegistered{ID: msg.Slave.ID}))
 		m.register <- msg
+	case *message.Renew:
+		if !m.mute.Load() {
+			_ = c.Send(m.envelope(&message.Renewed{Seq: msg.Seq}))
+		}
 	case *message.StatusUpdate:
 		if !m.noAck {
 			_ = c.Send(m.envelope(&message.StatusAck{Framework: msg.Framework, Task: msg.Status.TaskID, UUID: msg.Status.UUID}))

@@ -45,6 +45,7 @@ type Slave struct {
 	executors  executorServer
 	live       liveContainers
 	sandboxes  sandboxRoot
+	leases     leaseClock
 	collector  collector
 	images     *image.Isolator // nil if tasks cannot have images
 	probers    probers

@@ -2,6 +2,7 @@ package main
 
 import (
 	"sync"
+	"time"
 
 	"github.com/meros-project/meros/isolation"
 	"github.com/meros-project/meros/offer"
@@ -81,6 +82,9 @@ func (x *executors) Kill(string, bool) {}
 
 // Update implements isolation.Runner.
 func (x *executors) Update(string, resource.Resources, []offer.Limit) {}
+
+// Renew implements isolation.Runner.
+func (x *executors) Renew(string, time.Duration) {}
 
 // Forget implements isolation.Runner. The slave calls it once the last status of the task was acknowledged.
 func (x *executors) Forget(string) {

@@ -17,7 +17,7 @@ func (c *Core) Check() error {
 	if err := c.verifyProbes(); err != nil {
 		return err
 	}
-	tasks, live, containers, awaited := 0, 0, 0, 0
+	tasks, live, containers, awaited, leased := 0, 0, 0, 0, 0
 	for f := range c.frameworks.all {
 		if f.tasks.len() == 0 && f.executors.len() == 0 {
 			return fmt.Errorf("framework %q has nothing here", f.id)
@@ -39,6 +39,9 @@ func (c *Core) Check() error {
 				live++
 				if t.own() {
 					containers++
+					if t.info.Lease > 0 {
+						leased++
+					}
 				}
 			}
 			if err := c.verifyTask(t); err != nil {
@@ -55,6 +58,10 @@ func (c *Core) Check() error {
 		return fmt.Errorf("%d executors are awaited, but %d are counted", awaited, c.awaited)
 	case c.registration.registered && (!c.registration.linked || c.slave.ID == "" || c.cluster == ""):
 		return fmt.Errorf("registered without connection, id or cluster")
+	case leased != c.leases.tasks.len():
+		return fmt.Errorf("%d tasks have a lease, but %d are known", leased, c.leases.tasks.len())
+	case c.registration.registered && leased > 0 && !c.leases.timer.armed():
+		return fmt.Errorf("%d tasks have a lease that nobody will ask for", leased)
 	case len(c.writes.records) > 0:
 		return fmt.Errorf("%d records were not handed to the disk", len(c.writes.records))
 	case c.reignWrites == 0 && len(c.held) > 0:
@@ -139,6 +146,10 @@ func (c *Core) verifyTask(t *task) error {
 		return fmt.Errorf("T7: the kill has no end")
 	case t.own() && !t.state.Terminal() && (c.containers[t.container] == nil || c.containers[t.container].task != t):
 		return fmt.Errorf("T6: its container %q is not known", t.container)
+	case t.lease != nil && !t.state.Terminal() && c.leases.tasks.get(t.container) != t:
+		return fmt.Errorf("its lease is not known")
+	case t.lease != nil && !t.lease.until.IsZero() && !t.state.Terminal() && !t.lease.timer.armed() && t.kill == nil:
+		return fmt.Errorf("its lease has no end")
 	case t.group != nil && !t.state.Terminal() && t.group.tasks.get(t.info.ID) != t:
 		return fmt.Errorf("its group does not know it")
 	}

@@ -39,6 +39,7 @@ type Core struct {
 	lastProbe uint64
 
 	operations ordered[offer.UUID, *operation]
+	leases     leases
 	draining   *offer.Drain
 
 	writes  writes
@@ -61,6 +62,7 @@ func New(now time.Time, cfg Config, records []Record) (*Core, error) {
 	c.timers.base = now
 	c.registration.timer.kind = timerRegister
 	c.registration.ping.kind = timerPing
+	c.leases.timer.kind = timerRenew
 	if err := c.replay(records); err != nil {
 		return nil, err
 	}
@@ -165,6 +167,10 @@ func (c *Core) fire(t *timer) {
 		c.checkDue(t.task, false)
 	case timerStop:
 		c.stopLate()
+	case timerRenew:
+		c.askRenewal()
+	case timerLease:
+		c.leaseOver(t.task)
 	}
 }
 

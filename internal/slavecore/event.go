@@ -1,6 +1,8 @@
 package slavecore
 
 import (
+	"time"
+
 	"github.com/meros-project/meros/internal/message"
 	"github.com/meros-project/meros/offer"
 	"github.com/meros-project/meros/offer/resource"
@@ -122,7 +124,8 @@ type Start struct {
 	Token     string          // the executor's secret for ExecutorSubscribe
 	Resources resource.Resources
 	Limits    []offer.Limit // of an executor: what its tasks may use together above Resources; those of a task are in Task
-	Recovered bool          // the launch was checkpointed by an earlier run: start it only if that run never did
+	Recovered bool          // the launch was checkpointed by an earlier run: start it only if that run never did, and it has no lease
+	Renewal   uint64        // of a task with a lease: it counts from when Renew with this Seq was sent. Zero: not known, of one that is recovered
 }
 
 // Adopt takes over a container that an earlier run of the slave started. Answered by Started if it runs, then Exited when it ends, or at
@@ -145,6 +148,13 @@ type Resize struct {
 	Container string
 	Resources resource.Resources
 	Limits    []offer.Limit // above Resources; they replace those from before
+}
+
+// Renew gives a container its lease anew: it counts from when the message Renew with this Seq was sent. What has run out stays so.
+type Renew struct {
+	Container string
+	Seq       uint64
+	Lease     time.Duration
 }
 
 // Forget says that a container's runtime data are no longer needed; the sandbox stays until it is collected.
@@ -207,6 +217,7 @@ func (Start) effect()         {}
 func (Adopt) effect()         {}
 func (Kill) effect()          {}
 func (Resize) effect()        {}
+func (Renew) effect()         {}
 func (Forget) effect()        {}
 func (Probe) effect()         {}
 func (EndProbe) effect()      {}

@@ -48,6 +48,9 @@ func (c *Core) startFailed(ev StartFailed) {
 	}
 	delete(c.containers, ev.Container)
 	state, text := offer.Failed, ev.Error
+	if reason == offer.ReasonLeaseExpired {
+		state = offer.Gone
+	}
 	if t.kill != nil {
 		state = c.killedState(t)
 		if reason = t.kill.reason; reason == offer.ReasonNone {
@@ -76,6 +79,8 @@ func (c *Core) exited(ev Exited) {
 	switch {
 	case ev.Known && ev.Exit.Success() && ev.Reason == offer.ReasonNone:
 		st = c.report(t, offer.Finished, offer.ReasonNone, ev.Message)
+	case ev.Reason == offer.ReasonLeaseExpired:
+		st = c.report(t, offer.Gone, ev.Reason, ev.Message)
 	case ev.Reason != offer.ReasonNone:
 		st = c.report(t, offer.Failed, ev.Reason, ev.Message)
 		st.Limitation = ev.Limitation

@@ -140,6 +140,8 @@ func (c *Core) killedState(t *task) offer.State {
 	switch {
 	case t.kill.reason == offer.ReasonMaxCompletionTimeReached:
 		return offer.Failed
+	case t.kill.reason == offer.ReasonLeaseExpired:
+		return offer.Gone
 	case t.kill.reason == offer.ReasonSlaveDraining && c.draining != nil && c.draining.MarkGone:
 		return offer.GoneByOperator
 	}

@@ -25,6 +25,7 @@ func (c *Core) launch(m *message.Launch) {
 		return
 	}
 	f := c.framework(&m.Framework, true)
+	leased := c.leases.tasks.len()
 	if m.Group {
 		c.launchGroup(f, m)
 	} else {
@@ -38,6 +39,9 @@ func (c *Core) launch(m *message.Launch) {
 			valid = t.Resources
 			c.accept(f, m.Role, t, t.Executor, 0, 0)
 		}
+	}
+	if c.leases.tasks.len() > leased {
+		c.askRenewal()
 	}
 	c.settle(f)
 }
@@ -210,14 +214,20 @@ func (c *Core) start(t *task) {
 		c.touch(t.exec)
 		return
 	}
-	c.startContainer(t, false)
+	if !c.holdForLease(t) {
+		c.startContainer(t, false)
+	}
 }
 
 func (c *Core) startContainer(t *task, recovered bool) {
 	t.phase, t.asked = phaseStarting, true
 	t.starts++
 	c.armCompletion(t)
-	c.emit(Start{Container: t.container, Framework: t.fw.info, Role: t.role, Task: t.info, Resources: t.info.Resources, Recovered: recovered})
+	start := Start{Container: t.container, Framework: t.fw.info, Role: t.role, Task: t.info, Resources: t.info.Resources, Recovered: recovered}
+	if t.lease != nil {
+		start.Renewal = c.leases.by
+	}
+	c.emit(start)
 	if t.kill != nil {
 		c.emit(Kill{Container: t.container})
 	}

@@ -100,6 +100,8 @@ func (c *Core) obey(cluster offer.ClusterID, m message.Message) {
 		c.toExecutor(m)
 	case *message.Drain:
 		c.drain(m.Config)
+	case *message.Renewed:
+		c.renewed(m)
 	default:
 		c.note("unknown message", "", "", offer.ReasonUnsupported, fmt.Sprintf("message of kind %d", m.Kind()))
 	}

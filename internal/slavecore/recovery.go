@@ -142,6 +142,7 @@ func (c *Core) replayUpdated(r *Updated) {
 	}
 	if r.Status.State.Terminal() && !was.Terminal() {
 		c.live--
+		c.dropLease(t)
 		t.phase = phaseEnded
 		t.asked = true // whether the container ever was is not known; forgetting it does no harm
 		if t.own() {

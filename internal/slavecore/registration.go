@@ -45,6 +45,7 @@ func (c *Core) unlink() {
 	c.held, r.endings = nil, nil
 	c.timers.stop(&r.timer)
 	c.timers.stop(&r.ping)
+	c.leasesUnlinked()
 }
 
 func (c *Core) reconnect(reason offer.Reason, text string) {
@@ -152,6 +153,7 @@ func (c *Core) welcomed(cluster offer.ClusterID, m *message.SlaveRegistered) {
 	}
 	r.attempts = 1
 	r.epoch++
+	c.askRenewal()
 	for _, m := range r.endings {
 		c.send(m)
 	}

@@ -132,11 +132,18 @@ func (w *world) runSlave(cmd string, a args) bool {
 	case "started":
 		w.step(Started{Container: w.conts[a.pos(0)], PID: 100, Sandbox: "/sandbox"})
 	case "start-failed":
-		w.step(StartFailed{Container: w.conts[a.pos(0)], Error: a.str("error", "no such program")})
+		ev := StartFailed{Container: w.conts[a.pos(0)], Error: a.str("error", "no such program")}
+		if a.has("lease") {
+			ev.Reason, ev.Error = offer.ReasonLeaseExpired, "its lease ran out before it was started"
+		}
+		w.step(ev)
 	case "exited":
 		ev := Exited{Container: w.conts[a.pos(0)], Known: !a.has("unknown"), Exit: offer.Exit{Code: a.num("code", 0), Signal: a.num("signal", 0)}}
 		if a.has("memory") {
 			ev.Reason, ev.Message, ev.Limitation = offer.ReasonContainerLimitationMemory, "memory limit exceeded", resource.Must("mem:64")
+		}
+		if a.has("lease") {
+			ev.Reason, ev.Message = offer.ReasonLeaseExpired, "its lease of 30s was not renewed in time"
 		}
 		w.step(ev)
 	case "probed": // the nth probe of this run, counted from 1
@@ -205,6 +212,8 @@ func (w *world) runMaster(cmd string, a args) bool {
 		w.master(&message.Apply{Framework: "f1", UUID: offer.UUID{byte(a.num("n", 1))}, Operation: operationOf(a)})
 	case "ack-operation":
 		w.master(&message.OperationAck{Framework: "f1", UUID: w.opHead})
+	case "renewed":
+		w.master(&message.Renewed{Seq: uint64(a.num("n", 1))})
 	case "resend":
 		w.master(&message.Resend{Framework: offer.FrameworkID(a.pos(0))})
 	case "shutdown-framework":
@@ -273,7 +282,7 @@ func (w *world) launchMessage(a args) *message.Launch {
 	}
 	for _, id := range strings.Split(ids, "+") {
 		t := offer.Task{ID: offer.TaskID(id), Resources: resource.Must("cpus:0.1;mem:32"), Kill: offer.KillPolicy{Grace: a.dur("grace", 0)},
-			MaxCompletion: a.dur("max", 0)}
+			MaxCompletion: a.dur("max", 0), Lease: a.dur("lease", 0)}
 		if of := a.str("health", ""); of != "" {
 			t.Health = &offer.HealthCheck{Check: checkOf(a, of), Grace: a.dur("forgiving", 0), Failures: a.num("failures", 0)}
 		}

@@ -51,6 +51,7 @@ func (c *Core) ended(t *task) {
 	c.live--
 	t.phase = phaseEnded
 	c.stopTaskTimers(t)
+	c.dropLease(t)
 	if t.own() && !t.asked {
 		delete(c.containers, t.container)
 	}

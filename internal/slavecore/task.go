@@ -59,6 +59,7 @@ type task struct {
 	kill       *killing
 	completion *timer
 	checks     *checks // nil: there are none for the slave to make
+	lease      *lease  // nil without one
 }
 
 // seen remembers the newest uuids that an executor has sent for a task, so that a repeat is not taken for news.
@@ -148,6 +149,7 @@ func (c *Core) addTask(t *task) {
 	c.tasks++
 	if !t.state.Terminal() {
 		c.live++
+		c.addLease(t)
 		if t.exec != nil {
 			t.exec.add(t)
 			c.touch(t.exec)

@@ -18,6 +18,8 @@ const (
 	timerStop                            // StopTimeout is over
 	timerHealth                          // a task's health is to be looked at
 	timerCheck                           // a task's check is to be made
+	timerRenew                           // ask for leases again
+	timerLease                           // a lease has run out
 )
 
 // A timer is one entry of the core's ordered timers. It belongs to its owner, which arms and stops it.

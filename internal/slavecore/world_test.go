@@ -205,6 +205,10 @@ func (w *world) perform(e Effect) {
 		require.True(w.t, w.durable[e.Container] || e.Framework.NoCheckpoint, "T5: %s starts before it is on disk", what)
 		require.True(w.t, e.Recovered || !w.ran[e.Container], "T5: %s starts twice", what)
 		w.ran[e.Container] = true
+		if e.Task != nil && e.Task.Lease > 0 {
+			require.True(w.t, e.Recovered || e.Renewal > 0, "%s starts before it has its lease", what)
+			what += fmt.Sprintf(" lease=%v renewal=%d", e.Task.Lease, e.Renewal)
+		}
 		p("start %s %s role=%s recovered=%v%s", w.name('c', e.Container), what, e.Role, e.Recovered, upTo(e.Limits))
 	case Adopt:
 		p("adopt %s task=%s executor=%s", w.name('c', e.Container), e.Task, e.Executor)
@@ -222,6 +226,8 @@ func (w *world) perform(e Effect) {
 		p("end probe %d", e.Probe)
 	case Resize:
 		p("resize %s to %v%s", w.name('c', e.Container), e.Resources, upTo(e.Limits))
+	case Renew:
+		p("lease %s of %v counts from renewal %d", w.name('c', e.Container), e.Lease, e.Seq)
 	case Forget:
 		p("forget %s", w.name('c', e.Container))
 	case SendExecutor:
@@ -302,6 +308,8 @@ func (w *world) say(m message.Message) string {
 		return fmt.Sprintf("from-executor %s/%s %q", m.Framework, m.Executor, m.Data)
 	case *message.SlaveUnregister:
 		return "unregister"
+	case *message.Renew:
+		return fmt.Sprintf("renew %d", m.Seq)
 	case *message.Pong:
 		return "pong"
 	case *message.ExecutorSubscribed:

@@ -2,6 +2,7 @@ package isolationtest
 
 import (
 	"sync"
+	"time"
 
 	"github.com/meros-project/meros/isolation"
 	"github.com/meros-project/meros/offer"
@@ -37,6 +38,7 @@ type running struct {
 	attached bool // the runner that is open has told of it
 	held     bool
 	ended    *isolation.Event
+	until    time.Duration // of its lease
 }
 
 var _ isolation.Runner = (*Runner)(nil)
@@ -68,7 +70,7 @@ func (r *Runner) Start(spec *isolation.Spec, recovered bool) {
 	c := r.containers[spec.Container]
 	fresh := c == nil
 	if fresh {
-		c = &running{spec: spec}
+		c = &running{spec: spec, until: spec.LeaseUntil}
 		if r.OnStart != nil {
 			c.script = r.OnStart(spec)
 		}
@@ -157,6 +159,25 @@ func (r *Runner) Kill(id string, sure bool) {
 
 // Update implements isolation.Runner; it does nothing.
 func (*Runner) Update(string, resource.Resources, []offer.Limit) {}
+
+// Renew implements isolation.Runner; Leased tells.
+func (r *Runner) Renew(id string, until time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if c := r.containers[id]; c != nil {
+		c.until = max(c.until, until)
+	}
+}
+
+// Leased is until when the lease of a container is good, by process.Clock, and how long it was asked to be; both zero without one.
+func (r *Runner) Leased(id string) (until, lease time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if c := r.containers[id]; c != nil {
+		return c.until, c.spec.Lease
+	}
+	return 0, 0
+}
 
 // Forget implements isolation.Runner.
 func (r *Runner) Forget(id string) {

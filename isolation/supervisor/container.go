@@ -48,6 +48,7 @@ type container struct {
 	prepared   bool               // the isolators know it
 	wanted     *allowance         // what it may use from now on, nil if that is said already
 	resizing   bool
+	until      time.Duration // of its lease, by process.Clock; zero: not known
 }
 
 // An allowance is what a container may use.
@@ -131,7 +132,11 @@ func (c *container) start(spec *isolation.Spec, recovered bool) {
 		attempt = next
 	}
 	defer c.starting(false)
-	conn, err := c.prepareAndLaunch(attempt)
+	var conn net.Conn
+	err := c.mayStart(recovered)
+	if err == nil {
+		conn, err = c.prepareAndLaunch(attempt)
+	}
 	if errors.Is(err, errClosed) {
 		return
 	}
@@ -191,6 +196,9 @@ func (c *container) prepareAndLaunch(attempt int) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := c.mayStart(false); err != nil {
+		return nil, err
+	}
 	c.nowPrepared()
 	return c.launch(attempt, plan)
 }
@@ -207,7 +215,7 @@ func (c *container) takeSlot() bool {
 
 // launch gives the container a supervisor, one that is ready if there is one. It returns the connection to it.
 func (c *container) launch(attempt int, plan *isolation.Plan) (net.Conn, error) {
-	o := order{Spec: c.spec, Plan: plan, Boot: process.BootID()}
+	o := order{Spec: c.spec, Plan: plan, Boot: process.BootID(), LeaseUntil: c.leasedUntil()}
 	o.OutputBytes, o.OutputFiles = c.r.cfg.output(c.spec)
 	if err := writeOrder(c.dir, &o); err != nil {
 		return nil, err
@@ -366,10 +374,11 @@ func (c *container) converse(conn net.Conn) (told bool) {
 	}
 }
 
-// sayKills passes on how far a kill has been asked for.
+// sayKills passes on how far a kill has been asked for, and until when the lease is good.
 func (c *container) sayKills(ctx context.Context, conn net.Conn) {
-	said := none
+	said, lease := none, time.Duration(0)
 	for {
+		lease = c.sayLease(conn, lease)
 		if want := c.killWanted(); want > said {
 			said = want
 			word := sayTerm
@@ -490,6 +499,9 @@ func (c *container) finish(adopted bool) {
 	case err == nil && rep.Failed != "" && !adopted:
 		reason := offer.ReasonContainerLaunchFailed
 		message := rep.Failed
+		if rep.Expired {
+			reason = offer.ReasonLeaseExpired
+		}
 		if l != nil {
 			reason, message = l.Reason, l.Message
 		}
@@ -507,6 +519,9 @@ func (c *container) finish(adopted bool) {
 		if said := string(said) + c.program.said(); said != "" {
 			ev.Message += ": " + said[:min(len(said), maxSaid)]
 		}
+	}
+	if rep.Expired {
+		ev.Reason, ev.Message = offer.ReasonLeaseExpired, c.leaseText()
 	}
 	if l != nil {
 		ev.Reason, ev.Message, ev.Limitation = l.Reason, l.Message, l.Resources

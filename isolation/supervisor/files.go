@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/meros-project/meros/isolation"
 	"github.com/meros-project/meros/isolation/process"
@@ -33,6 +34,7 @@ type order struct {
 	// How large each of the output's files may grow, in bytes, and how many full ones are kept of each.
 	OutputBytes int64
 	OutputFiles int
+	LeaseUntil  time.Duration // of a container with a lease: when it runs out unless it is renewed, by process.Clock
 }
 
 // report is how a container ended.
@@ -40,6 +42,7 @@ type report struct {
 	Exit    offer.Exit
 	Unknown bool   // Exit could not be learned
 	Failed  string // why it was never started; empty otherwise
+	Expired bool   // it was ended because its lease ran out
 }
 
 // folderName keeps paths short and free of whatever a container's id holds.

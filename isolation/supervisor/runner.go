@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
+	"time"
 
 	"github.com/meros-project/meros/isolation"
 	"github.com/meros-project/meros/isolation/process"
@@ -196,6 +197,7 @@ func (r *Runner) Ready() int { return r.ready.count() }
 // Start implements isolation.Runner.
 func (r *Runner) Start(spec *isolation.Spec, recovered bool) {
 	if c, ok := r.add(spec.Container); ok {
+		c.until = spec.LeaseUntil
 		r.goDo(func() { c.start(spec, recovered) })
 	}
 }
@@ -218,6 +220,13 @@ func (r *Runner) Kill(id string, surely bool) {
 func (r *Runner) Update(id string, resources resource.Resources, limits []offer.Limit) {
 	if c := r.get(id); c != nil {
 		c.resize(&allowance{resources, limits})
+	}
+}
+
+// Renew implements isolation.Runner.
+func (r *Runner) Renew(id string, until time.Duration) {
+	if c := r.get(id); c != nil {
+		c.renew(until)
 	}
 }
 

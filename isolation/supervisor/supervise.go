@@ -33,6 +33,8 @@ const (
 	sayGo   = "go"   // the first process is under control: let it through
 	sayTerm = "term" // SIGTERM to the task's process group
 	sayKill = "kill" // SIGKILL to everything
+
+	sayLease = "lease" // and a number: the container's lease is good until then, in nanoseconds by process.Clock
 )
 
 // state is what a supervisor tells each slave that connects, and again when it changes: a line of JSON.
@@ -52,7 +54,8 @@ type supervisorState struct {
 	mu      sync.Mutex
 	told    state
 	conns   map[net.Conn]bool
-	slain   bool // everything is being killed: nothing may be let through any more
+	slain   bool    // everything is being killed: nothing may be let through any more
+	lease   *keeper // nil without one
 
 	streams      taskStreams
 	sessions     int // under mu
@@ -128,6 +131,14 @@ func (s *supervisorState) run(conn *net.UnixConn, ready bool) error {
 	if err := process.BecomeReaper(); err != nil {
 		return err
 	}
+	if lease := s.order.Spec.Lease; lease > 0 {
+		if s.lease, err = newKeeper(s.order.LeaseUntil); err != nil {
+			return fmt.Errorf("lease: %w", err)
+		}
+		if s.lease.expired() {
+			return appendRecord(s.dir, exitRecord, report{Failed: "its lease ran out before it was started", Expired: true})
+		}
+	}
 	reports, err := s.startStage()
 	if err != nil {
 		return appendRecord(s.dir, exitRecord, report{Failed: err.Error()})
@@ -136,6 +147,9 @@ func (s *supervisorState) run(conn *net.UnixConn, ready bool) error {
 	go s.watchStage(reports, failed)
 	s.join(conn, io.MultiReader(bytes.NewReader(rest), conn))
 	go s.accept(ln)
+	if s.lease != nil {
+		go s.keepLease()
+	}
 	go func() {
 		for sig := range signals {
 			if sig == syscall.SIGTERM {
@@ -146,8 +160,9 @@ func (s *supervisorState) run(conn *net.UnixConn, ready bool) error {
 	time.AfterFunc(gateTimeout, s.abandon)
 	exit, known := s.wait()
 	why := <-failed
+	expired := s.endedByLease(exit, known, why)
 	s.streams.drain()
-	err = appendRecord(s.dir, exitRecord, report{Exit: exit, Unknown: !known, Failed: why})
+	err = appendRecord(s.dir, exitRecord, report{Exit: exit, Unknown: !known, Failed: why, Expired: expired})
 	if known && why == "" {
 		s.streams.finish(&exit)
 	} else {
@@ -328,17 +343,17 @@ func (s *supervisorState) tell(c net.Conn) {
 func (s *supervisorState) serve(c net.Conn, from io.Reader) {
 	lines := bufio.NewReader(from)
 	for {
-		line, err := lines.ReadSlice('\n')
+		text, err := lines.ReadSlice('\n')
 		if err != nil {
 			break
 		}
-		switch strings.TrimSpace(string(line)) {
+		switch line := strings.TrimSpace(string(text)); line {
 		case saySession:
 			s.session(c, lines)
 			return
 		case sayGo:
 			s.mu.Lock()
-			if s.gate != nil && !s.slain {
+			if s.gate != nil && !s.slain && !s.lease.expired() {
 				_, _ = s.gate.Write([]byte{1})
 				_ = s.gate.Close()
 				s.gate = nil
@@ -348,6 +363,8 @@ func (s *supervisorState) serve(c net.Conn, from io.Reader) {
 			s.signal(syscall.SIGTERM)
 		case sayKill:
 			s.killAll()
+		default:
+			s.hearLease(line)
 		}
 	}
 	s.mu.Lock()

@@ -1,0 +1,108 @@
+package slave
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/meros-project/meros/internal/transport"
+	"github.com/meros-project/meros/isolation/process"
+	"github.com/meros-project/meros/offer"
+)
+
+// A leasedRun is a slave in a process of its own with one task that has a lease, and with a process that has left the task's session.
+type leasedRun struct {
+	*scriptedMaster
+	t      *testing.T
+	dir    string
+	child  *os.Process
+	first  process.ID
+	second process.ID
+}
+
+func runLeased(t *testing.T, lease time.Duration) *leasedRun {
+	m := newMaster(t, transport.TCP(), "127.0.0.1:0", 1)
+	r := &leasedRun{scriptedMaster: m, t: t, dir: workDir(t)}
+	r.child = startChild(t, r.dir, m.address).Process
+	take(t, "a registration", m.register)
+	task := command("t-1", "trap '' TERM; setsid sh -c 'echo $$ > child.new; mv child.new child; exec sleep 1000' & while :; do sleep 0.05; done")
+	task.Lease = lease
+	m.send(launch(task))
+	var err error
+	r.first, err = process.Identify(m.state("t-1", offer.Running).Container.PID)
+	require.NoError(t, err)
+	path := filepath.Join(r.dir, "slaves/s-1/frameworks/f-1/tasks/t-1/child")
+	eventually(t, "its offspring runs", func() bool { _, err := os.Stat(path); return err == nil })
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	require.NoError(t, err)
+	r.second, err = process.Identify(pid)
+	require.NoError(t, err)
+	return r
+}
+
+func (r *leasedRun) ends() {
+	r.t.Helper()
+	eventually(r.t, "the task and its offspring have ended", func() bool { return !r.first.Alive() && !r.second.Alive() })
+}
+
+// gone requires that the slave tells the end when it can.
+func (r *leasedRun) gone() {
+	r.t.Helper()
+	up := take(r.t, "the end", r.updates)
+	if up.Status.State == offer.Killing {
+		up = take(r.t, "the end", r.updates)
+	}
+	require.Equal(r.t, offer.Gone, up.Status.State, "%+v", up.Status)
+	require.Equal(r.t, offer.ReasonLeaseExpired, up.Status.Reason)
+}
+
+const testLease = 6 * time.Second
+
+func TestALeasedTaskEndsWhenItsMasterDoesNotAnswer(t *testing.T) {
+	t.Parallel()
+	r := runLeased(t, testLease)
+	r.mute.Store(true)
+	r.ends()
+	r.gone()
+}
+
+func TestALeasedTaskEndsWhenItsSlaveIsKilled(t *testing.T) {
+	t.Parallel()
+	r := runLeased(t, testLease)
+	require.NoError(t, r.child.Signal(syscall.SIGKILL))
+	r.ends()
+	startChild(t, r.dir, r.address)
+	r.gone()
+}
+
+func TestALeasedTaskEndsWhileItsSlaveIsStopped(t *testing.T) {
+	t.Parallel()
+	r := runLeased(t, testLease)
+	require.NoError(t, r.child.Signal(syscall.SIGSTOP))
+	r.ends()
+	require.NoError(t, r.child.Signal(syscall.SIGCONT))
+	r.gone()
+}
+
+func TestALeasedTaskGoesOnWhenItsSlaveIsBackInTime(t *testing.T) {
+	t.Parallel()
+	r := runLeased(t, testLease)
+	killed := process.Clock()
+	require.NoError(t, r.child.Signal(syscall.SIGKILL))
+	startChild(t, r.dir, r.address)
+	take(t, "a re-registration", r.register)
+	eventually(t, "the lease of before is long over", func() bool { return process.Clock() > killed+testLease+testLease/4 })
+	require.True(t, r.first.Alive())
+	require.True(t, r.second.Alive())
+	r.mute.Store(true)
+	r.ends()
+	r.gone()
+}
