@@ -85,6 +85,9 @@ func (s *Session) Kill(task offer.TaskID, slave offer.SlaveID, opts ...Option) e
 type TaskRef struct {
 	Task  offer.TaskID
 	Slave offer.SlaveID
+	// Lease is that of the task, if it has one: a leader that knows nothing of the task tells then when it is gone. A session knows the
+	// leases of what it has launched itself, and asks with them.
+	Lease time.Duration
 }
 
 // Reconcile asks for the state of the named tasks, or of all if none is named. The answers come by Scheduler.Status. The session asks for
@@ -95,7 +98,10 @@ func (s *Session) Reconcile(tasks ...TaskRef) error {
 		if err := validateID(fmt.Sprintf("reconcile: tasks[%d]", i), string(t.Task)); err != nil {
 			return err
 		}
-		refs[i] = message.TaskRef{Task: t.Task, Slave: t.Slave}
+		if err := offer.ValidateLease(t.Lease); err != nil {
+			return fmt.Errorf("framework: reconcile: tasks[%d]: %w", i, err)
+		}
+		refs[i] = message.TaskRef{Task: t.Task, Slave: t.Slave, Lease: t.Lease}
 	}
 	return s.call(&message.Reconcile{Tasks: refs})
 }

@@ -2,6 +2,7 @@ package slave
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -21,7 +22,7 @@ type leasedRun struct {
 	*scriptedMaster
 	t      *testing.T
 	dir    string
-	child  *os.Process
+	child  *exec.Cmd
 	first  process.ID
 	second process.ID
 }
@@ -29,7 +30,7 @@ type leasedRun struct {
 func runLeased(t *testing.T, lease time.Duration) *leasedRun {
 	m := newMaster(t, transport.TCP(), "127.0.0.1:0", 1)
 	r := &leasedRun{scriptedMaster: m, t: t, dir: workDir(t)}
-	r.child = startChild(t, r.dir, m.address).Process
+	r.child = startChild(t, r.dir, m.address)
 	take(t, "a registration", m.register)
 	task := command("t-1", "trap '' TERM; setsid sh -c 'echo $$ > child.new; mv child.new child; exec sleep 1000' & while :; do sleep 0.05; done")
 	task.Lease = lease
@@ -77,7 +78,8 @@ func TestALeasedTaskEndsWhenItsMasterDoesNotAnswer(t *testing.T) {
 func TestALeasedTaskEndsWhenItsSlaveIsKilled(t *testing.T) {
 	t.Parallel()
 	r := runLeased(t, testLease)
-	require.NoError(t, r.child.Signal(syscall.SIGKILL))
+	require.NoError(t, r.child.Process.Signal(syscall.SIGKILL))
+	_ = r.child.Wait()
 	r.ends()
 	startChild(t, r.dir, r.address)
 	r.gone()
@@ -86,9 +88,9 @@ func TestALeasedTaskEndsWhenItsSlaveIsKilled(t *testing.T) {
 func TestALeasedTaskEndsWhileItsSlaveIsStopped(t *testing.T) {
 	t.Parallel()
 	r := runLeased(t, testLease)
-	require.NoError(t, r.child.Signal(syscall.SIGSTOP))
+	require.NoError(t, r.child.Process.Signal(syscall.SIGSTOP))
 	r.ends()
-	require.NoError(t, r.child.Signal(syscall.SIGCONT))
+	require.NoError(t, r.child.Process.Signal(syscall.SIGCONT))
 	r.gone()
 }
 
@@ -96,7 +98,8 @@ func TestALeasedTaskGoesOnWhenItsSlaveIsBackInTime(t *testing.T) {
 	t.Parallel()
 	r := runLeased(t, testLease)
 	killed := process.Clock()
-	require.NoError(t, r.child.Signal(syscall.SIGKILL))
+	require.NoError(t, r.child.Process.Signal(syscall.SIGKILL))
+	_ = r.child.Wait()
 	startChild(t, r.dir, r.address)
 	take(t, "a re-registration", r.register)
 	eventually(t, "the lease of before is long over", func() bool { return process.Clock() > killed+testLease+testLease/4 })

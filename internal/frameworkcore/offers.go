@@ -172,7 +172,7 @@ func (c *Core) prepare(tasks []offer.Task, slave offer.SlaveID) []offer.Task {
 			out[i].SlaveID = slave
 		}
 		if c.tasks[out[i].ID] == nil {
-			c.tasks[out[i].ID] = &known{slave: slave, state: offer.Staging}
+			c.tasks[out[i].ID] = &known{slave: slave, lease: out[i].Lease, state: offer.Staging}
 		}
 	}
 	return out

@@ -47,7 +47,7 @@ func (c *Core) askWaiting() {
 			c.send(m)
 			m = &message.Reconcile{}
 		}
-		m.Tasks = append(m.Tasks, message.TaskRef{Framework: c.framework.ID, Task: id, Slave: c.tasks[id].slave})
+		m.Tasks = append(m.Tasks, message.TaskRef{Framework: c.framework.ID, Task: id, Slave: c.tasks[id].slave, Lease: c.tasks[id].lease})
 	}
 	if len(m.Tasks) > 0 {
 		c.send(m)

@@ -156,7 +156,11 @@ func say(m message.Message) string {
 	case *message.Reconcile:
 		var ids []string
 		for _, r := range m.Tasks {
-			ids = append(ids, string(r.Task)+"@"+string(r.Slave))
+			id := string(r.Task) + "@" + string(r.Slave)
+			if r.Lease > 0 {
+				id += "@" + r.Lease.String()
+			}
+			ids = append(ids, id)
 		}
 		return fmt.Sprintf("reconcile %v", ids)
 	case *message.Offers:
@@ -351,7 +355,12 @@ func (w *world) runMaster(cmd string, a args) bool {
 
 func tasksOf(ids []string) (out []offer.Task) {
 	for _, id := range ids {
-		out = append(out, offer.Task{ID: offer.TaskID(id), Resources: resource.Must("cpus:1"), Command: &offer.Command{Value: "true"}})
+		id, text, _ := strings.Cut(id, "~")
+		lease, err := time.ParseDuration(text + "0s")
+		if err != nil {
+			panic(err)
+		}
+		out = append(out, offer.Task{ID: offer.TaskID(id), Lease: lease, Resources: resource.Must("cpus:1"), Command: &offer.Command{Value: "true"}})
 	}
 	return out
 }

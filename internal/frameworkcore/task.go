@@ -3,6 +3,7 @@ package frameworkcore
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/meros-project/meros/internal/message"
 	"github.com/meros-project/meros/offer"
@@ -11,6 +12,7 @@ import (
 // known is a task that the session launched or has heard of, until its end was taken over by the handler.
 type known struct {
 	slave offer.SlaveID
+	lease time.Duration // as launched by this session; zero: none, or not known
 	told  bool // the handler has taken a status over
 	heard bool // its slave has told of it
 	state offer.State

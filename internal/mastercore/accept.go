@@ -266,6 +266,12 @@ func (c *Core) addTask(r *running, t *offer.Task) {
 	c.tasks.pushOwner(&r.f.tasks, slot)
 	c.tasks.enter(slot)
 	c.tasks.records.mut(slot).flags |= taskLive | taskHolds
+	if t.Lease > 0 {
+		c.leaseGiven(r.sn, r.s)
+		if at := r.s.lapses(t.Lease); at < r.s.lapse {
+			c.watchLeases(r.sn, r.s)
+		}
+	}
 }
 
 // launchGroup starts all tasks or none.

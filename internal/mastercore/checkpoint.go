@@ -14,7 +14,7 @@ func StateTypes() []any {
 		&allocator.Hierarchical{},
 
 		&admission{}, &counted{}, &drainedGone{}, &frameworkUpdate{}, &pruned{}, &readmission{}, &resubscription{}, &retirement{}, &roleChange{},
-		&slaveChange{}, &slaveLeaves{}, &subscription{}, &unreachable{},
+		&slaveChange{}, &slaveLeaves{}, &subscription{}, &unreachable{}, &confirmed{},
 
 		&activates{}, &drains{}, &goes{}, &hasDrained{},
 
@@ -23,6 +23,7 @@ func StateTypes() []any {
 		&registry.Open{}, &registry.AdmitSlave{}, &registry.UpdateSlave{}, &registry.MarkUnreachable{}, &registry.MarkReachable{}, &registry.MarkGone{},
 		&registry.RemoveSlave{}, &registry.DrainSlave{}, &registry.SlaveDrained{}, &registry.ActivateSlave{}, &registry.AdmitFramework{},
 		&registry.UpdateFramework{}, &registry.CountDown{}, &registry.RemoveFramework{}, &registry.SetRole{}, &registry.PruneSlaves{},
+		&registry.Confirm{},
 	}
 }
 

@@ -43,6 +43,7 @@ type Core struct {
 
 	counts    counts
 	brake     brake
+	confirm   confirmations
 	countAt   moment // when the next count-down is written
 	quotaHeld bool   // roles with a quota get no offers yet
 }

@@ -33,13 +33,13 @@ func (s *script) line() string {
 	host := pick(s, "a", "b")
 	state := pick(s, "staging", "starting", "running", "killing", "finished", "failed", "lost", "unreachable", "dropped", "gone")
 	uuid := pick(s, "u1", "u2", "u3", "-")
-	size := pick(s, "", "~cpus:1", "~cpus:4", "~cpus:0.1~exec/x/cpus:0.1", "~nothing", "~cpus:1~fn", "~cpus:1~exec/x/cpus:0.2")
-	switch s.next(30) {
+	size := pick(s, "", "~cpus:1", "~cpus:4", "~cpus:0.1~exec/x/cpus:0.1", "~nothing", "~cpus:1~fn", "~cpus:1~lease/20s", "~cpus:1~exec/x/cpus:0.2")
+	switch s.next(32) {
 	case 0:
 		return slaveConn + " register " + host + " cpus:4;mem:1024;disk:100"
 	case 1, 2:
 		return fmt.Sprintf("%s reregister %s %s cpus:4;mem:1024;disk:100 task=%s/%s/%s", slaveConn, slave, host, framework, task,
-			pick(s, "staging", "running", "finished", "killing"))
+			pick(s, "staging", "running", "finished", "killing", "running///10s"))
 	case 3:
 		return fmt.Sprintf("%s reregister %s %s %s exec=%s/x/cpus:0.1", slaveConn, slave, host, pick(s, "cpus:4;mem:1024;disk:100", "cpus:2"), framework)
 	case 4:
@@ -86,6 +86,10 @@ func (s *script) line() string {
 		return slaveConn + " exited " + framework + " x"
 	case 28:
 		return pick(s, "wait 1s", "wait 20s", "wait 3m", "idle 11m", "manual", "automatic", "commit")
+	case 29:
+		return fmt.Sprintf("%s renew %d", slaveConn, 1+s.next(9))
+	case 30:
+		return fmt.Sprintf("%s %s", conn, pick(s, "reconcile "+task+"@"+slave+"@5s", "reconcile "+task+"@"+slave+"@2m"))
 	default:
 		return pick(s, "manual", "commit", "fail", "lose", "leader", "automatic", "describe", "tasks")
 	}

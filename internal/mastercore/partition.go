@@ -115,7 +115,7 @@ func (c *Core) loseSlave(n uint32, s *slave) {
 	c.slaveDue(n, s, 0)
 	if s.conn != 0 {
 		c.emit(Close{s.conn, offer.Refuse(offer.ReasonSlaveDisconnected, "the slave did not answer and was marked unreachable")})
-		s.conn = 0
+		s.conn, s.renewal = 0, 0
 	}
 	for slot := s.tasks.head; slot != 0; {
 		t := c.tasks.records.mut(slot)

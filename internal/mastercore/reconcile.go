@@ -93,7 +93,10 @@ func (j *implicitJob) owner() uint32 { return j.n }
 func (c *Core) tellReconciled(f *framework, t *task) {
 	s := c.slaves.get(t.slave)
 	st := t.status(s.info.ID)
-	st.UUID, st.Source, st.Reason, st.Time = offer.UUID{}, offer.SourceMaster, offer.ReasonReconciliation, c.now
+	st.UUID, st.Source, st.Time = offer.UUID{}, offer.SourceMaster, c.now
+	if !t.has(taskLapsed) {
+		st.Reason = offer.ReasonReconciliation
+	}
 	st.State = t.state.ForFramework(f.info.Capabilities)
 	if t.state == offer.Unreachable {
 		st.UnreachableTime = s.unreachableTime()
@@ -110,7 +113,7 @@ func (c *Core) answerReconcile(n uint32, f *framework, ref message.TaskRef) {
 	}
 	st := offer.Status{TaskID: ref.Task, SlaveID: ref.Slave, State: offer.Unknown, Source: offer.SourceMaster, Reason: offer.ReasonReconciliation,
 		Time: c.now}
-	_, s, known := c.slaveOf(ref.Slave)
+	sn, s, known := c.slaveOf(ref.Slave)
 	switch {
 	case ref.Slave == "":
 		if c.counts.recovering > 0 {
@@ -118,11 +121,17 @@ func (c *Core) answerReconcile(n uint32, f *framework, ref message.TaskRef) {
 		}
 	case !known || s.state == slaveAbsent:
 	case s.state == slaveRecovering || s.busy && !s.connected():
+		if ref.Lease > 0 {
+			c.askLease(n, sn, c.slaves.mut(sn), ref)
+		}
 		return
 	case s.state == slaveRegistered:
 		st.State = offer.Gone
 	case s.state == slaveUnreachable:
 		st.State, st.UnreachableTime = offer.Unreachable, s.since
+		if ref.Lease > 0 {
+			c.askLease(n, sn, c.slaves.mut(sn), ref)
+		}
 	case s.state == slaveGone:
 		st.State = offer.GoneByOperator
 	}

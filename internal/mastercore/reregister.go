@@ -231,10 +231,11 @@ func (c *Core) register(n uint32, s *slave, d *reregistration) {
 	} else {
 		s.info = d.info
 	}
-	s.conn, s.misses, s.asked = d.conn, 0, false
+	s.conn, s.misses, s.asked, s.renewal = d.conn, 0, false, 0
 	c.setState(s, slaveRegistered)
 	cn.kind, cn.of, cn.pending = connSlave, n, false
 	c.slaveDue(n, s, c.in(c.cfg.PingInterval))
+	s.forgetLeaseQuestions()
 
 	b := &homecoming{n: n}
 	former := s.remnants
@@ -272,6 +273,7 @@ func (c *Core) register(n uint32, s *slave, d *reregistration) {
 	for _, slot := range b.returned {
 		c.tellBack(slot, s)
 	}
+	c.leaseGiven(n, s) // it has its time to renew
 	c.checkDrained(n, s)
 }
 
@@ -321,7 +323,11 @@ func (c *Core) takeTask(s *slave, st *message.SlaveTask, b *homecoming) {
 		b.returned = append(b.returned, slot)
 	}
 	t.flags |= taskNamed
-	if st.Status.TaskID != "" {
+	if t.has(taskLapsed) {
+		if t.latest = st.Latest; !t.latest.Terminal() { // it ends by itself; all the same
+			b.kill = append(b.kill, killed{framework: fn, task: st.Task.ID, policy: &offer.KillPolicy{Grace: -1}})
+		}
+	} else if st.Status.TaskID != "" {
 		t.setStatus(&st.Status, st.Latest)
 	} else {
 		t.state, t.latest = offer.Staging, st.Latest

@@ -173,6 +173,8 @@ func show(m message.Message) string {
 			s += " grace " + m.Policy.Grace.String()
 		}
 		return s
+	case *message.Renewed:
+		return fmt.Sprintf("renewed %d", m.Seq)
 	case *message.StatusAck:
 		return fmt.Sprintf("ack %s/%s %s", m.Framework, m.Task, showUUID(m.UUID))
 	case *message.Apply:

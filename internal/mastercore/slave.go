@@ -36,6 +36,9 @@ type slave struct {
 	drain     *offer.Drain
 	since     time.Time // unreachable or gone since
 	due       moment    // of the next ping, or of the end of its time to come back
+	leased    moment    // no lease here counts from later
+	lapse     moment    // when to look for leases that are over; zero: never
+	renewal   uint64    // asked for and not proposed; zero: none
 	tasks     list
 	executors []executor // replaced as a whole, never written to
 	remnants  []remnant  // as executors, but may grow in place
@@ -53,9 +56,11 @@ type executor struct {
 
 // slaveExtra is what few slaves need.
 type slaveExtra struct {
-	waiting    *reregistration // came while a proposal was under way
-	kills      []killed        // asked for while it was away
-	operations []operation     // sent to it and not acknowledged
+	waiting    *reregistration        // came while a proposal was under way
+	kills      []killed               // asked for while it was away
+	operations []operation            // sent to it and not acknowledged
+	questions  []leaseQuestion        // in the order in which they were asked
+	asked      map[leaseQuestion]bool // looked up, never ranged over
 }
 
 type killed struct {
@@ -159,6 +164,8 @@ func (c *Core) fromSlave(id ConnID, cn *conn, m message.Message) {
 	c.setSilent(s)
 	switch m := m.(type) {
 	case *message.Pong:
+	case *message.Renew:
+		c.renew(cn.of, s, m.Seq)
 	case *message.SlaveUnregister:
 		c.slaveUnregister(cn.of, s)
 	case *message.StatusUpdate:
@@ -251,7 +258,7 @@ func (c *Core) awaitSlave(n uint32, s *slave) {
 
 // slaveLost notes that the connection of a registered slave broke: its offers are rescinded, its tasks stay.
 func (c *Core) slaveLost(n uint32, s *slave) {
-	s.conn = 0
+	s.conn, s.renewal = 0, 0
 	if s.state != slaveRegistered {
 		return
 	}

@@ -50,6 +50,11 @@ func (c *Core) statusUpdate(n uint32, s *slave, m *message.StatusUpdate) {
 		c.note(Note{Event: "status ignored", Slave: s.info.ID, Framework: m.Framework, Task: st.TaskID, Reason: offer.ReasonSlaveConflict})
 		return
 	}
+	if slot != 0 && c.tasks.records.get(slot).has(taskLapsed) {
+		c.lapsedStatus(slot, s, m)
+		c.checkDrained(n, s)
+		return
+	}
 	if slot == 0 {
 		c.note(Note{Event: "status of unknown task", Slave: s.info.ID, Framework: m.Framework, Task: st.TaskID})
 	} else {
@@ -235,7 +240,7 @@ func (c *Core) killTask(n uint32, f *framework, m *message.KillTask) {
 		s = named // what it runs is not known yet
 	}
 	switch {
-	case s == nil:
+	case s == nil || slot != 0 && c.tasks.records.get(slot).has(taskLapsed):
 		c.answerReconcile(n, f, message.TaskRef{Task: m.Task, Slave: m.Slave})
 	case s.connected():
 		c.send(s.conn, &message.Kill{Framework: f.info.ID, Task: m.Task, Policy: m.Policy})

@@ -28,10 +28,11 @@ type task struct {
 	reason               offer.Reason
 	exitCode             int16
 	exitSignal           uint8
-	waits                bool // the latest status has gone to the framework, or was to, and is not acknowledged
+	lease                uint16 // in seconds, rounded up; zero: none
+	waits                bool   // the latest status has gone to the framework, or was to, and is not acknowledged
 }
 
-type taskFlags uint8
+type taskFlags uint16
 
 const (
 	taskLive      taskFlags = 1 << iota // in the lists of its slave and framework
@@ -42,6 +43,7 @@ const (
 	taskHealthy                         // the latest status has a health, and it is good
 	taskUnhealthy                       // the latest status has a health, and it is bad
 	taskExit                            // exitCode and exitSignal are known
+	taskLapsed                          // its framework was told that it is gone; what its slave says of it is for this master only
 )
 
 // epoch is the beginning of 1970.
@@ -170,7 +172,7 @@ func (t *taskTable) pack(framework, slave uint32, role string, d *offer.Task, ex
 		t.next++
 	}
 	*t.records.mut(slot) = task{text: string(b), framework: framework, slave: slave, role: t.roles.intern(role),
-		resources: t.resources.intern(d.Resources), hash: t.hash(framework, d.ID), state: offer.Staging, latest: offer.Staging}
+		resources: t.resources.intern(d.Resources), hash: t.hash(framework, d.ID), lease: leaseSeconds(d.Lease), state: offer.Staging, latest: offer.Staging}
 	return slot
 }
 

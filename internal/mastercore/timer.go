@@ -15,6 +15,8 @@ const (
 	timerRetry
 	timerPrune
 	timerBrake
+	timerLease
+	timerConfirm
 )
 
 // timer is one entry of the queue. It counts only if its owner still has the same due moment when it comes up.
@@ -97,6 +99,12 @@ func (c *Core) runTimers() {
 			c.prune()
 		case timerBrake:
 			c.releaseBrake()
+		case timerLease:
+			if s := c.slaves.mut(uint32(t.of)); s.lapse == t.at {
+				c.leaseDue(uint32(t.of), s)
+			}
+		case timerConfirm:
+			c.proposeConfirmation()
 		}
 	}
 }

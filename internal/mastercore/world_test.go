@@ -258,6 +258,10 @@ func (w *world) message(verb string, f []string) message.Message {
 		return w.reregister(plain, named, lists)
 	case "pong":
 		return &message.Pong{}
+	case "renew":
+		n, err := strconv.ParseUint(arg(0), 10, 64)
+		require.NoError(w.t, err)
+		return &message.Renew{Seq: n}
 	case "unregister":
 		return &message.SlaveUnregister{}
 	case "status": // framework task state uuid
@@ -302,7 +306,12 @@ func (w *world) message(verb string, f []string) message.Message {
 		m := &message.Reconcile{}
 		for _, p := range plain {
 			task, slave, _ := strings.Cut(p, "@")
-			m.Tasks = append(m.Tasks, message.TaskRef{Task: offer.TaskID(task), Slave: offer.SlaveID(slave)})
+			slave, lease, _ := strings.Cut(slave, "@")
+			ref := message.TaskRef{Task: offer.TaskID(task), Slave: offer.SlaveID(slave)}
+			if lease != "" {
+				ref.Lease = w.duration(lease)
+			}
+			m.Tasks = append(m.Tasks, ref)
 		}
 		return m
 	case "reconcileops":
@@ -351,7 +360,7 @@ func (w *world) slave(id string, plain []string, named map[string]string) offer.
 	return s
 }
 
-// reregister reads: id host resources, task=framework/id/state[/resources[/role]], exec=framework/id/resources, part=0..., drain=grace.
+// reregister reads: id host resources, task=framework/id/state[/resources[/role[/lease]]], exec=framework/id/resources, part=0..., drain=grace.
 func (w *world) reregister(plain []string, named map[string]string, lists map[string][]string) message.Message {
 	m := &message.SlaveReregister{Last: named["part"] == "" || named["last"] != ""}
 	m.Slave = w.slave(plain[0], plain[1:], named)
@@ -364,7 +373,7 @@ func (w *world) reregister(plain []string, named map[string]string, lists map[st
 		m.Draining = &offer.Drain{MaxGrace: w.duration(named["drain"])}
 	}
 	for _, text := range lists["task"] {
-		p := append(strings.Split(text, "/"), "", "")
+		p := append(strings.Split(text, "/"), "", "", "")
 		st := message.SlaveTask{Framework: offer.FrameworkID(p[0]), Role: "*", Task: offer.Task{ID: offer.TaskID(p[1]), Resources: parse(w.t, "cpus:1;mem:64")}}
 		st.Latest = state(w.t, p[2])
 		if p[3] != "" {
@@ -372,6 +381,9 @@ func (w *world) reregister(plain []string, named map[string]string, lists map[st
 		}
 		if p[4] != "" {
 			st.Role = p[4]
+		}
+		if p[5] != "" {
+			st.Task.Lease = w.duration(p[5])
 		}
 		if st.Latest != offer.Staging {
 			st.Status = offer.Status{TaskID: st.Task.ID, State: st.Latest, Source: offer.SourceExecutor}
@@ -416,7 +428,7 @@ func (w *world) filter(named map[string]string) (f offer.Filter) {
 }
 
 // accept reads: offers (with +), then words in order: launch=task,task...  group=task,task  reserve=resources  unreserve=  create=  destroy=
-// with task being id[:resources[:kind]], where kind is cmd (default), fn, exec/ID/RESOURCES, none or both; op=ID names the next operation.
+// with task being id[:resources[:kind]], where kind is cmd (default), lease/DURATION, fn, exec/ID/RESOURCES, none or both; op=ID names the next operation.
 func (w *world) accept(f []string, offers func([]string) []offer.OfferID) message.Message {
 	m := &message.Accept{Last: true}
 	var id offer.OperationID
@@ -483,6 +495,8 @@ func (w *world) tasks(text string) (out []offer.Task) {
 		switch {
 		case kind == "" || kind == "cmd":
 			t.Command = &offer.Command{Value: "true", Shell: true}
+		case strings.HasPrefix(kind, "lease/"):
+			t.Command, t.Lease = &offer.Command{Value: "true"}, w.duration(kind[6:])
 		case kind == "fn":
 			t.Function = "work"
 		case kind == "none":

@@ -2,9 +2,11 @@ package supervisor
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -88,6 +90,7 @@ func TestALeaseThatRanOutIsNotRenewed(t *testing.T) {
 	supervisor, err := os.FindProcess(b.supervisorOf(first.PID))
 	require.NoError(t, err)
 	require.NoError(t, supervisor.Signal(syscall.SIGSTOP))
+	eventually(t, "each of its threads has stopped", func() bool { return stopped(supervisor.Pid) })
 	conn, err := net.Dial("unix", filepath.Join(b.r.dir("a"), socketFile))
 	require.NoError(t, err)
 	defer conn.Close()
@@ -97,6 +100,18 @@ func TestALeaseThatRanOutIsNotRenewed(t *testing.T) {
 	require.NoError(t, supervisor.Signal(syscall.SIGCONT))
 	require.Equal(t, offer.ReasonLeaseExpired, b.exited("a").Reason)
 	require.False(t, first.Alive())
+}
+
+// stopped reports whether all threads of a process have stopped, or are no more.
+func stopped(pid int) bool {
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	for _, path := range threads {
+		stat, _ := os.ReadFile(path)
+		if i := strings.LastIndexByte(string(stat), ')'); i > 0 && !strings.HasPrefix(string(stat[i:]), ") T") {
+			return false
+		}
+	}
+	return true
 }
 
 func TestALeaseRunsOutWhileItsTaskIsPrepared(t *testing.T) {
