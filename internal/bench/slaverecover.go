@@ -174,7 +174,8 @@ func (o *slaveRecoverOptions) run(ctx context.Context, r *report) (err error) {
 	x := &starter{program: program, arguments: []string{"sleep", "1000"}, stays: true, resources: resource.Must("cpus:1;mem:32"),
 		changed: make(chan struct{}, 1), failed: make(chan error, 1)}
 	sessionCtx, end := context.WithCancel(ctx)
-	done, err := w.session(sessionCtx, framework.Config{Name: "bench", Masters: w.masters.addresses, Logger: r.logger().With("node", "framework")}, x)
+	done, err := w.session(sessionCtx, framework.Config{Name: "bench", Masters: w.masters.addresses, FailoverTimeout: -1,
+		Logger: r.logger().With("node", "framework")}, x)
 	if err != nil {
 		end()
 		return err
