@@ -16,6 +16,7 @@ import (
 
 	"github.com/meros-project/meros/internal/message"
 	"github.com/meros-project/meros/internal/transport"
+	"github.com/meros-project/meros/isolation/disk"
 	"github.com/meros-project/meros/isolation/process"
 	"github.com/meros-project/meros/offer"
 	"github.com/meros-project/meros/offer/resource"
@@ -33,7 +34,7 @@ func childMain() {
 		resources = "cpus:4;mem:1024"
 	}
 	s, err := New(Config{WorkDir: dir, Masters: []string{os.Getenv("MEROS_TEST_MASTER")}, Listen: "none", Hostname: "child",
-		Resources: resource.Must(resources)})
+		Resources: resource.Must(resources), Disk: disk.Config{Every: 50 * time.Millisecond}})
 	if err == nil {
 		err = s.Run(context.Background())
 	}
