@@ -63,6 +63,8 @@ type ExecSpec struct {
 	// Stdout and Stderr get the command's output, called from one goroutine. While they block, so does the command when it prints; an error
 	// ends the Session. Nil throws output away.
 	Stdout, Stderr io.Writer `json:"-"`
+	// Quiet throws output away where it is printed, so that it costs nobody anything. Not together with Terminal, Stdout or Stderr.
+	Quiet bool
 }
 
 // A Session is a command that runs in a container for somebody, or somebody who is attached to a container. Its methods are safe for concurrent use.

@@ -165,7 +165,7 @@ func (s *Slave) askCommand(ctx context.Context, container string, cmd *offer.Com
 	if !ok {
 		return 0, errors.New("this slave runs no commands in its containers")
 	}
-	session, err := execer.Exec(ctx, container, isolation.ExecSpec{Command: *cmd})
+	session, err := execer.Exec(ctx, container, isolation.ExecSpec{Command: *cmd, Quiet: true})
 	switch {
 	case errors.Is(err, isolation.ErrNotRunning), errors.Is(err, isolation.ErrTooMany):
 		return 0, fmt.Errorf("%w: %w", errNoFault, err)

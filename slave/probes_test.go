@@ -129,6 +129,7 @@ func TestACheckRunsInTheContainerAndTellsItsExitStatus(t *testing.T) {
 	check.Timeout = time.Second // of a command that mostly takes some milliseconds; one that takes longer is looked at again
 	check.Command = &offer.Command{Shell: true, Value: `if [ -e hang ]; then echo $$ > new; mv new hanging; sleep 1000; fi
 [ "$KEY$MESOS_TASK_ID" = valuet-1 ] || exit 9
+[ ! -e /proc/self ] || [ "$(readlink /proc/$$/fd/1) $(readlink /proc/$$/fd/2)" = "/dev/null /dev/null" ] || exit 9
 exit $(cat verdict)`, Environment: []offer.Variable{{Name: "KEY", Value: "value"}}}
 	task.Check = &check
 	m.send(launch(task))
@@ -143,7 +144,7 @@ exit $(cat verdict)`, Environment: []offer.Variable{{Name: "KEY", Value: "value"
 			if require.NotNil(t, st.Check); *st.Check == want {
 				return st
 			}
-			require.NotEqual(t, 9, st.Check.ExitCode, "it has the task's environment and its own")
+			require.NotEqual(t, 9, st.Check.ExitCode, "it has the task's environment and its own, and nobody reads what it prints")
 		}
 	}
 	result(offer.CheckResult{Known: true, ExitCode: 7})
@@ -156,10 +157,14 @@ exit $(cat verdict)`, Environment: []offer.Variable{{Name: "KEY", Value: "value"
 	replace("hang", "")
 	st = result(offer.CheckResult{})
 	require.Contains(t, st.Message, "it took longer than 1s")
+	var text []byte
+	eventually(t, "a command hangs", func() bool { // it may have been too slow to get there
+		var err error
+		text, err = os.ReadFile(filepath.Join(sandbox, "hanging"))
+		return err == nil
+	})
 	require.NoError(t, os.Remove(filepath.Join(sandbox, "hang")))
 	result(offer.CheckResult{Known: true})
-	text, err := os.ReadFile(filepath.Join(sandbox, "hanging"))
-	require.NoError(t, err)
 	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
 	require.NoError(t, err)
 	eventually(t, "the command that took too long has ended", func() bool { return syscall.Kill(pid, 0) == syscall.ESRCH })

@@ -112,7 +112,7 @@ func TestEveryCommandOfTheDocumentationRuns(t *testing.T) {
 	for line := range table {
 		require.True(t, seen[line], "no page says %q", line)
 	}
-	require.Equal(t, []string{"master", "slave", "run", "members", "explain"}, real.ran)
+	require.Equal(t, []string{"master", "slave", "run", "run", "members", "explain"}, real.ran)
 }
 
 // hosts run the README's commands for real hosts on loopback.
@@ -163,6 +163,13 @@ func (h *hosts) run(line string) {
 	case "slave":
 		startNode(t, h.dir, "slave", h.inside(h.arguments(line), "slave")...)
 	case "run":
+		if strings.Contains(line, "--health-cmd") {
+			out, errs, code := meros(t, h.arguments(strings.Replace(line, "sleep 15", "sleep 1", 1))...)
+			require.Equal(t, 143, code, errs)
+			require.Equal(t, "hi\n", out)
+			require.Contains(t, errs, "it failed its health check 3 times in a row")
+			break
+		}
 		out, errs, code := meros(t, h.arguments(line)...)
 		require.Equal(t, 3, code, errs)
 		require.Equal(t, "hi\n", out)

@@ -129,10 +129,11 @@ func (c *Core) completionOver(t *task) {
 	if t.state.Terminal() {
 		return
 	}
+	text := "it ran longer than " + t.info.MaxCompletion.String()
 	if t.kill != nil && t.kill.reason == offer.ReasonNone && c.now.Before(t.kill.at) {
-		t.kill.reason = offer.ReasonMaxCompletionTimeReached
+		t.kill.reason, t.kill.text = offer.ReasonMaxCompletionTimeReached, text
 	}
-	c.killTask(t, 0, offer.ReasonMaxCompletionTimeReached, "it ran longer than "+t.info.MaxCompletion.String())
+	c.killTask(t, 0, offer.ReasonMaxCompletionTimeReached, text)
 }
 
 // killedState is how a task ends that was killed: an operator who drains a slave to mark it gone vouches for its tasks, too.

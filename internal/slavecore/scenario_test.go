@@ -283,6 +283,9 @@ func (w *world) launchMessage(a args) *message.Launch {
 	for _, id := range strings.Split(ids, "+") {
 		t := offer.Task{ID: offer.TaskID(id), Resources: resource.Must("cpus:0.1;mem:32"), Kill: offer.KillPolicy{Grace: a.dur("grace", 0)},
 			MaxCompletion: a.dur("max", 0), Lease: a.dur("lease", 0)}
+		if a.has("max-first") && len(m.Tasks) > 0 {
+			t.MaxCompletion = 0
+		}
 		if of := a.str("health", ""); of != "" {
 			t.Health = &offer.HealthCheck{Check: checkOf(a, of), Grace: a.dur("forgiving", 0), Failures: a.num("failures", 0)}
 		}

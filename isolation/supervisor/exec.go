@@ -232,6 +232,14 @@ func (x *execution) openStreams(spec *isolation.ExecSpec, user *isolation.User) 
 		}
 	}
 	for _, kind := range []stream.Kind{stream.Stdout, stream.Stderr} {
+		if spec.Quiet {
+			null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+			if err != nil {
+				return files, err
+			}
+			files = append(files, null)
+			continue
+		}
 		r, w, err := os.Pipe()
 		if err != nil {
 			return files, err
