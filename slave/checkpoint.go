@@ -27,6 +27,7 @@ type journal struct {
 	records []slavecore.Record
 
 	renewed uint64 // how often it was rewritten
+	cut     int    // bytes of a torn tail that were found and left out
 
 	mu     sync.Mutex
 	queue  []journalItem
@@ -71,7 +72,7 @@ func openJournal(path string) (*journal, []slavecore.Record, error) {
 			return nil, nil, fmt.Errorf("slave: journal: cut a torn tail: %w", errors.Join(err, f.Close()))
 		}
 	}
-	j.file, j.size, j.base = f, int64(length), int64(length)
+	j.file, j.size, j.base, j.cut = f, int64(length), int64(length), len(b)-length
 	return j, records, nil
 }
 

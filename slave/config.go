@@ -59,7 +59,7 @@ type Config struct {
 	// Hostname is what frameworks see. Defaults to the machine's.
 	Hostname string
 	// Resources are what the slave has to offer. Defaults to all processors, memory and disk less what the system needs (half, at most
-	// 1 GiB and 5 GiB), and the ports 31000 to 32000.
+	// 1 GiB and 5 GiB), and the ports 31000 to 32000. They may change from run to run as long as what is reserved and what runs fits.
 	Resources resource.Resources
 	// Attributes are facts that frameworks place by. Defaults to none.
 	Attributes []offer.Attribute

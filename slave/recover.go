@@ -33,6 +33,9 @@ func (s *Slave) recover() (closers []func(), err error) {
 		}
 	}()
 	j.answer = s.checkpointed
+	if j.cut > 0 {
+		s.cfg.Logger.Warn("the journal's end was not written to its end, and is left out", "file", j.path, "bytes", j.cut, "offset", j.size)
+	}
 	cluster, _ := survey(records)
 	if s.cfg.Cluster != "" && cluster != "" && s.cfg.Cluster != cluster {
 		return nil, fmt.Errorf("slave: WorkDir %s belongs to cluster %q (allowed: %q, or a new folder)", s.folder.dir, cluster, s.cfg.Cluster)

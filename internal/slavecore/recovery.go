@@ -1,6 +1,7 @@
 package slavecore
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -78,20 +79,56 @@ func (c *Core) replayTorn(records []Record) {
 	}
 }
 
-// replayTotal keeps the reservations and volumes of the recorded total. The configuration may have grown since, but not shrunk.
+// replayTotal keeps the reservations and volumes of the recorded total. The configuration may have changed since: it may have shrunk as far as they
+// and what runs still fit.
 func (c *Core) replayTotal(total resource.Resources) error {
 	had, has := total.Unstacked(), c.cfg.Slave.Resources.Unstacked()
 	if had.Equal(has) {
 		c.slave.Resources = total
 		return nil
 	}
-	more, ok := has.Sub(had)
-	if !ok {
-		return fmt.Errorf("slave: config: resources are %.300s, but %.300s were registered (allowed: the same or more, or a new work folder)",
-			c.cfg.Slave.Resources.String(), total.String())
+	if more, ok := has.Sub(had); ok {
+		c.slave.Resources = total.Add(more)
+		return nil
 	}
-	c.slave.Resources = total.Add(more)
+	var made, from resource.Resources // what was reserved at run time, and what of the configuration it was made of
+	for _, r := range total {
+		static := slices.DeleteFunc(slices.Clone(r.Reservations), func(v resource.Reservation) bool { return v.Type == resource.Dynamic })
+		if r.Volume == nil && len(static) == len(r.Reservations) {
+			continue
+		}
+		made = made.Add(resource.Resources{r})
+		r.Reservations, r.Volume, r.Shared, r.SharedCount = static, nil, false, 0
+		from = from.Add(resource.Resources{r})
+	}
+	rest, ok := c.cfg.Slave.Resources.Sub(from)
+	used := c.used()
+	if !ok || !rest.Add(made).Contains(used) {
+		return fmt.Errorf("slave: config: resources are %.300s, but %.300s were registered, of which %.300s are reserved and %.300s in use "+
+			"(allowed: at least those, or a new work folder)", c.cfg.Slave.Resources.String(), total.String(),
+			cmp.Or(made.String(), "none"), cmp.Or(used.String(), "none"))
+	}
+	c.slave.Resources = rest.Add(made)
 	return nil
+}
+
+// used is what the tasks and executors have that have not ended: none, after another boot of the machine.
+func (c *Core) used() resource.Resources {
+	var sum resource.Resources
+	if c.boot != c.cfg.BootID {
+		return nil
+	}
+	for f := range c.frameworks.all {
+		for t := range f.tasks.all {
+			if !t.state.Terminal() {
+				sum = sum.Add(t.info.Resources)
+			}
+		}
+		for e := range f.executors.all {
+			sum = sum.Add(e.info.Resources)
+		}
+	}
+	return sum
 }
 
 func (c *Core) replayFramework(info *offer.Framework) *framework { return c.framework(info, true) }

@@ -97,7 +97,7 @@ func (w *world) runSlave(cmd string, a args) bool {
 		w.cfg.PingTimeout = a.dur("ping", w.cfg.PingTimeout)
 		w.cfg.BootID = a.str("boot", w.cfg.BootID)
 		if n := a.str("cpus", ""); n != "" {
-			w.cfg.Slave.Resources = resource.Must("cpus:" + n + ";mem:1024;disk:1000")
+			w.cfg.Slave.Resources = resource.Must("cpus:" + n + ";mem:1024;disk:" + a.str("disk", "1000"))
 		}
 	case "boot": // a run of the slave begins; what was not on disk is lost
 		w.boot()
