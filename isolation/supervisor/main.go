@@ -55,7 +55,7 @@ func Main(funcs Funcs) {
 	}
 	switch os.Args[0] {
 	case supervisorName:
-		guard()
+		guard(supervisorName)
 		os.Exit(supervise(len(os.Args) > 1 && os.Args[1] == readyArgument))
 	case stageName:
 		os.Exit(stage())

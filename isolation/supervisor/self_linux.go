@@ -62,8 +62,8 @@ func seal() (int, error) {
 
 // guard keeps tasks of the supervisor's own user from its memory and descriptors, and names it, which would else be named by a descriptor.
 // What it starts is guarded too until it executes its own program: before that only root can write to its files in /proc.
-func guard() {
-	_ = os.WriteFile("/proc/self/comm", []byte(supervisorName), 0)
+func guard(name string) {
+	_ = os.WriteFile("/proc/self/comm", []byte(name), 0)
 	_ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
 }
 

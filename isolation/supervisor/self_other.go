@@ -12,6 +12,6 @@ func self() (string, error) { return os.Executable() }
 // sealedProgram fails: here programs are executed from files only.
 func sealedProgram() (string, error) { return "", errors.ErrUnsupported }
 
-func guard() {}
+func guard(string) {}
 
 func memoryFile(string, []byte) (*os.File, error) { return nil, errors.ErrUnsupported }

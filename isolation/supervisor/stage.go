@@ -27,11 +27,15 @@ const (
 type stagePlan struct {
 	Plan     *isolation.Plan
 	Function string
+	Terminal bool     // stdin is one, the task's own
 	Enter    []string // names of namespaces that are entered first; their descriptors begin at stageNamespaces
 }
 
 // aboutToStart is what a stage reports right before it becomes the task. What follows it is why it could not.
 const aboutToStart = "+"
+
+// isStarted is what a stage that stays beside the task reports then. What follows it is the task's wait status, in two bytes.
+const isStarted = "\x00"
 
 // stage is the container's first process until it becomes the task: it changes what only a process itself can change.
 func stage() int {
@@ -50,6 +54,9 @@ func stage() int {
 	if n, _ := os.NewFile(gateDescriptor, "gate").Read(gate[:]); n != 1 {
 		return 126 // the supervisor is gone: nobody would know how the task ends
 	}
+	if sp.Plan.Namespaces != nil {
+		return initial(&sp, out)
+	}
 	program, argv, err := "", []string(nil), enter(sp.Enter)
 	if err == nil {
 		program, argv, err = become(&sp)
@@ -58,17 +65,29 @@ func stage() int {
 		fmt.Fprintf(out, "%v", err)
 		return 126
 	}
+	if sp.Function != "" {
+		// dup2 leaves the copy open across exec.
+		if err := duplicate(stageData, dataDescriptor); err != nil {
+			fmt.Fprintf(out, "data: %v", err)
+			return 126
+		}
+	}
 	if err := resetSignals(); err != nil {
 		fmt.Fprintf(out, "signals: %v", err)
 		return 126
 	}
 	fmt.Fprint(out, aboutToStart)
 	err = syscall.Exec(program, argv, sp.Plan.Environment)
-	if errors.Is(err, syscall.E2BIG) {
-		err = tooBig(argv, sp.Plan.Environment)
-	}
-	fmt.Fprintf(out, "%.200s: %v", argv[0], err)
+	fmt.Fprintf(out, "%v", execError(argv, sp.Plan.Environment, err))
 	return 126
+}
+
+// execError says why a program could not be executed.
+func execError(argv, environment []string, err error) error {
+	if errors.Is(err, syscall.E2BIG) {
+		err = tooBig(argv, environment)
+	}
+	return fmt.Errorf("%.200s: %w", argv[0], err)
 }
 
 // tooBig says what the operating system does not: how much it was given.
@@ -83,11 +102,11 @@ func tooBig(argv, environment []string) error {
 	return fmt.Errorf("%w: the arguments and the environment have %d bytes, the longest one %d (allowed: %s)", syscall.E2BIG, size, longest, argumentLimits())
 }
 
-// become applies the plan and returns what to execute.
+// become applies the plan to the calling thread, which is locked, and returns what it is to execute.
 func become(sp *stagePlan) (program string, argv []string, err error) {
 	p := sp.Plan
 	syscall.Umask(p.Umask)
-	if err := os.Chdir(p.Directory); err != nil {
+	if err := syscall.Chdir(p.Directory); err != nil {
 		return "", nil, fmt.Errorf("sandbox: %w", err)
 	}
 	for _, l := range p.Rlimits {
@@ -100,10 +119,6 @@ func become(sp *stagePlan) (program string, argv []string, err error) {
 		return "", nil, err
 	}
 	if sp.Function != "" {
-		// dup2 leaves the copy open across exec.
-		if err := duplicate(stageData, dataDescriptor); err != nil {
-			return "", nil, fmt.Errorf("data: %w", err)
-		}
 		program, err = self()
 		p.Setenv(roleVariable, functionName)
 		return program, []string{functionName, sp.Function}, err
@@ -159,7 +174,7 @@ func confine(p *isolation.Plan) error {
 	if err != nil {
 		return err
 	}
-	if err := process.Become(p.User); err != nil {
+	if err := process.BecomeThread(p.User); err != nil {
 		return err
 	}
 	return grant.Apply()

@@ -143,8 +143,8 @@ func (s *supervisorState) run(conn *net.UnixConn, ready bool) error {
 	if err != nil {
 		return appendRecord(s.dir, exitRecord, report{Failed: err.Error()})
 	}
-	failed := make(chan string, 1)
-	go s.watchStage(reports, failed)
+	told := make(chan fate, 1)
+	go s.watchStage(reports, told)
 	s.join(conn, io.MultiReader(bytes.NewReader(rest), conn))
 	go s.accept(ln)
 	if s.lease != nil {
@@ -159,11 +159,14 @@ func (s *supervisorState) run(conn *net.UnixConn, ready bool) error {
 	}()
 	time.AfterFunc(gateTimeout, s.abandon)
 	exit, known := s.wait()
-	why := <-failed
-	expired := s.endedByLease(exit, known, why)
+	of := <-told
+	if of.known {
+		exit, known = of.exit, true
+	}
+	expired := s.endedByLease(exit, known, of.failed)
 	s.streams.drain()
-	err = appendRecord(s.dir, exitRecord, report{Exit: exit, Unknown: !known, Failed: why, Expired: expired})
-	if known && why == "" {
+	err = appendRecord(s.dir, exitRecord, report{Exit: exit, Unknown: !known, Failed: of.failed, Expired: expired})
+	if known && of.failed == "" {
 		s.streams.finish(&exit)
 	} else {
 		s.streams.finish(nil)
@@ -224,7 +227,8 @@ func (s *supervisorState) startStage() (*os.File, error) {
 // executeStage starts a stage from the host program. files are those of a stage without its plan.
 func (s *supervisorState) executeStage(files []*os.File) (int, error) {
 	plan := s.order.Plan
-	body, err := json.Marshal(stagePlan{Plan: plan, Function: s.order.Spec.Function})
+	terminal := s.streams.terminal != nil
+	body, err := json.Marshal(stagePlan{Plan: plan, Function: s.order.Spec.Function, Terminal: terminal})
 	if err != nil {
 		return 0, err
 	}
@@ -237,10 +241,14 @@ func (s *supervisorState) executeStage(files []*os.File) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	attr := &syscall.SysProcAttr{Setsid: true, Setctty: terminal && plan.Namespaces == nil}
+	if err := apart(plan, attr); err != nil {
+		return 0, err
+	}
+	s.apart = plan.Namespaces != nil
 	p, err := os.StartProcess(program, []string{stageName}, &os.ProcAttr{
 		Env:   []string{roleVariable + "=" + stageName, mark(s.dir), "GOMAXPROCS=1", "PATH=" + plan.Getenv("PATH")},
-		Files: slices.Insert(slices.Clone(files), planDescriptor, planFile),
-		Sys:   &syscall.SysProcAttr{Setsid: true, Setctty: s.streams.terminal != nil}})
+		Files: slices.Insert(slices.Clone(files), planDescriptor, planFile), Sys: attr})
 	if err != nil {
 		return 0, fmt.Errorf("start: %w", err)
 	}
@@ -265,32 +273,46 @@ func (s *supervisorState) passing(name string, content []byte) (*os.File, error)
 	return os.Open(path)
 }
 
-// watchStage learns whether the first process became the task.
-func (s *supervisorState) watchStage(reports *os.File, failed chan<- string) {
+// A fate is what a stage reports.
+type fate struct {
+	failed string     // why there was no task; empty if there was one
+	exit   offer.Exit // how the task ended, if known: of a stage that stays beside it
+	known  bool
+}
+
+// watchStage learns whether the first process became the task or has started it, and in the latter case how that ended.
+func (s *supervisorState) watchStage(reports *os.File, told chan<- fate) {
 	defer reports.Close()
-	var first [1]byte
-	if n, err := io.ReadFull(reports, first[:]); n == 0 {
-		failed <- fmt.Sprintf("the first process ended before it became the task (%v)", err)
+	next := func() string {
+		var b [1]byte
+		n, _ := io.ReadFull(reports, b[:])
+		return string(b[:n])
+	}
+	why := next()
+	if why == aboutToStart {
+		why = next()
+	} else if why == "" {
+		told <- fate{failed: "the first process ended before it became the task"}
 		return
 	}
-	rest, _ := io.ReadAll(io.LimitReader(reports, 4096))
-	explain := s.explain
-	if explain == nil {
-		explain = func(report []byte) string { return string(report) }
-	}
-	if string(first[:]) != aboutToStart {
-		failed <- explain(append(first[:], rest...))
-		return
-	}
-	if len(rest) > 0 {
-		failed <- explain(rest)
+	if why != "" && why != isStarted {
+		rest, _ := io.ReadAll(io.LimitReader(reports, 4096))
+		if why += string(rest); s.explain != nil {
+			why = s.explain([]byte(why))
+		}
+		told <- fate{failed: why}
 		return
 	}
 	s.mu.Lock()
 	s.told.Started = true
 	s.tellAll()
 	s.mu.Unlock()
-	failed <- ""
+	var of fate
+	var status [2]byte
+	if n, _ := io.ReadFull(reports, status[:]); n == len(status) {
+		of = fate{exit: exitOf(syscall.WaitStatus(status[0]) | syscall.WaitStatus(status[1])<<8), known: true}
+	}
+	told <- of
 }
 
 // abandon ends a start that nobody has come for; while a slave is there, it is asked again later.
