@@ -17,6 +17,7 @@ import (
 	"github.com/meros-project/meros/isolation/disk"
 	"github.com/meros-project/meros/isolation/fetch"
 	"github.com/meros-project/meros/isolation/image"
+	"github.com/meros-project/meros/isolation/namespace"
 	"github.com/meros-project/meros/isolation/ports"
 	"github.com/meros-project/meros/isolation/process"
 	"github.com/meros-project/meros/offer"
@@ -68,13 +69,15 @@ type Config struct {
 	// Version is that of the host program, for operators. Defaults to none.
 	Version string
 
-	// Isolators names what tasks are held by: "process", which must be among them, "cgroup", "image", "disk" and "ports". What is named and does not work on this
+	// Isolators names what tasks are held by: "process", which must be among them, "cgroup", "namespace", "image", "disk" and "ports". What is named and does not work on this
 	// machine keeps the slave from running. Defaults to all that work, with a line in the log about what is missing.
 	Isolators []string
 	// Process is the configuration of the process isolator. Defaults to its defaults.
 	Process process.Config
 	// Cgroup is the configuration of the cgroup isolator, whose Slave is filled in. Defaults to its defaults.
 	Cgroup cgroup.Config
+	// Namespace is the configuration of the namespace isolator. Defaults to its defaults: no path of the machine is shown as a volume.
+	Namespace namespace.Config
 	// Image is the configuration of the image isolator. Store.Dir defaults to a folder in WorkDir, and AllowRoot is that of Process; the other
 	// fields default to what package image says: no registry and no folder that images may come from.
 	Image image.Config
@@ -230,7 +233,7 @@ func (c Config) Validate() error {
 	if err := c.Resources.Validate(resource.Limits{}); err != nil {
 		return bad("Resources", "%v", err)
 	}
-	for _, err := range []error{c.Disk.Validate(), c.Ports.Validate(), c.image().Validate()} {
+	for _, err := range []error{c.Disk.Validate(), c.Ports.Validate(), c.Namespace.Validate(), c.image().Validate()} {
 		if err != nil {
 			return fmt.Errorf("slave: config: %w", err)
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/meros-project/meros/isolation/cgroup"
 	"github.com/meros-project/meros/isolation/disk"
 	"github.com/meros-project/meros/isolation/image"
+	"github.com/meros-project/meros/isolation/namespace"
 	"github.com/meros-project/meros/isolation/ports"
 	"github.com/meros-project/meros/isolation/process"
 	"github.com/meros-project/meros/offer/resource"
@@ -36,6 +37,7 @@ var makers = []maker{
 		}
 		return cgroup.New(cfg)
 	}},
+	{"namespace", func(s *Slave) (isolation.Isolator, error) { return namespace.New(s.cfg.Namespace) }},
 	{"image", func(s *Slave) (isolation.Isolator, error) {
 		i, err := image.New(s.cfg.image())
 		if err != nil {
@@ -84,9 +86,12 @@ func nameOf(dir string) string {
 
 // chain makes the isolators that tasks are held by. What is named must work; without names, what does not is left out and logged.
 func (s *Slave) chain() (isolation.Chain, error) {
-	chain := isolation.Chain{&sandboxes{s}}
+	first := &sandboxes{s: s}
+	chain := isolation.Chain{first}
+	defer func() { first.mounts = slices.Contains(chain.Enforces(), isolation.FeatureVolumes) }()
 	if s.cfg.Isolation != nil {
-		return append(chain, s.cfg.Isolation...), nil
+		chain = append(chain, s.cfg.Isolation...)
+		return chain, nil
 	}
 	var names, missing []string
 	for _, m := range makers {

@@ -24,6 +24,7 @@ import (
 	"github.com/meros-project/meros/isolation"
 	"github.com/meros-project/meros/isolation/cgroup"
 	"github.com/meros-project/meros/isolation/isolationtest"
+	"github.com/meros-project/meros/isolation/namespace"
 	"github.com/meros-project/meros/isolation/process"
 	"github.com/meros-project/meros/offer"
 	"github.com/meros-project/meros/offer/resource"
@@ -280,6 +281,11 @@ func TestTheSlaveSaysInALineWhatItCannotHoldTasksTo(t *testing.T) {
 	require.Len(t, said, 1)
 	require.Contains(t, said[0], `level=WARN msg="tasks are held by" isolators=process,`)
 	require.Contains(t, said[0], `disk,ports missing="cgroup: this system has none: open `)
+	if namespace.Detect() != nil {
+		require.Contains(t, said[0], "; namespace: needs root, and the slave runs as user ")
+	} else {
+		require.Contains(t, said[0], ",namespace,")
+	}
 
 	named := startSlave(t, Config{WorkDir: workDir(t), Masters: []string{"master:5050"}, Network: network, Cgroup: nowhere,
 		Isolators: []string{"process", "cgroup"}})
@@ -297,5 +303,5 @@ func TestIsolatorsThatCannotBeUsedAreRefused(t *testing.T) {
 		_, err := New(cfg)
 		require.ErrorContains(t, err, want)
 	}
-	require.Equal(t, []string{"process", "cgroup", "image", "disk", "ports"}, Isolators())
+	require.Equal(t, []string{"process", "cgroup", "namespace", "image", "disk", "ports"}, Isolators())
 }

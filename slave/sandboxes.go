@@ -14,15 +14,20 @@ import (
 	"time"
 
 	"github.com/meros-project/meros/isolation"
+	"github.com/meros-project/meros/offer"
 	"github.com/meros-project/meros/offer/resource"
 )
 
 // sandboxes is the first isolator of every chain: it makes the container's folder, with its persistent volumes in it.
-type sandboxes struct{ s *Slave }
+type sandboxes struct {
+	s *Slave
+	// mounts says that volumes are mounted by another isolator; else they are links in the sandbox.
+	mounts bool
+}
 
 func (*sandboxes) Name() string { return "sandbox" }
 
-func (x *sandboxes) Prepare(_ context.Context, spec *isolation.Spec, _ *isolation.Plan) error {
+func (x *sandboxes) Prepare(_ context.Context, spec *isolation.Spec, plan *isolation.Plan) error {
 	// The collector may remove the folders above, where they have just become empty.
 	err := error(fs.ErrNotExist)
 	for try := 0; try < 5 && errors.Is(err, fs.ErrNotExist); try++ {
@@ -35,8 +40,8 @@ func (x *sandboxes) Prepare(_ context.Context, spec *isolation.Spec, _ *isolatio
 		if r.Volume == nil || r.Volume.ContainerPath == "" {
 			continue
 		}
-		if err := x.link(spec, &r); err != nil {
-			return fmt.Errorf("volume %q: %w", r.Volume.ID, err)
+		if err := x.show(spec, plan, &r); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -70,16 +75,36 @@ func (x *sandboxes) putAside(spec *isolation.Spec) error {
 	return os.Rename(spec.Sandbox, filepath.Join(old, hex.EncodeToString(sum[:16])))
 }
 
-// link makes a volume appear in the sandbox.
-func (x *sandboxes) link(spec *isolation.Spec, r *resource.Resource) error {
-	path := r.Volume.ContainerPath
-	if !filepath.IsLocal(path) || path == "." {
-		return fmt.Errorf("container path %q (allowed: a relative path inside the sandbox)", path)
+// show makes a volume appear where the container wants it.
+func (x *sandboxes) show(spec *isolation.Spec, plan *isolation.Plan, r *resource.Resource) error {
+	v := r.Volume
+	field := fmt.Sprintf("resources: volume %.80q", v.ID)
+	refuse := func(reason offer.Reason, why string) error {
+		return offer.Refuse(reason, fmt.Sprintf("%s: containerPath %.80q: %s", field, v.ContainerPath, why))
 	}
 	source, err := x.s.volume(r)
-	if err != nil {
-		return err
+	local := filepath.IsLocal(v.ContainerPath) && v.ContainerPath != "."
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s: %w", field, err)
+	case filepath.Clean(v.ContainerPath) != v.ContainerPath || !local && !filepath.IsAbs(v.ContainerPath):
+		return refuse(offer.ReasonInvalidField, "is not plain (allowed: an absolute path, or one in the sandbox, without '.' and '..')")
+	case x.mounts:
+		plan.Mounts = append(plan.Mounts, isolation.Mount{Field: field, Target: v.ContainerPath, Source: source, ReadOnly: v.ReadOnly})
+		return nil
+	case !local:
+		return refuse(offer.ReasonUnsupported, "is absolute (allowed on this slave, which mounts no volumes: a relative path inside the sandbox)")
+	case v.ReadOnly:
+		return refuse(offer.ReasonUnsupported, "is to be read-only, which no isolator of this slave enforces")
 	}
+	if err := x.link(spec, v.ContainerPath, source); err != nil {
+		return fmt.Errorf("%s: %w", field, err)
+	}
+	return nil
+}
+
+// link makes a volume appear in the sandbox.
+func (*sandboxes) link(spec *isolation.Spec, path, source string) error {
 	root, err := os.OpenRoot(spec.Sandbox)
 	if err != nil {
 		return err

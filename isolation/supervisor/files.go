@@ -118,6 +118,13 @@ func killRemains(dir string) {
 		if first.Alive() {
 			process.KillTree(first.PID, session)
 			_ = first.Signal(9)
+			// The first process in a namespace has ended when all others have.
+			for range 500 {
+				if !first.Alive() {
+					break
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
 		}
 	}
 	for range 50 {

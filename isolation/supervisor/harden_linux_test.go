@@ -126,7 +126,7 @@ func runCalls(t *testing.T, cfg process.Config) map[string]int {
 // openProcess starts a runner with a process isolator of its own.
 func (b *bench) openProcess(cfg process.Config) {
 	require.NoError(b.t, b.r.Close())
-	b.r = New(Config{Dir: b.runtime, Isolation: isolation.Chain{process.New(cfg)}})
+	b.r = New(Config{Dir: b.runtime, Isolation: chainOf(cfg)})
 	require.NoError(b.t, b.r.Open(nil, func(ev isolation.Event) { b.events <- ev }))
 }
 

@@ -49,6 +49,7 @@ type supervisorState struct {
 	attempt int // which claim to take
 	order   order
 	first   process.ID
+	apart   bool                // the first process has namespaces of its own
 	explain func([]byte) string // what the stage reports, in words; nil where it reports words
 	gate    *os.File            // closed and nil when the first process was let through
 	mu      sync.Mutex
@@ -419,7 +420,9 @@ func (s *supervisorState) killAll() {
 	s.slain = true
 	s.mu.Unlock()
 	_ = s.first.Signal(syscall.SIGKILL)
-	process.KillTree(os.Getpid(), s.first.PID)
+	if !s.apart { // else the system ends whatever is in them
+		process.KillTree(os.Getpid(), s.first.PID)
+	}
 }
 
 // reap reaps one child. With a system that can wait without reaping, it does not block, so that no signal is on its way to the number of

@@ -21,6 +21,7 @@ import (
 	"github.com/meros-project/meros/isolation"
 	"github.com/meros-project/meros/isolation/cgroup"
 	"github.com/meros-project/meros/isolation/isolationtest"
+	"github.com/meros-project/meros/isolation/namespace"
 	"github.com/meros-project/meros/isolation/process"
 	"github.com/meros-project/meros/offer"
 	"github.com/meros-project/meros/offer/resource"
@@ -82,13 +83,29 @@ func newBench(t *testing.T) *bench {
 // openWith starts a runner with an isolator of the test's behind the usual one.
 func (b *bench) openWith(iso isolation.Isolator, known ...string) {
 	require.NoError(b.t, b.r.Close())
-	b.r = New(Config{Dir: b.runtime, Isolation: isolation.Chain{process.New(process.Config{}), iso}})
+	b.r = New(Config{Dir: b.runtime, Isolation: chainOf(process.Config{}, iso)})
 	require.NoError(b.t, b.r.Open(known, func(ev isolation.Event) { b.events <- ev }))
+}
+
+// apartVariable in the environment gives the containers of all tests namespaces of their own.
+const apartVariable = "MEROS_TEST_NAMESPACES"
+
+// chainOf is the process isolator, followed by others.
+func chainOf(cfg process.Config, more ...isolation.Isolator) isolation.Chain {
+	chain := isolation.Chain{process.New(cfg)}
+	if os.Getenv(apartVariable) != "" {
+		ns, err := namespace.New(namespace.Config{})
+		if err != nil {
+			panic(err)
+		}
+		chain = append(chain, ns)
+	}
+	return append(chain, more...)
 }
 
 // open starts a runner, as a slave that is started or started again does.
 func (b *bench) open(known []string) {
-	b.r = New(Config{Dir: b.runtime})
+	b.r = New(Config{Dir: b.runtime, Isolation: chainOf(process.Config{})})
 	b.events = make(chan isolation.Event, 100)
 	require.NoError(b.t, b.r.Open(known, func(ev isolation.Event) { b.events <- ev }))
 }
@@ -477,7 +494,7 @@ func TestNothingOfATaskRunsThatCannotBePutUnderControl(t *testing.T) {
 func TestManyTasksAtOnce(t *testing.T) {
 	b := newBench(t)
 	require.NoError(t, b.r.Close())
-	b.r = New(Config{Dir: b.runtime})
+	b.r = New(Config{Dir: b.runtime, Isolation: chainOf(process.Config{})})
 	b.events = make(chan isolation.Event, 1000)
 	require.NoError(t, b.r.Open(nil, func(ev isolation.Event) { b.events <- ev }))
 	const n = 30
@@ -575,7 +592,7 @@ func TestWhatComesFromElsewhereHoldsNobodyUp(t *testing.T) {
 	p := &provider{entered: make(chan string), release: make(chan error)}
 	p.Log = &isolationtest.Log{}
 	require.NoError(t, b.r.Close())
-	b.r = New(Config{Dir: b.runtime, Isolation: isolation.Chain{process.New(process.Config{}), p}, Starts: 1})
+	b.r = New(Config{Dir: b.runtime, Isolation: chainOf(process.Config{}, p), Starts: 1})
 	require.NoError(t, b.r.Open(nil, func(ev isolation.Event) { b.events <- ev }))
 	slow := func(id string) {
 		spec := b.spec(id, "echo provided")
@@ -616,7 +633,7 @@ func TestWhatComesFromElsewhereHoldsNobodyUp(t *testing.T) {
 	slow("c-stopped")
 	require.NoError(t, b.r.Close())
 	require.Empty(t, b.events)
-	b.r = New(Config{Dir: b.runtime, Isolation: isolation.Chain{process.New(process.Config{}), p}})
+	b.r = New(Config{Dir: b.runtime, Isolation: chainOf(process.Config{}, p)})
 	require.NoError(t, b.r.Open([]string{"c-stopped"}, func(ev isolation.Event) { b.events <- ev }))
 	spec := b.spec("c-stopped", "true")
 	spec.Name = "provided"
