@@ -116,15 +116,10 @@ func killRemains(dir string) {
 			session = first.PID
 		}
 		if first.Alive() {
+			ended := first.Ending()
 			process.KillTree(first.PID, session)
 			_ = first.Signal(9)
-			// The first process in a namespace has ended when all others have.
-			for range 500 {
-				if !first.Alive() {
-					break
-				}
-				time.Sleep(10 * time.Millisecond)
-			}
+			ended(5 * time.Second)
 		}
 	}
 	for range 50 {

@@ -41,10 +41,10 @@ func TestVolumesOfEachKindAreSeenWhereTheTaskWantsThem(t *testing.T) {
 	require.FileExists(t, filepath.Join(shown, "made"))
 	require.NoFileExists(t, filepath.Join(elsewhere, "made"), "it is the sandbox's")
 	require.FileExists(t, filepath.Join(s.Sandbox, "own", "made"))
-	require.Zero(t, b.size(filepath.Join(s.Sandbox, "key")), "a secret is not on disk there")
+	require.Zero(t, b.bytesIn(filepath.Join(s.Sandbox, "key")), "a secret is not on disk there")
 }
 
-func (b *bench) size(path string) int64 {
+func (b *bench) bytesIn(path string) int64 {
 	st, err := os.Stat(path)
 	require.NoError(b.t, err)
 	return st.Size()
