@@ -1,11 +1,9 @@
 package slave
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -32,20 +30,22 @@ func runLeased(t *testing.T, lease time.Duration) *leasedRun {
 	r := &leasedRun{scriptedMaster: m, t: t, dir: workDir(t)}
 	r.child = startChild(t, r.dir, m.address)
 	take(t, "a registration", m.register)
-	task := command("t-1", "trap '' TERM; setsid sh -c 'echo $$ > child.new; mv child.new child; exec sleep 1000' & while :; do sleep 0.05; done")
+	task := command("t-1", "trap '' TERM; setsid sleep 1000 & while :; do sleep 0.05; done")
 	task.Lease = lease
 	m.send(launch(task))
 	var err error
 	r.first, err = process.Identify(m.state("t-1", offer.Running).Container.PID)
 	require.NoError(t, err)
-	path := filepath.Join(r.dir, "slaves/s-1/frameworks/f-1/tasks/t-1/child")
-	eventually(t, "its offspring runs", func() bool { _, err := os.Stat(path); return err == nil })
-	text, err := os.ReadFile(path)
-	require.NoError(t, err)
-	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	require.NoError(t, err)
-	r.second, err = process.Identify(pid)
-	require.NoError(t, err)
+	eventually(t, "its offspring runs", func() bool { // under a number that the task does not know where it has processes of its own
+		for _, id := range append(process.Processes().Descendants(r.first), process.ID{}) {
+			line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", id.PID))
+			if string(line) == "sleep\x001000\x00" {
+				r.second = id
+				return true
+			}
+		}
+		return false
+	})
 	return r
 }
 

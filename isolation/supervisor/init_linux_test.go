@@ -270,11 +270,14 @@ func count(t *testing.T, pattern string) int {
 	return len(all)
 }
 
-// namespacesOf are all on the machine that a process is in.
-func namespacesOf(kind string) map[string]bool {
+// namespacesOf are all that processes are in whose environment has that text: others may get the numbers of those that are gone.
+func namespacesOf(kind, text string) map[string]bool {
 	all := map[string]bool{}
 	links, _ := filepath.Glob("/proc/[0-9]*/ns/" + kind)
 	for _, l := range links {
+		if env, err := os.ReadFile(strings.TrimSuffix(l, "ns/"+kind) + "environ"); err != nil || !strings.Contains(string(env), text) {
+			continue
+		}
 		if target, err := os.Readlink(l); err == nil {
 			all[target] = true
 		}
@@ -316,7 +319,7 @@ func TestNothingIsLeftOfNamespacesAfterTheEnd(t *testing.T) {
 	require.Equal(t, before, mounts())
 	eventually(t, "no descriptor is left", func() bool { return count(t, "/proc/self/fd/*") <= descriptors })
 	for _, kind := range []string{"mnt", "pid", "net"} {
-		left := namespacesOf(kind)
+		left := namespacesOf(kind, b.base)
 		for _, ns := range seen {
 			require.False(t, left[ns], ns)
 		}
