@@ -12,6 +12,7 @@ import (
 	"os"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -174,6 +175,9 @@ func socketPair() (*net.UnixConn, *os.File, error) {
 	return c.(*net.UnixConn), other, nil
 }
 
+// refillPause is how long after a start the next supervisors are made ready: what was started has the processors first.
+const refillPause = 10 * time.Millisecond
+
 // A readyPool keeps supervisors that wait for an order. They end when the slave does, however that ends: their connection is closed then.
 type readyPool struct {
 	want   int
@@ -241,6 +245,11 @@ func (p *readyPool) run(ctx context.Context) {
 		}
 		select {
 		case <-p.wake:
+		case <-ctx.Done():
+			return
+		}
+		select {
+		case <-time.After(refillPause):
 		case <-ctx.Done():
 			return
 		}

@@ -5,7 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/crc32"
+	"hash/fnv"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -29,11 +30,12 @@ var errDamaged = errors.New("is damaged")
 
 func runPath(dir string) string { return filepath.Join(dir, runFile) }
 
-// castagnoli is made when it is first used.
-func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
-
-func checksum(kind string, body []byte) uint32 {
-	return crc32.Update(crc32.Checksum([]byte(kind), castagnoli()), castagnoli(), body)
+// checksum needs no table, which would cost every supervisor more than it saves. No change of a single byte leaves it the same.
+func checksum(kind string, body []byte) uint64 {
+	h := fnv.New64a()
+	_, _ = io.WriteString(h, kind)
+	_, _ = h.Write(body)
+	return h.Sum64()
 }
 
 func line(kind string, v any) ([]byte, error) {
@@ -41,7 +43,7 @@ func line(kind string, v any) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return fmt.Appendf(nil, "%s %08x %s\n", kind, checksum(kind, body), body), nil
+	return fmt.Appendf(nil, "%s %016x %s\n", kind, checksum(kind, body), body), nil
 }
 
 // writeOrder begins the file anew. Nobody has been told to carry out what it held before, or whoever has comes too late.
@@ -83,9 +85,9 @@ func findRecord(path string, b []byte, kind string, v any) error {
 		b = rest
 		name, text, _ := bytes.Cut(text, []byte{' '})
 		sum, body, _ := bytes.Cut(text, []byte{' '})
-		want, err := strconv.ParseUint(string(sum), 16, 32)
+		want, err := strconv.ParseUint(string(sum), 16, 64)
 		switch {
-		case !whole || err != nil || len(sum) != 8 || uint32(want) != checksum(string(name), body):
+		case !whole || err != nil || len(sum) != 16 || want != checksum(string(name), body):
 			missing = fmt.Errorf("%s: line %d %w", path, number, errDamaged)
 		case string(name) != kind:
 		case json.Unmarshal(body, v) != nil:
