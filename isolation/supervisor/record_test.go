@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -127,5 +128,34 @@ func TestAContainerIsEndedThoughItsFirstProcessCannotBeReadAnyMore(t *testing.T)
 			b.open(nil)
 		}
 		eventually(t, "nothing of it runs", func() bool { return !first.Alive() && process.KillMarked(mark(dir)) == 0 })
+	}
+}
+
+func TestAProcessOfAnotherBootIsNotMistakenForTheContainers(t *testing.T) {
+	innocent := exec.Command("sleep", "1000")
+	innocent.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	require.NoError(t, innocent.Start())
+	defer func() {
+		_ = innocent.Process.Kill()
+		_ = innocent.Wait()
+	}()
+	id, err := process.Identify(innocent.Process.Pid)
+	require.NoError(t, err)
+	for _, c := range []struct {
+		first process.ID
+		lives bool
+	}{
+		{process.ID{PID: id.PID, Start: id.Start, Boot: "another boot"}, true},
+		{process.ID{PID: id.PID, Start: id.Start + 1, Boot: id.Boot}, true},
+		{id, false},
+	} {
+		dir := t.TempDir()
+		require.NoError(t, writeOrder(dir, &order{Spec: &isolation.Spec{Container: "a"}}))
+		require.NoError(t, appendRecord(dir, processRecord, c.first))
+		killRemains(dir)
+		if !c.lives {
+			eventually(t, "its own is ended", func() bool { return !id.Alive() })
+		}
+		require.Equal(t, c.lives, id.Alive(), "%+v", c.first)
 	}
 }
