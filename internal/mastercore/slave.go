@@ -375,12 +375,36 @@ func (c *Core) executorExited(n uint32, s *slave, m *message.ExecutorExited) {
 		c.remnantEnded(n, s, remnantKey{framework: m.Framework, executor: m.Executor})
 		return
 	}
-	c.removeExecutor(s, fn, m.Executor)
+	if !c.onTheWay(s, fn, m) {
+		c.removeExecutor(s, fn, m.Executor)
+	}
 	if f.conn != 0 {
 		exit := m.Exit
 		c.toFramework(f, &message.Failure{Slave: s.info.ID, Executor: m.Executor, Exit: &exit})
 	}
 	c.checkDrained(n, s)
+}
+
+// onTheWay reports whether a task that the slave had not seen when the executor ended is on its way there: the slave will start the executor
+// anew, so that it stays on the books.
+func (c *Core) onTheWay(s *slave, framework uint32, m *message.ExecutorExited) bool {
+	var seen map[offer.TaskID]bool // looked up
+	for slot := s.tasks.head; slot != 0; {
+		t := c.tasks.records.get(slot)
+		if t.framework == framework && t.state == offer.Staging && t.latest == offer.Staging && t.executor() == m.Executor {
+			if seen == nil {
+				seen = make(map[offer.TaskID]bool, len(m.Tasks))
+				for _, id := range m.Tasks {
+					seen[id] = true
+				}
+			}
+			if !seen[t.id()] {
+				return true
+			}
+		}
+		slot = t.slaveNext
+	}
+	return false
 }
 
 func (s *slave) executor(framework uint32, id offer.ExecutorID) *executor {

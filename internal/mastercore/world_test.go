@@ -275,7 +275,11 @@ func (w *world) message(verb string, f []string) message.Message {
 		return &message.OperationUpdate{Framework: offer.FrameworkID(arg(0)),
 			Status: offer.OperationStatus{ID: offer.OperationID(arg(1)), State: operationState(w.t, arg(2)), UUID: uuid(w.t, arg(3))}}
 	case "exited":
-		return &message.ExecutorExited{Framework: offer.FrameworkID(arg(0)), Executor: offer.ExecutorID(arg(1)), Exit: offer.Exit{Signal: 9}}
+		m := &message.ExecutorExited{Framework: offer.FrameworkID(arg(0)), Executor: offer.ExecutorID(arg(1)), Exit: offer.Exit{Signal: 9}}
+		for _, id := range split(named["tasks"]) {
+			m.Tasks = append(m.Tasks, offer.TaskID(id))
+		}
+		return m
 	case "says":
 		return &message.FromExecutor{Framework: offer.FrameworkID(arg(0)), Executor: offer.ExecutorID(arg(1)), Data: []byte(arg(2))}
 	case "tell":

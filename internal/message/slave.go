@@ -61,6 +61,9 @@ type ExecutorExited struct {
 	Slave     offer.SlaveID
 	Executor  offer.ExecutorID
 	Exit      offer.Exit
+	// Tasks are those of the executor that the slave has on hand, ended ones too. Another one is still on its way to the slave, which will
+	// start the executor anew for it.
+	Tasks []offer.TaskID
 }
 
 // FromExecutor carries bytes from an executor to its framework. Best effort.

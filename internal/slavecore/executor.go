@@ -305,7 +305,13 @@ func (c *Core) removeExecutor(e *executor, exit offer.Exit) {
 		after = then{kind: thenForget, container: e.container}
 	}
 	c.persistFor(e.fw, &ExecutorEnded{Framework: e.fw.id, Executor: e.info.ID}, after)
-	c.sayEnded(&message.ExecutorExited{Framework: e.fw.id, Slave: c.slave.ID, Executor: e.info.ID, Exit: exit})
+	ended := &message.ExecutorExited{Framework: e.fw.id, Slave: c.slave.ID, Executor: e.info.ID, Exit: exit}
+	for t := range e.fw.tasks.all {
+		if t.exec == e {
+			ended.Tasks = append(ended.Tasks, t.info.ID)
+		}
+	}
+	c.sayEnded(ended)
 	c.settle(e.fw)
 }
 

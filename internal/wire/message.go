@@ -152,11 +152,12 @@ func slaveMessages(t *[256]kind[message.Message]) {
 		text(c, &v.Framework)
 		c.operationStatus(&v.Status)
 	}))
-	t[message.KindExecutorExited] = msg(fields(4, func(c *codec, v *message.ExecutorExited) {
+	t[message.KindExecutorExited] = msg(fields(5, func(c *codec, v *message.ExecutorExited) {
 		text(c, &v.Framework)
 		text(c, &v.Slave)
 		text(c, &v.Executor)
 		c.exit(&v.Exit)
+		list(c, &v.Tasks, text)
 	}))
 	t[message.KindFromExecutor] = msg(fields(4, func(c *codec, v *message.FromExecutor) {
 		text(c, &v.Framework)
