@@ -33,8 +33,12 @@ func childMain() {
 	if resources == "" {
 		resources = "cpus:4;mem:1024"
 	}
-	s, err := New(Config{WorkDir: dir, Masters: []string{os.Getenv("MEROS_TEST_MASTER")}, Listen: "none", Hostname: "child",
-		Resources: resource.Must(resources), Disk: disk.Config{Every: 50 * time.Millisecond}})
+	cfg := Config{WorkDir: dir, Masters: []string{os.Getenv("MEROS_TEST_MASTER")}, Listen: "none", Hostname: "child",
+		Resources: resource.Must(resources), Disk: disk.Config{Every: 50 * time.Millisecond}}
+	if folder := os.Getenv("MEROS_TEST_IMAGES"); folder != "" {
+		cfg.Image.Store.Folders = []string{folder}
+	}
+	s, err := New(cfg)
 	if err == nil {
 		err = s.Run(context.Background())
 	}

@@ -1,12 +1,17 @@
 package slave
 
 import (
+	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/meros-project/meros/internal/message"
+	"github.com/meros-project/meros/internal/transport"
 	"github.com/meros-project/meros/internal/transport/memtransport"
 	"github.com/meros-project/meros/isolation/image"
 	"github.com/meros-project/meros/isolation/isolationtest"
@@ -56,4 +61,157 @@ func TestTheConfigurationOfImagesIsChecked(t *testing.T) {
 	require.EqualError(t, err, "slave: config: image: config: AtOnce is -1 (allowed: more than zero)")
 	_, err = New(Config{WorkDir: "work", Masters: []string{"a:1"}, Image: image.Config{Store: image.StoreConfig{Dir: "relative"}}})
 	require.ErrorContains(t, err, `slave: config: image: config: Dir is "relative"`)
+}
+
+// theImage is a small image with a shell.
+func theImage(t *testing.T) string {
+	return isolationtest.Image{Programs: []string{"sh", "cat", "id", "ls", "sleep", "head", "true"},
+		Files: map[string]string{"greeting": "hello from the image\n", "etc/passwd": "app:x:1234:2345::/:/bin/sh\n", "etc/group": "more:x:777:app\n", "open/": ""},
+		Config: map[string]any{"Entrypoint": []string{"/bin/sh", "-c"}, "Cmd": []string{"cat greeting; id -u; id -G; echo $MINE; pwd"}, "Env": []string{"PATH=/bin", "MINE=image"},
+			"User": "app", "WorkingDir": "/"}}.Write(t)
+}
+
+// leftRoots is what a slave's containers have left of root folders and mounts.
+func leftRoots(t *testing.T, dir string) (left []string) {
+	entries, err := os.ReadDir(filepath.Join(dir, "images", "roots"))
+	require.NoError(t, err)
+	for _, e := range entries {
+		left = append(left, e.Name())
+	}
+	b, err := os.ReadFile("/proc/self/mountinfo")
+	require.NoError(t, err)
+	for line := range strings.Lines(string(b)) {
+		if strings.Contains(line, dir) {
+			left = append(left, line)
+		}
+	}
+	return left
+}
+
+func stdoutOf(t *testing.T, dir string, id offer.TaskID) string {
+	b, err := os.ReadFile(filepath.Join(dir, "slaves/s-1/frameworks/f-1/tasks", string(id), "stdout"))
+	require.NoError(t, err)
+	return string(b)
+}
+
+func TestATaskRunsInItsImage(t *testing.T) {
+	needsImages(t)
+	for _, copies := range []bool{false, true} {
+		t.Run(map[bool]string{false: "with overlayfs if there is", true: "as a copy"}[copies], func(t *testing.T) {
+			network := memtransport.New()
+			m := newMaster(t, network, "master:5050", 1)
+			folder, dir := theImage(t), workDir(t)
+			startSlave(t, Config{WorkDir: dir, Masters: []string{"master:5050"}, Network: network, Isolators: []string{"process", "namespace", "image"},
+				Image: image.Config{Copy: copies, Store: image.StoreConfig{Folders: []string{folder}}}})
+			take(t, "a registration", m.register)
+			m.uncounted = true
+			ref := "layout:" + folder
+			m.send(launch(ofImage("t-1", ref, offer.Command{})))
+			m.state("t-1", offer.Running)
+			m.state("t-1", offer.Finished)
+			require.Equal(t, "hello from the image\n1234\n2345 777\nimage\n/\n", stdoutOf(t, dir, "t-1"))
+
+			// Of the machine's files there is nothing, not even the sandbox's own path; its sandbox is where Mesos has it, and is its own.
+			m.send(launch(ofImage("t-2", ref, offer.Command{Shell: true, Value: "ls -d " + dir + " /work /home /usr/bin; cd $MESOS_SANDBOX && pwd && echo mine > file && ls; id -u",
+				User: "4321"})))
+			m.state("t-2", offer.Running)
+			m.state("t-2", offer.Finished)
+			require.Equal(t, "/mnt/mesos/sandbox\nfile\nstderr\nstdout\n4321\n", stdoutOf(t, dir, "t-2"))
+			require.FileExists(t, filepath.Join(dir, "slaves/s-1/frameworks/f-1/tasks/t-2/file"))
+
+			// Two at once do not see each other's writes.
+			for _, id := range []offer.TaskID{"t-3", "t-4"} {
+				m.send(launch(ofImage(id, ref, offer.Command{Shell: true, Value: "ls /open; echo x > /open/" + string(id) + " && exec sleep 1000"})))
+				m.state(id, offer.Running)
+			}
+			written := func(id offer.TaskID) bool {
+				found, err := filepath.Glob(filepath.Join(dir, "images/roots/*/*/open", string(id)))
+				require.NoError(t, err)
+				return len(found) > 0
+			}
+			eventually(t, "both have written", func() bool { return written("t-3") && written("t-4") })
+			m.send(launch(ofImage("t-5", ref, offer.Command{Shell: true, Value: "ls /open"})))
+			m.state("t-5", offer.Running)
+			m.state("t-5", offer.Finished)
+			require.Empty(t, stdoutOf(t, dir, "t-5")+stdoutOf(t, dir, "t-4")+stdoutOf(t, dir, "t-3"))
+			require.Len(t, leftRoots(t, dir), map[bool]int{false: 4, true: 2}[copies])
+			for _, id := range []offer.TaskID{"t-3", "t-4"} {
+				m.send(&message.Kill{Framework: "f-1", Task: id})
+				m.state(id, offer.Killing)
+				m.state(id, offer.Killed)
+			}
+			require.Empty(t, leftRoots(t, dir), "nothing is left of them")
+		})
+	}
+}
+
+func TestATaskWhoseImageIsNoGoodFailsAndSaysWhy(t *testing.T) {
+	needsImages(t)
+	network := memtransport.New()
+	m := newMaster(t, network, "master:5050", 1)
+	folder, dir := theImage(t), workDir(t)
+	broken := theImage(t)
+	require.NoError(t, os.WriteFile(filepath.Join(broken, "index.json"), []byte("{}"), 0o644))
+	startSlave(t, Config{WorkDir: dir, Masters: []string{"master:5050"}, Network: network, Isolators: []string{"process", "namespace", "image", "disk"},
+		Image: image.Config{Store: image.StoreConfig{Folders: []string{folder, broken}}}})
+	take(t, "a registration", m.register)
+	m.uncounted = true
+	for id, c := range map[offer.TaskID]struct {
+		ref    string
+		user   string
+		reason offer.Reason
+		want   string
+	}{
+		"t-1": {"layout:/etc", "", offer.ReasonForbidden, "image layout:/etc: this slave allows no images there"},
+		"t-2": {"registry.example.org/x", "", offer.ReasonForbidden, "this slave pulls from no registry"},
+		"t-3": {"layout:" + broken, "", offer.ReasonContainerLaunchFailed, "has no image of tag"},
+		"t-4": {"layout:" + folder, "root", offer.ReasonForbidden, "tasks may not run as user 0 on this slave"},
+		"t-5": {"layout:" + folder, "nobody-knows", offer.ReasonInvalidField, "is known neither in the image nor on this machine"},
+	} {
+		m.send(launch(ofImage(id, c.ref, offer.Command{User: c.user})))
+		st := m.state(id, offer.Failed)
+		require.Equal(t, c.reason, st.Reason, "%+v", st)
+		require.Contains(t, st.Message, c.want)
+	}
+	// What is written to the root folder counts as its disk.
+	m.send(launch(sized(ofImage("t-6", "layout:"+folder, offer.Command{Shell: true, Value: "head -c 8000000 /dev/zero > /open/big; exec sleep 1000"}), "cpus:0.1;mem:32;disk:4")))
+	m.state("t-6", offer.Running)
+	st := m.state("t-6", offer.Failed)
+	require.Equal(t, offer.ReasonContainerLimitationDisk, st.Reason)
+	require.Contains(t, st.Message, "the sandbox, with what was written to the root folder, holds ")
+	require.Empty(t, leftRoots(t, dir))
+}
+
+// A slave that is killed finds its containers' root folders again, and removes them in the end.
+func TestAKilledSlaveLosesNoRootFolder(t *testing.T) {
+	needsImages(t)
+	folder, dir := theImage(t), workDir(t)
+	t.Setenv("MEROS_TEST_IMAGES", folder)
+	m := newMaster(t, transport.TCP(), "127.0.0.1:0", 1)
+	child := startChild(t, dir, m.address)
+	take(t, "a registration", m.register)
+	ref := "layout:" + folder
+	m.send(launch(ofImage("t-1", ref, offer.Command{Shell: true, Value: "while [ ! -e /open/stop ]; do sleep 0.05; done; cat /greeting; exit 9"}),
+		ofImage("t-2", ref, offer.Command{Shell: true, Value: "exec sleep 1000"})))
+	for range 2 {
+		require.Equal(t, offer.Running, take(t, "running", m.updates).Status.State)
+	}
+	require.NoError(t, child.Process.Signal(syscall.SIGKILL))
+	_ = child.Wait()
+	require.NotEmpty(t, leftRoots(t, dir))
+	startChild(t, dir, m.address)
+	take(t, "a reregistration", m.register)
+	roots, err := filepath.Glob(filepath.Join(dir, "images/roots/*/root"))
+	require.NoError(t, err)
+	require.Len(t, roots, 2)
+	for _, r := range roots {
+		require.NoError(t, os.WriteFile(filepath.Join(r, "open/stop"), nil, 0o644))
+	}
+	st := m.state("t-1", offer.Failed)
+	require.Equal(t, 9, st.Exit.Code)
+	require.Equal(t, "hello from the image\n", stdoutOf(t, dir, "t-1"))
+	m.send(&message.Kill{Framework: "f-1", Task: "t-2"})
+	for take(t, "an end", m.updates).Status.State != offer.Killed {
+	}
+	require.Empty(t, leftRoots(t, dir))
 }

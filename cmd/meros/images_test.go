@@ -3,11 +3,13 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/meros-project/meros/isolation/image"
+	"github.com/meros-project/meros/isolation/isolationtest"
 	"github.com/meros-project/meros/offer"
 )
 
@@ -59,4 +61,27 @@ func TestRunTakesAnImageAndThenNeedsNoCommand(t *testing.T) {
 		require.Equal(t, 2, code, errs)
 		require.Contains(t, errs, want)
 	}
+}
+
+func TestACommandRunsInAnImage(t *testing.T) {
+	isolationtest.NeedsRoot(t)
+	if runtime.GOOS != "linux" {
+		t.Skipf("needs root folders of containers, which %s does not have", runtime.GOOS)
+	}
+	t.Parallel()
+	dir := isolationtest.Image{Programs: []string{"sh", "cat"}, Files: map[string]string{"greeting": "hello\n"},
+		Config: map[string]any{"Cmd": []string{"/bin/cat", "/greeting"}}}.Write(t)
+	c := fetchingSlave(t, "--image-folder", dir)
+	run := func(image string, args ...string) (string, string, int) {
+		return meros(t, c.args("run", append([]string{"--cpus", "0.1", "--mem", "32", "--image", image}, args...)...)...)
+	}
+	out, errs, code := run("layout:" + dir)
+	require.Zero(t, code, errs)
+	require.Equal(t, "hello\n", out)
+	out, errs, code = run("layout:"+dir, "--", "sh", "-c", "cat /greeting /etc/hostname; exit 7")
+	require.Equal(t, 7, code, errs)
+	require.Equal(t, "hello\n", out)
+	_, errs, code = run("layout:/etc")
+	require.Equal(t, 1, code)
+	require.Contains(t, errs, "image layout:/etc: this slave allows no images there (allowed: below "+dir+") (REASON_FORBIDDEN)")
 }

@@ -19,7 +19,7 @@ import (
 
 // An Image is one that a test makes from programs of this machine.
 type Image struct {
-	Programs []string          // names, as in "sh"; each is in /bin of the image, with the libraries that it needs
+	Programs []string          // names, as in "sh", or paths; each is in /bin of the image, with the libraries that it needs
 	Files    map[string]string // content by path, as in "etc/passwd"; a path that ends in / is a folder that anybody may write to
 	Config   map[string]any    // by the names of the OCI image configuration, as in {"Env": []string{"A=b"}}
 }
@@ -53,7 +53,7 @@ func (i Image) Write(t testing.TB) string {
 			content, err := os.ReadFile(file)
 			require.NoError(t, err)
 			if file == path {
-				file = "/bin/" + name
+				file = "/bin/" + filepath.Base(name)
 			}
 			add(file[1:], 0o755, content)
 		}
