@@ -75,7 +75,7 @@ func (s *Slave) environment(e *slavecore.Start, sandbox string) []offer.Variable
 			offer.Variable{Name: "MESOS_EXECUTOR_ID", Value: string(x.ID)},
 			offer.Variable{Name: "MESOS_CHECKPOINT", Value: checkpoint},
 			offer.Variable{Name: "MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD", Value: grace.String()},
-			offer.Variable{Name: "MEROS_EXECUTOR_SOCKET", Value: s.executors.path},
+			offer.Variable{Name: "MEROS_EXECUTOR_SOCKET", Value: s.executors.seenBy(x)},
 			offer.Variable{Name: "MEROS_EXECUTOR_TOKEN", Value: e.Token})
 	}
 	return env

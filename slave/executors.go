@@ -6,17 +6,21 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path"
 	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/meros-project/meros/internal/slavecore"
 	"github.com/meros-project/meros/internal/transport"
+	"github.com/meros-project/meros/isolation"
 	"github.com/meros-project/meros/offer"
 )
 
 const (
-	executorSocket    = "executors.sock"
+	executorFolder    = ".executors" // in RuntimeDir; a container with an image is shown it, and with it the socket of the slave's next run
+	executorSocket    = "sock"
+	executorsInImage  = "/run/meros"     // where it is shown
 	maxExecutors      = 4096             // connections at once
 	subscribeDeadline = 10 * time.Second // for an executor's first message
 )
@@ -24,8 +28,9 @@ const (
 // executorServer is where custom executors connect: a socket that any user of the machine can reach. Who an executor is, its token
 // says.
 type executorServer struct {
-	path string
-	ln   net.Listener
+	path   string
+	folder string // that the path is in; empty if the slave did not make it
+	ln     net.Listener
 
 	mu    sync.Mutex
 	next  uint64
@@ -49,7 +54,11 @@ func (x *executorServer) open(s *Slave) error {
 	if owner, ok := ownerOf(st); ok && owner != os.Geteuid() {
 		return fmt.Errorf("slave: RuntimeDir %s belongs to user %d (allowed: user %d)", s.cfg.RuntimeDir, owner, os.Geteuid())
 	}
-	x.path = filepath.Join(s.cfg.RuntimeDir, executorSocket)
+	x.folder = filepath.Join(s.cfg.RuntimeDir, executorFolder)
+	if err := makeDirs(x.folder); err != nil {
+		return fmt.Errorf("slave: RuntimeDir: %w", err)
+	}
+	x.path = filepath.Join(x.folder, executorSocket)
 	_ = os.Remove(x.path)
 	if x.ln, err = net.Listen("unix", x.path); err != nil {
 		return fmt.Errorf("slave: socket for executors: %w", err)
@@ -58,6 +67,21 @@ func (x *executorServer) open(s *Slave) error {
 		return fmt.Errorf("slave: socket for executors: %w", errors.Join(err, x.ln.Close()))
 	}
 	return nil
+}
+
+// seenBy is the socket as an executor finds it.
+func (x *executorServer) seenBy(e *offer.Executor) string {
+	if e.Image != nil && x.folder != "" {
+		return path.Join(executorsInImage, executorSocket)
+	}
+	return x.path
+}
+
+// show lets an executor with a root folder of its own find the socket.
+func (x *executorServer) show(spec *isolation.Spec, plan *isolation.Plan) {
+	if spec.Executor != "" && spec.Image != nil && x.folder != "" {
+		plan.Mounts = append(plan.Mounts, isolation.Mount{Field: "executor", Target: executorsInImage, Source: x.folder, ReadOnly: true})
+	}
 }
 
 func (x *executorServer) close() { _ = x.ln.Close() }

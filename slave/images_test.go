@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -214,4 +215,56 @@ func TestAKilledSlaveLosesNoRootFolder(t *testing.T) {
 	for take(t, "an end", m.updates).Status.State != offer.Killed {
 	}
 	require.Empty(t, leftRoots(t, dir))
+}
+
+// An executor with an image finds the slave's socket, also that of the slave's next run.
+func TestACustomExecutorRunsInAnImage(t *testing.T) {
+	needsImages(t)
+	network := memtransport.New()
+	m := newMaster(t, network, "master:5050", 1)
+	dir := workDir(t)
+	folder := isolationtest.Image{Programs: []string{"sh", os.Args[0]}, Files: map[string]string{"tmp/": ""}}.Write(t)
+	cfg := Config{WorkDir: dir, Masters: []string{"master:5050"}, Network: network, Isolators: []string{"process", "namespace", "image"},
+		Image: image.Config{Store: image.StoreConfig{Folders: []string{folder}}}}
+	s := startSlave(t, cfg)
+	take(t, "a registration", m.register)
+	task := func(id offer.TaskID) offer.Task {
+		task := executorTask(id, string(id))
+		task.Executor.Image = &offer.Image{Reference: "layout:" + folder}
+		task.Executor.Command.Value = "/bin/" + filepath.Base(os.Args[0])
+		task.Executor.Command.Arguments = []string{"executor"}
+		return task
+	}
+	m.send(executorLaunch(task("t-1")))
+	require.Equal(t, "t-1", m.state("t-1", offer.Running).Message)
+	s.stop()
+	startSlave(t, cfg)
+	take(t, "a re-registration", m.register)
+	m.send(executorLaunch(task("t-2")))
+	require.Equal(t, "t-2", m.state("t-2", offer.Running).Message, "it has come back")
+	m.send(&message.ExecutorShutdown{Framework: "f-1", Executor: "e-1"})
+	take(t, "its end", m.others)
+	eventually(t, "nothing is left of it", func() bool { return len(leftRoots(t, dir)) == 0 })
+}
+
+func TestImagesAreThrownOutWhenNoTaskHasUsedThemForLong(t *testing.T) {
+	needsImages(t)
+	network := memtransport.New()
+	m := newMaster(t, network, "master:5050", 1)
+	folder, dir := theImage(t), workDir(t)
+	startSlave(t, Config{WorkDir: dir, Masters: []string{"master:5050"}, Network: network, Isolators: []string{"process", "namespace", "image"},
+		SandboxAge: time.Millisecond, CollectEvery: 10 * time.Millisecond, Image: image.Config{Store: image.StoreConfig{Folders: []string{folder}}}})
+	take(t, "a registration", m.register)
+	layers := func() int {
+		found, err := filepath.Glob(filepath.Join(dir, "images/layers/*/fs"))
+		require.NoError(t, err)
+		return len(found)
+	}
+	gate := filepath.Join(dir, "slaves/s-1/frameworks/f-1/tasks/t-1/stop")
+	m.send(launch(ofImage("t-1", "layout:"+folder, offer.Command{Shell: true, Value: "while [ ! -e $MESOS_SANDBOX/stop ]; do sleep 0.05; done; cat /greeting"})))
+	m.state("t-1", offer.Running)
+	require.Equal(t, 1, layers())
+	require.NoError(t, os.WriteFile(gate, nil, 0o644))
+	m.state("t-1", offer.Finished)
+	eventually(t, "the image is thrown out", func() bool { return layers() == 0 })
 }

@@ -438,3 +438,38 @@ func TestImagesThatNobodyHasUsedForLongAreThrownOut(t *testing.T) {
 	require.Zero(t, count(t, i.store, "images"))
 	require.Zero(t, count(t, i.store, "layers"))
 }
+
+// What a killed slave's puller was busy with comes to nothing.
+func TestAPullerEndsWithItsSlave(t *testing.T) {
+	m := makeImage(nil, archive("a a"))
+	asked, gone := make(chan struct{}, 1), make(chan struct{}, 1)
+	address := fakeRegistry(t, m, func(_ http.ResponseWriter, r *http.Request, name string) bool {
+		if name != string(layersOf(t, m, &ocispec.Manifest{})[0].Digest) {
+			return false
+		}
+		asked <- struct{}{}
+		<-r.Context().Done() // the connection is closed
+		gone <- struct{}{}
+		return true
+	})
+	i := newIsolator(t, func(c *Config) { c.Store.Registries = []Registry{{Host: address}} })
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), "MEROS_TEST_PROVIDER="+string(jsonOf(i.cfg)), "MEROS_TEST_IMAGE="+address+"/x/y:v1")
+	require.NoError(t, cmd.Start())
+	wait := func(ch chan struct{}, what string) {
+		select {
+		case <-ch:
+		case <-time.After(30 * time.Second):
+			require.Fail(t, "it did not happen", what)
+		}
+	}
+	wait(asked, "the puller asks for a layer")
+	require.NoError(t, cmd.Process.Kill())
+	require.Error(t, cmd.Wait())
+	wait(gone, "the puller ends")
+	next, err := New(i.cfg)
+	require.NoError(t, err)
+	require.NoError(t, next.Recover(ctx, nil))
+	nothing(t, next)
+	require.Zero(t, count(t, next.store, "layers"))
+}
