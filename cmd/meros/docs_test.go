@@ -5,11 +5,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/meros-project/meros/isolation/isolationtest"
 )
 
 const root = "../.."
@@ -115,6 +118,9 @@ func TestEveryCommandOfTheDocumentationRuns(t *testing.T) {
 	require.Equal(t, []string{"master", "slave", "run", "run", "members", "explain"}, real.ran)
 }
 
+// mayHaveImages reports whether tasks of this machine's slaves can have images.
+func mayHaveImages() bool { return runtime.GOOS == "linux" && os.Geteuid() == 0 }
+
 // hosts run the README's commands for real hosts on loopback.
 type hosts struct {
 	t         *testing.T
@@ -122,6 +128,7 @@ type hosts struct {
 	dir       string
 	addresses *strings.Replacer
 	tls       *strings.Replacer
+	images    *strings.Replacer
 }
 
 func (h *hosts) prepare() {
@@ -130,18 +137,24 @@ func (h *hosts) prepare() {
 	h.addresses = strings.NewReplacer("10.0.0.1:5050", free[0], "10.0.0.2:5050", free[1], "10.0.0.3:5050", free[2], "10.0.0.4:5051", free[3])
 	a := newAuthority(h.t)
 	cert, key := a.leaf("node")
+	image := h.t.TempDir()
+	if mayHaveImages() {
+		image = isolationtest.Image{Programs: []string{"echo"}, Config: map[string]any{"Cmd": []string{"/bin/echo", "from", "the", "image"}}}.Write(h.t)
+	}
+	h.images = strings.NewReplacer("--image-registry registry.example.org", "--image-folder "+image, "registry.example.org/team/app:v1", "layout:"+image)
 	h.tls = strings.NewReplacer("ca.pem", a.ca(), "node.pem", cert, "node.key", key)
 }
 
 // arguments splits a line as a shell does.
 func (h *hosts) arguments(line string) []string {
-	cmd := exec.Command("sh", "-c", `set -- `+h.tls.Replace(h.addresses.Replace(line))+`; printf '%s\0' "$@"`)
+	cmd := exec.Command("sh", "-c", `set -- `+h.images.Replace(h.tls.Replace(h.addresses.Replace(line)))+`; printf '%s\0' "$@"`)
 	out, err := cmd.Output()
 	require.NoError(h.t, err)
 	args := strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00")
 	require.Equal(h.t, "meros", args[0])
 	for _, a := range args {
 		require.NotContains(h.t, a, "10.0.0.", "%s: an address that this test does not know", line)
+		require.NotContains(h.t, a, "example.org", "%s: a host that this test does not know", line)
 	}
 	return args[1:]
 }
@@ -171,8 +184,17 @@ func (h *hosts) run(line string) {
 			break
 		}
 		out, errs, code := meros(t, h.arguments(line)...)
-		require.Equal(t, 3, code, errs)
-		require.Equal(t, "hi\n", out)
+		switch image := strings.Contains(line, "--image"); {
+		case image && mayHaveImages():
+			require.Zero(t, code, errs)
+			require.Equal(t, "from the image\n", out)
+		case image:
+			require.Equal(t, 1, code, errs)
+			require.Contains(t, errs, "REASON_UNSUPPORTED")
+		default:
+			require.Equal(t, 3, code, errs)
+			require.Equal(t, "hi\n", out)
+		}
 	case "members":
 		eventually(t, "three masters and a slave are listed", func() bool { // what is shown may be a moment old
 			out, errs, code := meros(t, h.arguments(line)...)
