@@ -20,10 +20,25 @@ type old struct {
 
 // Collect throws out images that no container uses, the longest unused first, until the store is within its bound, with the layers that no
 // other image has. Get and Recover call it.
-func (s *Store) Collect() error { return s.collect(time.Time{}) }
+func (s *Store) Collect() error {
+	_, err := s.collect(time.Time{})
+	return err
+}
 
 // CollectOlder throws out the images too that no container has used for so long, and the layers that failed pulls have left.
-func (s *Store) CollectOlder(age time.Duration) error { return s.collect(time.Now().Add(-age)) }
+func (s *Store) CollectOlder(age time.Duration) error {
+	_, err := s.collect(time.Now().Add(-age))
+	return err
+}
+
+// room makes room, and reports an error where what is in use is more than the store may hold.
+func (s *Store) room() error {
+	total, _ := s.collect(time.Time{}) // if it cannot, that is this container's trouble only if there is no room
+	if total > s.cfg.MaxBytes {
+		return fmt.Errorf("there is no room: images that are in use have %d bytes with it (allowed: %d)", total, s.cfg.MaxBytes)
+	}
+	return nil
+}
 
 // A held layer is one in the store.
 type held struct {
@@ -31,17 +46,17 @@ type held struct {
 	since time.Time
 }
 
-// collect throws out what was not used since oldest, and what is too much.
-func (s *Store) collect(oldest time.Time) error {
+// collect throws out what was not used since oldest, and what is too much. It returns how many bytes are left.
+func (s *Store) collect(oldest time.Time) (total int64, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	images, needed, err := s.survey()
-	if err != nil {
-		return fmt.Errorf("image: collect: %w", err)
-	}
 	layers, total, err := s.layersHeld()
 	if err != nil {
-		return fmt.Errorf("image: collect: %w", err)
+		return 0, fmt.Errorf("image: collect: %w", err)
+	}
+	images, needed, err := s.survey()
+	if err != nil {
+		return total, fmt.Errorf("image: collect: %w", err)
 	}
 	drop := func(hex string) error {
 		if needed[hex] > 0 || s.busy[hex] > 0 || s.layers[hex] != nil {
@@ -61,14 +76,14 @@ func (s *Store) collect(oldest time.Time) error {
 			continue
 		}
 		if err := os.Remove(s.path("images", i.hex+".json")); err != nil {
-			return fmt.Errorf("image: collect: %w", err)
+			return total, fmt.Errorf("image: collect: %w", err)
 		}
 		for _, l := range i.layers {
 			needed[l]--
 		}
 		for _, l := range i.layers {
 			if err := drop(l); err != nil {
-				return fmt.Errorf("image: collect: %w", err)
+				return total, fmt.Errorf("image: collect: %w", err)
 			}
 		}
 	}
@@ -78,10 +93,10 @@ func (s *Store) collect(oldest time.Time) error {
 			continue
 		}
 		if err := drop(hex); err != nil {
-			return fmt.Errorf("image: collect: %w", err)
+			return total, fmt.Errorf("image: collect: %w", err)
 		}
 	}
-	return nil
+	return total, nil
 }
 
 // layersHeld reads which layers there are. The lock is held.

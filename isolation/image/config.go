@@ -13,7 +13,8 @@ import (
 type StoreConfig struct {
 	// Dir is the absolute path of the store's folder, which belongs to it alone. Required.
 	Dir string
-	// MaxBytes is how much the store may hold, unpacked, before images that nobody uses are thrown out. Defaults to 20 GiB.
+	// MaxBytes is how much the store may hold, unpacked: images that nobody uses are thrown out for new ones, and where all are in use, new ones
+	// are refused. Defaults to 20 GiB.
 	MaxBytes int64
 	// MaxImage bounds each image, packed and unpacked, in bytes. Defaults to 10 GiB.
 	MaxImage int64

@@ -21,7 +21,7 @@
 //
 // An image stays while a container uses it, over restarts of the slave too. When the store grows beyond its bound, images that nobody uses go,
 // the longest unused first, with the layers that no other image has, and so do those that nobody has used for
-// long. A pull that fails leaves the layers that are complete, so that the next attempt goes on from there, and nothing else.
+// long; where all are in use, a new one is refused. A pull that fails leaves the layers that are complete, so that the next attempt goes on from there, and nothing else.
 //
 // On disk:
 //

@@ -446,13 +446,18 @@ func TestWhatNobodyUsesIsThrownOutWhenSpaceIsNeeded(t *testing.T) {
 	require.Equal(t, 2, count(t, s, "images"))
 	require.Equal(t, 3, count(t, s, "layers"), "the common one, a's and c's")
 	require.DirExists(t, a.Layers[1])
-	// What is used stays even where it is too much.
+	// What is used stays, and what has no room beside it is refused.
+	_, err := s.Get(context.Background(), "4", "layout:"+dir+":d")
+	require.ErrorContains(t, err, "there is no room: images that are in use have 4000 bytes with it (allowed: 3500)")
+	require.Equal(t, 3, count(t, s, "layers"))
+	require.Equal(t, 2, count(t, s, "refs"))
+	require.NoError(t, s.Release("3"))
 	get("4", "d")
-	require.Equal(t, 4, count(t, s, "layers"))
+	require.Equal(t, 3, count(t, s, "layers"))
 	// A restart knows what is used, and forgets the rest.
 	require.NoError(t, os.MkdirAll(s.path("tmp/layer-x/fs"), 0o755))
 	require.NoError(t, os.Chmod(s.path("tmp/layer-x"), 0o000))
-	s, err := NewStore(s.cfg)
+	s, err = NewStore(s.cfg)
 	require.NoError(t, err)
 	clean(t, s)
 	require.NoError(t, s.Recover([]string{"1", "4"}))

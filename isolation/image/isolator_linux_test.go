@@ -473,3 +473,29 @@ func TestAPullerEndsWithItsSlave(t *testing.T) {
 	nothing(t, next)
 	require.Zero(t, count(t, next.store, "layers"))
 }
+
+func TestAContainerGetsAnImageOfARealRegistry(t *testing.T) {
+	isolationtest.NeedsRoot(t)
+	address := realRegistry(t)
+	m, want := layered()
+	digest := push(t, address, m)
+	both(t, func(t *testing.T, change func(*Config)) {
+		i := newIsolator(t, func(c *Config) {
+			c.Store.Registries = []Registry{{Host: address, User: "me", Password: "secret"}}
+			if change != nil {
+				change(c)
+			}
+		})
+		for _, ref := range []string{"/team/app:v1", "/team/app@" + digest} {
+			_, plan, err := withImage(t, i, "c-1", address+ref, nil)
+			require.NoError(t, err)
+			require.Equal(t, want, withoutFolder(tree(t, plan.Rootfs), "srv/"))
+			require.NotContains(t, string(jsonOf(plan)), "secret")
+			require.NoError(t, i.Cleanup(ctx, "c-1"))
+		}
+		_, _, err := withImage(t, i, "c-2", address+"/team/app:none", nil)
+		require.ErrorContains(t, err, "not found")
+		require.NoError(t, i.Cleanup(ctx, "c-2"))
+		nothing(t, i)
+	})
+}

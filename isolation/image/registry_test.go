@@ -66,27 +66,32 @@ auth: {htpasswd: {realm: test, path: %[1]s/users}}
 			_ = c.Close()
 		}
 		return err == nil
-	}, 20*time.Second, 20*time.Millisecond, "the registry listens")
+	}, 60*time.Second, 20*time.Millisecond, "the registry listens")
 	return address
 }
 
-func TestImagesArePulledFromARealRegistry(t *testing.T) {
-	address := realRegistry(t)
-	m, want := layered()
+// push brings an image to a registry as team/app:v1, and returns its digest.
+func push(t *testing.T, address string, m *made) string {
 	from, err := oci.New(layoutOf(t, map[string]*made{"v1": m}))
 	require.NoError(t, err)
 	repo, err := remote.NewRepository(address + "/team/app")
 	require.NoError(t, err)
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	repo.PlainHTTP, repo.Client = true, &auth.Client{Client: client, Credential: auth.StaticCredential(address, auth.Credential{Username: "me", Password: "secret"})}
-	ctx := context.Background()
-	pushed, err := oras.Copy(ctx, from, "v1", repo, "v1", oras.DefaultCopyOptions)
+	pushed, err := oras.Copy(context.Background(), from, "v1", repo, "v1", oras.DefaultCopyOptions)
 	require.NoError(t, err)
+	return string(pushed.Digest)
+}
 
+func TestImagesArePulledFromARealRegistry(t *testing.T) {
+	address := realRegistry(t)
+	m, want := layered()
+	digest := push(t, address, m)
+	ctx := context.Background()
 	s := newStore(t, func(c *StoreConfig) { c.Registries = []Registry{{Host: address, User: "me", Password: "secret"}} })
 	u, err := s.Get(ctx, "c", address+"/team/app:v1")
 	require.NoError(t, err)
-	require.Equal(t, string(pushed.Digest), u.Digest)
+	require.Equal(t, digest, u.Digest)
 	require.Equal(t, want, flat(t, u))
 	clean(t, s)
 	u, err = s.Get(ctx, "d", address+"/team/app@"+u.Digest)

@@ -112,9 +112,9 @@ func (s *Store) get(ctx context.Context, container, text string) (*Unpacked, err
 		err = limit
 	}
 	if err != nil {
+		_ = s.Collect() // what it has brought may be too much
 		return nil, err
 	}
-	_ = s.Collect() // if it cannot, that is not this container's trouble
 	return u, nil
 }
 
@@ -175,6 +175,9 @@ func (s *Store) bring(ctx context.Context, p *puller, img *stored) error {
 		}
 		if left -= info.Bytes; left < 0 {
 			return fmt.Errorf("its layers have more than %d bytes when unpacked, the most that is allowed", s.cfg.MaxImage)
+		}
+		if err := s.room(); err != nil {
+			return err
 		}
 	}
 	return nil
