@@ -44,6 +44,7 @@ func (x *sandboxes) Prepare(_ context.Context, spec *isolation.Spec, plan *isola
 			return err
 		}
 	}
+	x.s.executors.show(spec, plan)
 	return nil
 }
 
