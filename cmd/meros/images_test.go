@@ -46,7 +46,7 @@ func TestWhichImagesTasksMayHaveIsChosenByFlags(t *testing.T) {
 }
 
 func TestRunTakesAnImageAndThenNeedsNoCommand(t *testing.T) {
-	f := &runFlags{cpus: "1", mem: "64", disk: "0", image: "registry.example.org/app:v1"}
+	f := &runFlags{cpus: "1", mem: "64", disk: "0", output: 110, image: "registry.example.org/app:v1"}
 	task, err := f.task(nil)
 	require.NoError(t, err)
 	require.Equal(t, &offer.Image{Reference: "registry.example.org/app:v1"}, task.Image)
