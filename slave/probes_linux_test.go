@@ -10,7 +10,9 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/meros-project/meros/internal/transport/memtransport"
 	"github.com/meros-project/meros/isolation/isolationtest"
+	"github.com/meros-project/meros/offer"
 )
 
 func TestACheckIsMadeInTheNetworkOfItsTask(t *testing.T) {
@@ -76,4 +78,19 @@ func loopbackUp() error {
 	}
 	req.SetUint16(unix.IFF_UP)
 	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, req)
+}
+
+func TestATaskWithANetworkOfItsOwnIsCheckedInThere(t *testing.T) {
+	isolationtest.NeedsRoot(t)
+	network := memtransport.New()
+	m := newMaster(t, network, "master:5050", 1)
+	s := startSlave(t, Config{WorkDir: workDir(t), Masters: []string{"master:5050"}, Network: network, Leave: true})
+	<-s.Ready()
+	task := offer.Task{ID: "t-1", SlaveID: "s-1", Function: "listen", Data: []byte("127.0.0.1:80"), Network: offer.NetworkNone}
+	task.Health = soon(offer.HealthCheck{Check: often(offer.CheckTCP)})
+	task.Health.Port, task.Health.Grace = 80, offer.MaxCheckTime // it may take its time to listen
+	m.send(launch(task))
+	st := m.until("t-1", offer.ReasonTaskHealthCheckStatusUpdated)
+	require.True(t, *st.Healthy, st.Message)
+	s.stop()
 }

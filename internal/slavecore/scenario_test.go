@@ -354,6 +354,9 @@ func (w *world) runExecutor(cmd string, a args) bool {
 	case "report":
 		st := offer.Status{TaskID: offer.TaskID(a.pos(0)), UUID: offer.UUID{0xee, byte(a.num("n", 1))}}
 		require.NoError(w.t, st.State.UnmarshalText([]byte("TASK_"+a.pos(1))))
+		if healthy := a.has("healthy"); healthy || a.has("unhealthy") {
+			st.Healthy, st.Reason = &healthy, offer.ReasonTaskHealthCheckStatusUpdated
+		}
 		w.step(FromExecutor{Conn: conn, Message: &message.ExecutorUpdate{Status: st}})
 	case "executor-says":
 		w.step(FromExecutor{Conn: conn, Message: &message.ExecutorMessage{Data: []byte("hello")}})
