@@ -86,9 +86,9 @@ func TestATaskWithANetworkOfItsOwnIsCheckedInThere(t *testing.T) {
 	m := newMaster(t, network, "master:5050", 1)
 	s := startSlave(t, Config{WorkDir: workDir(t), Masters: []string{"master:5050"}, Network: network, Leave: true})
 	<-s.Ready()
-	task := offer.Task{ID: "t-1", SlaveID: "s-1", Function: "listen", Data: []byte("127.0.0.1:80"), Network: offer.NetworkNone}
+	task := offer.Task{ID: "t-1", SlaveID: "s-1", Function: "listen", Data: []byte("127.0.0.1:8080"), Network: offer.NetworkNone}
 	task.Health = soon(offer.HealthCheck{Check: often(offer.CheckTCP)})
-	task.Health.Port, task.Health.Grace = 80, offer.MaxCheckTime // it may take its time to listen
+	task.Health.Port, task.Health.Grace = 8080, offer.MaxCheckTime // it may take its time to listen
 	m.send(launch(task))
 	st := m.until("t-1", offer.ReasonTaskHealthCheckStatusUpdated)
 	require.True(t, *st.Healthy, st.Message)
