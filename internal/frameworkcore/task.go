@@ -13,8 +13,8 @@ import (
 type known struct {
 	slave offer.SlaveID
 	lease time.Duration // as launched by this session; zero: none, or not known
-	told  bool // the handler has taken a status over
-	heard bool // its slave has told of it
+	told  bool          // the handler has taken a status over
+	heard bool          // its slave has told of it
 	state offer.State
 	kill  *message.KillTask // asked, and repeated after each subscription
 	asked bool              // the user wants to hear its state, even if it is not news

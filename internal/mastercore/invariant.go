@@ -97,7 +97,7 @@ func (c *Core) checkSlave(n uint32, s *slave) error {
 			return invariant.Violated("T2", "task %s was told gone and is %v", t.id(), t.state)
 		}
 		if t.lease > 0 && !t.state.Terminal() && s.lapse == 0 && !c.confirm.underWay && len(c.confirm.over) == 0 {
-			return invariant.Violated("T12", "nobody looks whether the lease of task %s is over", t.id())
+			return invariant.Violated("T13", "nobody looks whether the lease of task %s is over", t.id())
 		}
 		if holds := s.state == slaveRegistered && !t.latest.Terminal() && t.state != offer.Unreachable; t.has(taskHolds) != holds {
 			return invariant.Violated("R1", "task %s of slave %s in state %v: holds resources is %v", t.id(), s.info.ID, t.latest, t.has(taskHolds))

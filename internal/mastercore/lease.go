@@ -182,6 +182,7 @@ func (c *Core) lapse(slot uint32, s *slave) {
 	t.flags |= taskLapsed
 	t.waits = false
 	c.releaseTask(t, s)
+	c.note(Note{Event: "lease over", Slave: s.info.ID, Framework: c.frameworks.get(t.framework).info.ID, Task: t.id(), Reason: offer.ReasonLeaseExpired})
 	c.tellTask(slot, s)
 }
 

@@ -87,7 +87,7 @@ func (w *World) converged() (why string) {
 		case r.slave != nil && r.slave.away, r.dead, f != nil && f.away && !w.history.retired[r.framework]:
 		case r.running:
 			return r.key + " still runs"
-		case r.launched && !r.transient && f != nil && !f.ended && f.fid == r.framework && !w.history.retired[r.framework] && (!r.terminal || r.delivered < len(r.log)):
+		case r.launched && !r.transient && f != nil && !f.ended && f.fid == r.framework && !w.history.retired[r.framework] && (!r.terminal || r.delivered < len(r.log) && !r.buried):
 			return r.key + ": its updates are not delivered"
 		case r.terminal && !r.transient && f != nil && !f.ended && f.fid == r.framework && !f.away && !w.history.retired[r.framework] && r.durable < len(r.log):
 			return r.key + ": its updates are not acknowledged on disk"

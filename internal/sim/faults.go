@@ -68,6 +68,7 @@ const (
 	FaultTransient   // some schedulers want nothing of theirs on disk: their tasks end with their slave's process (F1f)
 	FaultForeign     // a slave reaches a master of another cluster (H7)
 	FaultSick        // tasks fail their checks, and are killed for their health (P2)
+	FaultLease       // tasks have leases, and end when nobody renews them (P4, N5)
 	endFaults
 	// AllFaults is every class.
 	AllFaults = endFaults - 1
@@ -77,7 +78,7 @@ var faultNames = []string{"delay", "duplicate", "reorder", "cut", "partition", "
 	"lag", "slave", "framework", "loop", "point", "pause", "reboot", "leave", "slow-disk", "disk-fails", "disk-full", "disk-hangs", "jump", "drift",
 	"swap", "runtime", "user", "hostile", "operator", "corrupt", "narrow", "address", "descriptors", "starve", "fork", "suspend", "spin", "stop",
 	"supervisor", "blunder", "transfer", "members", "install", "restore", "master-disk", "poison", "rot", "resize", "forge", "twin", "manners",
-	"transient", "foreign", "sick"}
+	"transient", "foreign", "sick", "lease"}
 
 // String lists the names of the classes in a set.
 func (f Fault) String() string {

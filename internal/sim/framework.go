@@ -261,6 +261,7 @@ func (f *framework) take(m message.Message) bool {
 	}
 	if m, is := m.(*message.Update); is {
 		h.hearsay(f, *m.Status)
+		h.toldGone(f, *m.Status)
 	}
 	ok := f.user.handle(f, m)
 	if m, is := m.(*message.Update); is && ok {

@@ -71,7 +71,7 @@ func (w *World) Unsettled() string {
 	}
 	for _, r := range w.history.order {
 		f := w.history.owners[r.framework]
-		if r.launched && !r.dead && f != nil && !f.ended && r.delivered < len(r.log) {
+		if r.launched && !r.dead && f != nil && !f.ended && r.delivered < len(r.log) && !r.buried {
 			return fmt.Sprintf("%s: %d of its %d updates are delivered", r.key, r.delivered, len(r.log))
 		}
 	}

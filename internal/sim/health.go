@@ -138,6 +138,7 @@ func (h *history) diagnosed(s *slave, rec slavecore.Record) {
 			h.w.violate("T12", "%s says of %s healthy=%v, and was last answered %v", s.id, c.task, st.Healthy != nil && *st.Healthy, c.vitals.good)
 		}
 	case *slavecore.Killed:
+		h.expires(rec)
 		c := s.runtime.of(string(rec.Framework) + "/" + string(rec.Task))
 		if rec.Reason != offer.ReasonTaskHealthCheckStatusUpdated || c == nil || c.vitals.life != s.life {
 			return

@@ -73,6 +73,7 @@ type record struct {
 	over      int64  // when its end was on disk
 	doomed    bool   // somebody has asked for its end
 	grouped   bool
+	buried    bool    // its framework was told, or is to be, that its lease is over
 	past      *record // the life before, of an id that a program from outside used again; see renew
 }
 
@@ -191,6 +192,9 @@ func (h *history) started(s *slave, c *container, key string) {
 	if r.starts == 1 {
 		r.began, r.boot = w.ns, s.boots
 	}
+	if r.buried {
+		w.violate("T13", "%s starts %s, whose framework was told that it is gone", s.id, key)
+	}
 	if r.starts > 1 || h.done[key] { // T5: once, ever
 		w.violate("T5", "%s was started %d times", key, r.starts)
 	}
@@ -269,7 +273,7 @@ func (h *history) executor(s *slave, c *container) {
 func (h *history) acked(m *message.StatusAck) {
 	if r := h.holder(m.Framework, m.Task, m.UUID); r != nil {
 		i := r.index(m.UUID)
-		if i >= r.delivered && !h.retired[r.framework] { // T1: who acknowledges has taken it over
+		if i >= r.delivered && !h.retired[r.framework] && !r.buried { // T1: who acknowledges has taken it over
 			h.w.violate("T1", "update %d of %s is acknowledged, and its framework has taken over %d", i, r.key, r.delivered)
 		}
 		if i == r.acked {
@@ -469,6 +473,9 @@ func (h *history) led(r *reign) {
 }
 
 func (h *history) noted(e mastercore.Note) {
+	if e.Event == "lease over" {
+		h.buried(e)
+	}
 	if e.Event == "slave drained" {
 		h.w.states.reach(StateDrained)
 	}
@@ -514,7 +521,7 @@ func (h *history) hearsay(f *framework, st offer.Status) {
 	default:
 		return
 	}
-	if !st.UUID.IsZero() {
+	if !st.UUID.IsZero() || st.Reason == offer.ReasonLeaseExpired {
 		return
 	}
 	if r := h.find(f.fid, st.TaskID); r != nil && r.running {
@@ -533,7 +540,7 @@ func (h *history) delivered(f *framework, st offer.Status) {
 	}
 	i := r.index(st.UUID)
 	switch {
-	case i < 0: // an answer that the slave does not keep on disk, such as Dropped
+	case i < 0, r.buried: // an answer that the slave does not keep on disk, such as Dropped; or what a leader may have kept to itself
 		return
 	case i > r.delivered:
 		h.w.violate("T3", "%s: update %d was delivered before update %d", r.key, i, r.delivered)

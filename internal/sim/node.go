@@ -25,6 +25,7 @@ type node struct {
 	rate      int64 // bytes a second of its connections; zero: as many as it likes
 	exhausted bool  // can open nothing
 	asleep    int64 // when its machine was suspended; zero: it is not
+	slept     int64 // nanoseconds that it was suspended
 	cost      int64 // nanoseconds that each event takes
 	turn      int64 // when the last event that waits has its turn
 	inTurn    bool

@@ -10,7 +10,7 @@ import (
 )
 
 // Bugs of the slave, but for those of its disk.
-var slavePlants = []func() *Plant{allIsWell, deafToKill, deafToAcks, neverAgain, gloomy, startsAgain, executorUnseen, twoInFlight, newestFirst,
+var slavePlants = []func() *Plant{allIsWell, deafToKill, deafToAcks, neverAgain, gloomy, startsAgain, leaseOfTheNewest, executorUnseen, twoInFlight, newestFirst,
 	freshUUID, deafToShutdown, partOfAGroup, volumesUnmade, volumesTidied, halfNamed, endsEarly}
 
 // allIsWell takes every end for a good one.
@@ -71,6 +71,28 @@ func endsEarly() *Plant {
 		}
 		return m
 	})
+}
+
+// leaseOfTheNewest takes each answer for one to the newest question: leases then count from about when the answer came.
+func leaseOfTheNewest() *Plant {
+	newest := map[string]uint64{}
+	p := fromMaster("lease-of-the-newest", "T13", func(node string, e *message.Envelope) bool {
+		if _, is := e.Message.(*message.Renewed); is {
+			e.Message = &message.Renewed{Seq: newest[node]}
+		}
+		return true
+	})
+	p.SlaveEffects = func(node string, out []slavecore.Effect) []slavecore.Effect {
+		for _, e := range out {
+			if s, is := e.(slavecore.Send); is {
+				if q, is := s.Message.(*message.Renew); is {
+					newest[node] = q.Seq
+				}
+			}
+		}
+		return out
+	}
+	return p
 }
 
 // startsAgain starts what it finds in its journal as if it were new.

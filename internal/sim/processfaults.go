@@ -61,6 +61,7 @@ func (n *node) wake() {
 	lost := n.clock.reading(n.w.ns) - n.clock.reading(n.asleep)
 	n.clock.drift(n.w.ns, n.clock.ppm)
 	n.clock.mono -= lost
+	n.slept += lost
 	n.clock.wall += lost
 	n.asleep = 0
 }

@@ -37,6 +37,8 @@ type job struct {
 	state    offer.State
 	ended    bool
 	killed   bool // by us
+	lease    time.Duration
+	lapsed   bool // ended because its lease was over, as a leader has said
 	heard    int  // the life of the session that launched it, or last heard of it
 }
 
@@ -200,7 +202,7 @@ func (p *program) reconcile(f *framework) {
 	var refs []message.TaskRef
 	for _, j := range p.tasks {
 		if !j.ended && (j.heard != life || j.state == offer.Unknown) {
-			refs = append(refs, message.TaskRef{Task: j.id, Slave: j.slave})
+			refs = append(refs, message.TaskRef{Task: j.id, Slave: j.slave, Lease: j.lease})
 		}
 	}
 	if len(refs) > 0 {
@@ -283,6 +285,8 @@ func (p *program) task(f *framework, o *offer.Offer, rs resource.Resources) offe
 	p.busy++
 	p.byID[t.ID] = j
 	f.w.unwell(&t)
+	f.w.lent(&t)
+	j.lease = t.Lease
 	if f.w.chance(0.05) {
 		p.killLater(f, j)
 	}
@@ -304,6 +308,7 @@ func (p *program) withExecutor(f *framework, o *offer.Offer, left resource.Resou
 	}
 	t := p.task(f, o, need)
 	t.Command = nil
+	t.Lease, p.byID[t.ID].lease = 0, 0 // it would share its executor's container
 	t.Executor = &offer.Executor{ID: offer.ExecutorID(fmt.Sprintf("x-%s", o.Role[len(o.Role)-1:])), Resources: executorNeed,
 		Command: &offer.Command{Value: "run", Shell: true}}
 	if o.Role == "*" {
@@ -395,6 +400,7 @@ func (p *program) status(f *framework, st offer.Status) {
 		return
 	case j == nil:
 		return
+	case j.lapsed: // a later leader passes on what the slave had to say
 	case !st.UUID.IsZero() && j.ended && st.State.Terminal() && st.State != j.state && !(absent(st.State) && absent(j.state)) && j.state != offer.Lost &&
 		j.state != offer.Unknown && !(absent(st.State) && w.history.forgets(f.fid, j.id)):
 		w.violate("T2", "%s: task %s ended as %s and as %s", f.id, j.id, j.state, st.State)
@@ -408,6 +414,7 @@ func (p *program) status(f *framework, st offer.Status) {
 	p.busy -= j.underWay()
 	j.state = st.State
 	j.ended = st.State.Terminal()
+	j.lapsed = j.ended && st.UUID.IsZero() && st.Reason == offer.ReasonLeaseExpired
 	if m := w.history.machines[j.slave]; st.State == offer.Unknown && (m == nil || m.sid != j.slave) { // its slave has left for good
 		j.ended = true
 	}

@@ -121,7 +121,7 @@ func TestEachRuleCanFail(t *testing.T) {
 
 func ruleCases(t *testing.T) map[string]func(*lab) {
 	all := map[string]func(*lab){}
-	for _, some := range []map[string]func(*lab){resourceCases(t), taskCases(), registryCases(), slaveCases(), healthCases(), frameworkCases()} {
+	for _, some := range []map[string]func(*lab){resourceCases(t), taskCases(), registryCases(), slaveCases(), healthCases(), leaseCases(), frameworkCases()} {
 		for name, do := range some {
 			all[name] = do
 		}
@@ -366,6 +366,23 @@ func healthCases() map[string]func(*lab) {
 			u, healthy := l.update(offer.Running), true
 			u.Status.Reason, u.Status.Healthy = offer.ReasonTaskHealthCheckStatusUpdated, &healthy
 			l.h.diagnosed(l.s, u)
+		},
+	}
+}
+
+func leaseCases() map[string]func(*lab) {
+	over := func(l *lab) mastercore.Note {
+		return mastercore.Note{Event: "lease over", Framework: l.f.fid, Task: l.task.id(), Slave: l.s.sid}
+	}
+	return map[string]func(*lab){
+		"T13 what runs is gone": func(l *lab) { l.h.noted(over(l)) },
+		"T13 what runs is told gone": func(l *lab) {
+			l.h.toldGone(l.f, offer.Status{TaskID: l.task.id(), State: offer.Gone, Source: offer.SourceMaster, Reason: offer.ReasonLeaseExpired})
+		},
+		"T13 what is gone is started": func(l *lab) {
+			l.task.running, l.task.starts = false, 0
+			l.h.noted(over(l))
+			l.h.started(l.s, l.c, l.task.key)
 		},
 	}
 }

@@ -32,7 +32,9 @@ type container struct {
 	unseen    bool // nobody knows how it ended
 	transient bool // nothing of it is on disk
 	exec      *executor
-	born      int // the life of the slave that has started it
+	born      int           // the life of the slave that has started it
+	until     time.Duration // of its lease, by boot; zero: it has none
+	expired   bool          // ended because that was over
 	vitals    vitals
 }
 
@@ -51,7 +53,7 @@ func (r *runtime) start(s *slave, life int, e slavecore.Start) {
 		return
 	}
 	launch := func() {
-		if s.life != life || r.containers[e.Container] != nil { // only a living process forks
+		if s.life != life || r.containers[e.Container] != nil || !s.mayFork(e) { // only a living process forks
 			return
 		}
 		r.fork(s, e)
@@ -77,6 +79,10 @@ func (r *runtime) start(s *slave, life int, e slavecore.Start) {
 		}
 		launch()
 		c := r.containers[e.Container]
+		if c == nil { // its lease was over first
+			s.step(slavecore.StartFailed{Container: e.Container, Reason: offer.ReasonLeaseExpired, Error: "its lease was over"})
+			return
+		}
 		c.watched(s)
 		s.step(slavecore.Started{Container: c.id, PID: c.pid, Sandbox: "/sandbox/" + c.id})
 		c.told = life
@@ -105,6 +111,10 @@ func (r *runtime) fork(s *slave, e slavecore.Start) {
 		return
 	}
 	c.vitals.health = e.Task.Health
+	if e.Task.Lease > 0 {
+		c.until = s.asked[e.Renewal] + e.Task.Lease
+		r.keepLease(s, c)
+	}
 	w.history.started(s, c, c.task)
 	runs, exit := w.cfg.Runs(w.random, e.Task)
 	w.after(runs, func() { r.exit(s, c, exit) })
@@ -121,7 +131,7 @@ func (r *runtime) exit(s *slave, c *container, exit offer.Exit) {
 		s.w.history.exited(s, c.task, exit)
 	}
 	if s.alive && c.told == s.life {
-		s.step(slavecore.Exited{Container: c.id, Exit: exit, Known: true})
+		s.step(c.end())
 	}
 }
 
@@ -150,7 +160,11 @@ func (c *container) end() slavecore.Exited {
 	if c.unseen {
 		return slavecore.Exited{Container: c.id}
 	}
-	return slavecore.Exited{Container: c.id, Exit: c.exit, Known: true}
+	ev := slavecore.Exited{Container: c.id, Exit: c.exit, Known: true}
+	if c.expired {
+		ev.Reason, ev.Message = offer.ReasonLeaseExpired, "its lease was not renewed in time"
+	}
+	return ev
 }
 
 func (r *runtime) kill(s *slave, e slavecore.Kill) {

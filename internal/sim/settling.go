@@ -36,7 +36,7 @@ func (h *history) deliveries() {
 	for _, r := range h.order {
 		f := h.owners[r.framework]
 		switch {
-		case !r.terminal || r.delivered == len(r.log) || f == nil || f.ended || f.away || f.fid != r.framework || h.retired[r.framework]:
+		case !r.terminal || r.delivered == len(r.log) || r.buried || f == nil || f.ended || f.away || f.fid != r.framework || h.retired[r.framework]:
 		case r.dead || r.slave.away || h.since(r.over) < settledWithin || h.since(f.begun) < settledWithin || h.since(r.slave.begun) < settledWithin:
 		default:
 			h.w.violate("T1", "%s ended %v ago, and %s was not told", r.key, h.since(r.over), f.id)

@@ -22,7 +22,8 @@ type slave struct {
 	core      *slavecore.Core
 	disk      disk
 	runtime   runtime
-	reign     uint64 // highest on disk
+	reign     uint64                   // highest on disk
+	asked     map[uint64]time.Duration // when each Renew of this life was sent, by boot; looked up
 	conn      *link
 	connNo    uint64
 	dialing   bool
@@ -64,7 +65,8 @@ func (s *slave) begin() {
 		return
 	}
 	s.life++
-	s.alive, s.begun = true, s.w.ns
+	s.alive, s.begun = true, w.ns
+	s.asked = map[uint64]time.Duration{}
 	s.runtime.endOrphans(s)
 	core, err := s.newCore()
 	if s.refusesLess(err) {
@@ -227,6 +229,7 @@ func (s *slave) perform(e slavecore.Effect) {
 	switch e := e.(type) {
 	case slavecore.Send:
 		w.history.reported(s, e.Message)
+		s.asks(e.Message)
 		if s.conn != nil && e.Conn == s.connNo {
 			s.conn.toMaster(message.Envelope{Cluster: s.core.Cluster(), Reign: s.core.Reign(), Message: e.Message})
 		}
@@ -246,6 +249,8 @@ func (s *slave) perform(e slavecore.Effect) {
 	case slavecore.Kill:
 		w.history.signalled(s, s.runtime.containers[e.Container])
 		s.runtime.kill(s, e)
+	case slavecore.Renew:
+		s.runtime.renew(s, e)
 	case slavecore.Forget:
 		s.runtime.forget(e.Container)
 	case slavecore.SendExecutor:

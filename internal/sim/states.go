@@ -67,6 +67,8 @@ const (
 	StateTransientLost                   // a task ended with its slave's process, as asked
 	StateForeign                         // a master of another cluster spoke to a slave
 	StateUnhealthy                       // a task was killed for its health
+	StateLeaseOver                       // a supervisor ended a task whose lease was over
+	StateBuried                          // a leader said that a task is gone because its lease was over
 	states
 )
 
@@ -76,7 +78,7 @@ var stateNames = [states]string{"deposed-in-flight", "snapshot-installed", "resc
 	"timed-out", "torn-down", "hostile-refused", "crash-point", "clock-jumped", "invalid-offers",
 	"roles-changed", "corrupt-refused", "corrupt-unseen", "squeezed", "moved", "exhausted", "starved", "fork-failed", "suspended", "spun", "stopped",
 	"unwatched", "blunder", "transferred", "leader-removed", "install-cut", "caught-up", "rolled-back", "write-failed", "core-failed", "rot-refused",
-	"grown", "shrink-refused", "forged", "twin", "bad-manners", "transient-lost", "foreign", "unhealthy"}
+	"grown", "shrink-refused", "forged", "twin", "bad-manners", "transient-lost", "foreign", "unhealthy", "lease-over", "buried"}
 
 // String is the state's name in a campaign's output.
 func (s State) String() string { return stateNames[s] }

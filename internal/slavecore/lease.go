@@ -33,6 +33,7 @@ type lease struct {
 	until time.Time // zero: not covered by this run
 	timer timer     // fires then
 	held  bool      // on disk, and waits to be covered before it is started
+	late  bool      // the connection that brought it is no more, and it was not covered
 }
 
 // remaining reports whether a lease that counts from a time is still good.
@@ -80,7 +81,7 @@ func (c *Core) renewed(m *message.Renewed) {
 func (c *Core) cover(t *task) {
 	l := &c.leases
 	switch {
-	case !t.lease.until.IsZero() && !c.now.Before(t.lease.until), !c.remaining(t, l.since):
+	case t.lease.late, !t.lease.until.IsZero() && !c.now.Before(t.lease.until), !c.remaining(t, l.since):
 		return
 	case t.phase == phaseLaunching && !t.lease.held:
 		return // when it is on disk
@@ -113,13 +114,21 @@ func (c *Core) leaseOver(t *task) {
 }
 
 // leasesUnlinked forgets what was asked on a connection that is no more. Tasks that were launched on it and not covered are never started:
-// nobody can tell any more what their framework was told of them.
+// nobody can tell any more what their framework was told of them. They end when there is another connection, so that who is not obeyed does
+// not have anything written.
 func (c *Core) leasesUnlinked() {
 	l := &c.leases
 	l.by, l.since, l.asked = 0, time.Time{}, nil
 	c.timers.stop(&l.timer)
 	for t := range l.tasks.all {
-		if t.phase == phaseLaunching {
+		t.lease.late = t.lease.late || t.phase == phaseLaunching
+	}
+}
+
+// dropLate ends those tasks.
+func (c *Core) dropLate() {
+	for t := range c.leases.tasks.all {
+		if t.lease.late {
 			c.update(t, c.report(t, offer.Dropped, offer.ReasonLeaseExpired, "the connection to the master broke before its lease began"), nil)
 		}
 	}

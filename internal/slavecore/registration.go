@@ -26,6 +26,7 @@ func (c *Core) connected(conn uint64) {
 	}
 	c.unlink()
 	r.conn, r.linked, r.attempts = conn, true, 0
+	c.dropLate()
 	c.timers.arm(&r.ping, c.now.Add(c.cfg.PingTimeout))
 	if c.awaited == 0 {
 		c.register()
