@@ -8,7 +8,7 @@ import (
 )
 
 // Bugs of the log, of the registry that it makes, and of who waits for it.
-var logPlants = []func() *Plant{hastyAdmission, hastyUnreachable, hastyGone, hastyEnd, hastyRenewal, hastyQuota, skipsEntries, forgetsKeys, ownClock, keepsRetired, sameReign,
+var logPlants = []func() *Plant{hastyAdmission, hastyUnreachable, hastyGone, hastyEnd, hastyQuota, skipsEntries, forgetsKeys, ownClock, keepsRetired, sameReign,
 	losesEntries, snapshotWithout[*registry.RoleRecord]("roles"), snapshotWithout[*registry.KeyRecord]("keys"), snapshotForgetsTime, countsAnew}
 
 // hasty acts on commands of a kind before they are committed.
@@ -35,9 +35,6 @@ func hastyUnreachable() *Plant { return hasty[*registry.MarkUnreachable]("hasty-
 
 // hastyGone says that a slave is gone before that is committed.
 func hastyGone() *Plant { return hasty[*registry.MarkGone]("hasty-gone", "L4") }
-
-// hastyRenewal answers for leases, and says that they are over, before a commit has shown that it still leads.
-func hastyRenewal() *Plant { return hasty[*registry.Confirm]("hasty-renewal", "T13") }
 
 // hastyEnd ends a framework's tasks before its end is committed.
 func hastyEnd() *Plant { return hasty[*registry.RemoveFramework]("hasty-end", "F1 L4") }

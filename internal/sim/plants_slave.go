@@ -10,7 +10,7 @@ import (
 )
 
 // Bugs of the slave, but for those of its disk.
-var slavePlants = []func() *Plant{allIsWell, deafToKill, deafToAcks, neverAgain, gloomy, startsAgain, leaseOfTheNewest, executorUnseen, twoInFlight, newestFirst,
+var slavePlants = []func() *Plant{allIsWell, deafToKill, deafToAcks, neverAgain, gloomy, startsAgain, leaseOfTheNewest, leaseUnsaid, executorUnseen, twoInFlight, newestFirst,
 	freshUUID, deafToShutdown, partOfAGroup, volumesUnmade, volumesTidied, halfNamed, endsEarly}
 
 // allIsWell takes every end for a good one.
@@ -93,6 +93,20 @@ func leaseOfTheNewest() *Plant {
 		return out
 	}
 	return p
+}
+
+// leaseUnsaid does not tell supervisors that their tasks have a lease.
+func leaseUnsaid() *Plant {
+	return &Plant{Name: "lease-unsaid", Rules: "T13", SlaveEffects: func(_ string, out []slavecore.Effect) []slavecore.Effect {
+		for i, e := range out {
+			if s, ok := e.(slavecore.Start); ok && s.Task != nil && s.Task.Lease > 0 {
+				task := *s.Task
+				task.Lease, s.Task = 0, &task
+				out[i] = s
+			}
+		}
+		return out
+	}}
 }
 
 // startsAgain starts what it finds in its journal as if it were new.
