@@ -216,6 +216,7 @@ func TestNothingIsLeftOfTasksHoweverTheyEnd(t *testing.T) {
 	}
 	seen = append(seen, m.empty("-third")...)
 	settled(&before)
+	require.NotEmpty(t, seen, "tasks have namespaces of their own")
 	left := map[string]bool{}
 	all, _ := filepath.Glob("/proc/[0-9]*")
 	for _, p := range all {

@@ -86,7 +86,7 @@ func TestAnExitStatusThatWasDamagedIsNotTold(t *testing.T) {
 	path := runPath(b.r.dir("a"))
 	b.open([]string{"a"})
 	b.r.Adopt("a")
-	ev := b.exited("a")
+	ev := b.exitedAfterAll("a")
 	require.False(t, ev.Known)
 	require.Zero(t, ev.Exit)
 	require.Contains(t, ev.Message, path+": line 3 is damaged")
@@ -123,7 +123,7 @@ func TestAContainerIsEndedThoughItsFirstProcessCannotBeReadAnyMore(t *testing.T)
 		if known {
 			b.open([]string{"a"})
 			b.r.Adopt("a")
-			require.False(t, b.exited("a").Known)
+			require.False(t, b.exitedAfterAll("a").Known)
 		} else {
 			b.open(nil)
 		}
