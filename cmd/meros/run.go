@@ -34,6 +34,8 @@ type runFlags struct {
 	env       []string
 	uris      []string
 	image     string
+	volumes   []string
+	network   string
 	asUser    string
 	constrain []string
 	failover  time.Duration
@@ -71,6 +73,8 @@ func newRun() *cobra.Command {
 	flags.StringVar(&f.role, "role", resource.AnyRole, "role in which resources are offered")
 	flags.StringArrayVarP(&f.env, "env", "e", nil, "variable for the command, as `NAME=VALUE`; may be repeated; none by default")
 	flags.StringArrayVar(&f.uris, "uri", nil, "`URL[,extract|,executable][,cache][,as=NAME]` to fetch into the command's folder first: http, https or file;\nmay be repeated; none by default")
+	flags.StringArrayVar(&f.volumes, "volume", nil, "`KIND:WHAT=PATH[,ro]` that the command sees at PATH: host:/FOLDER of the slave's machine, as the slave allows, sandbox:FOLDER,\nor secret:FILE of this one, which only the command can read; PATH is absolute or in its sandbox; may be repeated; none by default")
+	flags.StringVar(&f.network, "network", "host", "`NETWORK` of the command: host, or none but a loopback")
 	flags.StringVar(&f.image, "image", "", "`IMAGE` that is the command's root folder: HOST/NAME[:TAG][@sha256:DIGEST] of a registry, layout:/FOLDER[:TAG] or archive:/FILE[:TAG]\nof the slave's disk, as the slave allows; without a COMMAND the image's is run; none by default")
 	flags.StringVar(&f.asUser, "user", "", "operating system user for the command; the slave's by default")
 	flags.StringArrayVar(&f.constrain, "on", nil, "only slaves with this attribute or hostname, as `NAME=VALUE` or hostname=VALUE; may be repeated; any by default")
@@ -136,6 +140,9 @@ func (f *runFlags) task(args []string) (offer.Task, error) {
 			return offer.Task{}, badFlag("uri", text, strings.TrimPrefix(err.Error(), "uris[0]."))
 		}
 		task.Command.URIs = append(task.Command.URIs, u)
+	}
+	if err := f.room(&task); err != nil {
+		return offer.Task{}, err
 	}
 	if task.Health, err = f.health.check(); err != nil {
 		return offer.Task{}, err
