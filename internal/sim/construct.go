@@ -10,7 +10,6 @@ import (
 	"github.com/meros-project/meros/internal/slavecore"
 	"github.com/meros-project/meros/offer"
 	"github.com/meros-project/meros/offer/allocator"
-	"github.com/meros-project/meros/offer/resource"
 )
 
 // This file is the one place in which cores are made and stepped, so that a bug can be planted at their borders: Config.Plant, if it is not
@@ -71,7 +70,7 @@ func (m *master) newCore() *mastercore.Core {
 func (s *slave) config() slavecore.Config {
 	has := s.resources
 	if s.shrunk {
-		has = resource.Must("cpus:0.5;mem:64")
+		has = less()
 	}
 	info := offer.Slave{Hostname: s.id, Address: s.address, Resources: has, Version: "sim",
 		Attributes: []offer.Attribute{{Name: "rack", Text: fmt.Sprintf("r%d", s.number%3)}}}

@@ -236,23 +236,34 @@ func (w *World) resize(d *dice) {
 	w.after(d.between(time.Second, 20*time.Second), s.restart)
 }
 
-// refusesLess takes a slave's refusal to start with less than it had, and gives it back what it has.
-func (s *slave) refusesLess(err error) bool {
+// triesLess takes a slave's answer to less than it had, which it may start with if what runs fits (R1), and gives it back what it has.
+func (s *slave) triesLess(err error) bool {
 	w := s.w
 	if !s.shrunk {
 		return false
 	}
 	s.shrunk = false
 	if err == nil {
-		w.violate("R1", "%s was registered as %s and starts with less", s.id, s.sid)
-		return false
+		var used resource.Resources
+		for _, run := range s.runtime.running {
+			used = used.Add(run.resources)
+		}
+		if used.CPUs() > less().CPUs() || used.Mem() > less().Mem() {
+			w.violate("R1", "%s was registered as %s and starts with %s, of which %s are in use", s.id, s.sid, less(), used)
+			return false
+		}
+		w.note(s.id, "would start with %s", less())
+	} else {
+		w.note(s.id, "refuses to start: %v", err)
+		w.states.reach(StateShrinkRefused)
 	}
-	w.note(s.id, "refuses to start: %v", err)
-	w.states.reach(StateShrinkRefused)
 	s.alive = false
 	w.after(w.dice(FaultResize).between(time.Second, 20*time.Second), s.restart)
 	return true
 }
+
+// less is what a slave is told that it has when it has shrunk.
+func less() resource.Resources { return resource.Must("cpus:0.5;mem:64") }
 
 // transient draws whether a scheduler wants nothing on disk.
 func (w *World) transient() bool {

@@ -426,7 +426,9 @@ func slaveCases() map[string]func(*lab) {
 			l.wait(time.Millisecond)
 		},
 		"S7 a journal that nobody can read": func(l *lab) {
-			l.s.disk.records = append(l.s.disk.records, &slavecore.Resources{Total: resource.Must("cpus:99")})
+			cpus := resource.Must("cpus:99") // of which it has none, but what is reserved must be there
+			cpus[0].Reservations = []resource.Reservation{{Type: resource.Dynamic, Role: "a"}}
+			l.s.disk.records = append(l.s.disk.records, &slavecore.Resources{Total: cpus})
 			l.h.prefixes(l.s)
 		},
 		"S7 a task that the journal does not know": func(l *lab) {

@@ -69,7 +69,7 @@ func (s *slave) begin() {
 	s.asked = map[uint64]time.Duration{}
 	s.runtime.endOrphans(s)
 	core, err := s.newCore()
-	if s.refusesLess(err) {
+	if s.triesLess(err) {
 		return
 	}
 	if err != nil {
