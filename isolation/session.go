@@ -19,7 +19,8 @@ type Execer interface {
 
 // An Attacher is a Runner that lets others see what its containers print, and type to them.
 type Attacher interface {
-	// Attach shows what a container's first process prints from now on, and gives it what is written to the Session if it reads that. The
+	// Attach shows what a container's first process prints from now on, and gives it what is written to the Session if it reads that. The first
+	// who attaches to a container that reads is also shown what it printed before, its last 64 KiB. The
 	// Session ends with ctx and with the container, whose exit status Wait then returns; the container does not end with the Session. Who does
 	// not take the output fast enough is cut off. Errors are ErrNotRunning, ErrTooMany, or say what is wrong.
 	Attach(ctx context.Context, container string, spec AttachSpec) (Session, Attached, error)

@@ -110,6 +110,10 @@ type Config struct {
 	// Network is where sockets come from. Defaults to TCP.
 	Network Network
 
+	// Sessions lets whoever reaches the listener or the Handler run commands in the containers of tasks, see what they print, and type to those
+	// that read: everything that their users may do. With TLS that is whoever TLS lets in. Defaults to false.
+	Sessions bool
+
 	// OutputBytes is how large stdout and stderr in a sandbox may each grow, in bytes, before they are renamed to stdout.1 and stderr.1, from
 	// offer.MinOutputBytes to offer.MaxOutputBytes. Tasks can say otherwise. It is not used with a Runner. Defaults to 10 MiB.
 	OutputBytes int64

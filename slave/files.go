@@ -35,6 +35,7 @@ func (s *Slave) newHandler() http.Handler {
 	mux.HandleFunc("GET /containers", s.containers)
 	mux.HandleFunc("GET /monitor/statistics", s.containers)
 	mux.HandleFunc("GET /files/follow", s.fileFollow)
+	mux.HandleFunc("POST "+SessionPath, s.session)
 	return mux
 }
 

@@ -44,6 +44,7 @@ type Slave struct {
 	master     link
 	executors  executorServer
 	live       liveContainers
+	sessions   sessionCounts
 	sandboxes  sandboxRoot
 	leases     leaseClock
 	collector  collector
@@ -74,8 +75,8 @@ func (s *Slave) Ready() <-chan struct{} { return s.ready }
 // ID is the id that the master has assigned, empty before the first registration.
 func (s *Slave) ID() offer.SlaveID { return s.id.Load().(offer.SlaveID) }
 
-// Handler serves /files/read, /files/browse, /files/download, /files/follow, /containers (what each uses, also as /monitor/statistics) and
-// /health, for a program that has an HTTP server of its own. The parameter
+// Handler serves /files/read, /files/browse, /files/download, /files/follow, /containers (what each uses, also as /monitor/statistics),
+// SessionPath where Config.Sessions allows it, and /health, for a program that has an HTTP server of its own. The parameter
 // path names what is in a sandbox: /frameworks/FRAMEWORK/tasks/TASK/stdout, or executors/EXECUTOR. It answers 503 while the slave does not
 // run, and asks nobody who they are.
 func (s *Slave) Handler() http.Handler { return s.handler }

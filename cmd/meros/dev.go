@@ -76,7 +76,7 @@ func (f *devFlags) run(cmd *cobra.Command) (err error) {
 		return &usageError{err}
 	}
 	cfg := slave.Config{Masters: []string{f.listen}, Listen: f.slaveListen, WorkDir: filepath.Join(dir, "slave"), Resources: offered,
-		Logger: log, Leave: f.workDir == ""}
+		Logger: log, Leave: f.workDir == "", Sessions: true}
 	if err := f.isolation.config(&cfg); err != nil {
 		return err
 	}

@@ -115,7 +115,7 @@ func TestEveryCommandOfTheDocumentationRuns(t *testing.T) {
 	for line := range table {
 		require.True(t, seen[line], "no page says %q", line)
 	}
-	require.Equal(t, []string{"master", "slave", "run", "run", "run", "members", "explain"}, real.ran)
+	require.Equal(t, []string{"master", "slave", "run", "run", "run", "exec", "attach", "members", "explain"}, real.ran)
 }
 
 // mayHaveImages reports whether tasks of this machine's slaves can have images.
@@ -195,6 +195,25 @@ func (h *hosts) run(line string) {
 			require.Equal(t, 3, code, errs)
 			require.Equal(t, "hi\n", out)
 		}
+	case "exec", "attach": // of a task that is there
+		args := h.arguments(line)
+		flags := args[2 : slices.Index(args, "--tls-key")+2]
+		waiting := background(t, slices.Concat([]string{"run"}, flags, []string{"--cpus", "0.1", "--mem", "64", "--", "sh", "-c", "while :; do echo tick; sleep 0.2; done"})...)
+		eventually(t, "the task prints", func() bool { return strings.Contains(waiting.stdout.String(), "tick\n") })
+		for _, row := range list[taskRow](t, slices.Concat([]string{"tasks", "--state", "TASK_RUNNING"}, flags)...) {
+			args[1] = row.ID
+		}
+		if command == "exec" {
+			out, errs, code := meros(t, args...)
+			require.Zero(t, code, errs)
+			require.Regexp(t, `^[a-z]+\n$`, out)
+		} else {
+			seeing := background(t, args...)
+			eventually(t, "what it prints is seen", func() bool { return strings.Contains(seeing.stdout.String(), "tick\n") })
+			require.NoError(t, seeing.cmd.Process.Signal(os.Interrupt))
+			require.Equal(t, 130, seeing.wait())
+		}
+		waiting.end()
 	case "members":
 		eventually(t, "three masters and a slave are listed", func() bool { // what is shown may be a moment old
 			out, errs, code := meros(t, h.arguments(line)...)

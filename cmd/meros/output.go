@@ -52,6 +52,8 @@ func (f *follower) finish() {
 	f.wg.Wait()
 }
 
+func (f *follower) unwanted() <-chan struct{} { return f.broken }
+
 func (f *follower) copy(out io.Writer, address, path string) {
 	at := ""
 	var silent time.Time // since when the slave has not answered

@@ -200,6 +200,13 @@ func background(t *testing.T, args ...string) *job {
 }
 
 // wait returns the exit status, -1 if a signal has ended the program.
+// end interrupts a command, which ends its task.
+func (p *job) end() {
+	p.t.Helper()
+	require.NoError(p.t, p.cmd.Process.Signal(os.Interrupt))
+	require.Equal(p.t, 130, p.wait())
+}
+
 func (p *job) wait() int {
 	p.t.Helper()
 	select {
@@ -503,7 +510,7 @@ func TestEveryWrongFlagGetsOneLineAndStatusTwo(t *testing.T) {
 func TestHelpAndVersion(t *testing.T) {
 	out, _, code := meros(t, "--help")
 	require.Zero(t, code)
-	for _, name := range []string{"dev", "master", "slave", "run", "tasks", "explain", "members", "replay", "version"} {
+	for _, name := range []string{"dev", "master", "slave", "run", "tasks", "explain", "members", "replay", "version", "exec", "attach"} {
 		require.Contains(t, out, "  "+name+" ")
 		help, _, code := meros(t, name, "--help")
 		require.Zero(t, code)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/signal"
 	"os/user"
 	"strconv"
@@ -41,6 +42,8 @@ type runFlags struct {
 	failover  time.Duration
 	output    int64
 	health    healthFlags
+	stdin     bool
+	terminal  bool
 }
 
 func newRun() *cobra.Command {
@@ -79,6 +82,8 @@ func newRun() *cobra.Command {
 	flags.StringVar(&f.asUser, "user", "", "operating system user for the command; the slave's by default")
 	flags.StringArrayVar(&f.constrain, "on", nil, "only slaves with this attribute or hostname, as `NAME=VALUE` or hostname=VALUE; may be repeated; any by default")
 	flags.DurationVar(&f.failover, "failover-timeout", time.Minute, "how long the command may go on if this program dies")
+	flags.BoolVarP(&f.stdin, "stdin", "i", false, "the command reads what is typed here")
+	flags.BoolVarP(&f.terminal, "terminal", "t", false, "give the command a terminal, which is mine; needs one")
 	flags.Int64Var(&f.output, "keep-output", 110, "`MB` of output that the slave keeps, of stdout and of stderr each, while it is not read here yet; 10 to 1010")
 	f.health.add(cmd)
 	flags.SetInterspersed(false)
@@ -209,6 +214,22 @@ func (f *runFlags) run(cmd *cobra.Command, args []string) error {
 	}
 	one := &oneTask{task: task, constrain: f.constrain, notices: cmd.ErrOrStderr(), ended: make(chan struct{}), trouble: f.master.trouble}
 	one.output = newFollower(client, f.master.scheme(), cmd.OutOrStdout(), cmd.ErrOrStderr())
+	if f.stdin || f.terminal {
+		t := newTalk(cmd)
+		t.interrupted = nil // an interrupt kills the task
+		if f.terminal {
+			if !t.own.there() {
+				return badFlag("terminal", "true", "must be false without a terminal here")
+			}
+			size := t.own.size()
+			t.raw, one.task.Streams.Terminal = true, &size
+			if name := os.Getenv("TERM"); name != "" {
+				one.task.Command.Environment = append(one.task.Command.Environment, offer.Variable{Name: "TERM", Value: name})
+			}
+		}
+		one.task.Streams.Stdin = f.stdin
+		one.output = newAttachment(&f.master, t)
+	}
 	return one.follow(cmd.Context(), cfg)
 }
 
@@ -217,7 +238,7 @@ type oneTask struct {
 	task      offer.Task
 	constrain []string
 	notices   io.Writer
-	output    *follower
+	output    taskOutput
 	ended     chan struct{} // closed when the task has a final state
 	trouble   func(context.Context) (err error, lasting bool)
 
@@ -327,7 +348,7 @@ func (o *oneTask) follow(ctx context.Context, cfg framework.Config) error {
 	}()
 	notice := time.NewTimer(firstNotice)
 	defer notice.Stop()
-	asked, broken := ctx.Done(), o.output.broken
+	asked, broken := ctx.Done(), o.output.unwanted()
 	var ours error // the outcome if it is this program that ends the command
 	for {
 		select {

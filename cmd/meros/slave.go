@@ -42,6 +42,9 @@ type slaveFlags struct {
 	fetchFiles []string
 	fetchAllow []string
 	fetchCache int64
+	sessions   bool
+	outputSize int64
+	outputKeep int
 }
 
 func newSlave() *cobra.Command {
@@ -77,6 +80,9 @@ Its tasks outlive it: stop it, start it again on the same --work-dir, and they a
 	flags.StringSliceVar(&f.fetchFiles, "fetch-files", nil, "`folder` that file:// URIs of tasks may be read from; may be repeated; none by default")
 	flags.StringSliceVar(&f.fetchAllow, "fetch-allow", nil, "`range` of addresses, as in 127.0.0.0/8, that URIs of tasks may name though they are loopback, link-local or\nmetadata addresses, and that public ones may redirect to; may be repeated; none by default")
 	flags.Int64Var(&f.fetchCache, "fetch-cache", 2048, "`MB` of disk for URIs that tasks want cached; 0 for no cache")
+	flags.BoolVar(&f.sessions, "sessions", true, "let those who may talk to --listen run commands in tasks' containers and attach to tasks")
+	flags.Int64Var(&f.outputSize, "output-size", 10, "`MB` that stdout and stderr of a task may each have before they are renamed to stdout.1 and stderr.1")
+	flags.IntVar(&f.outputKeep, "output-files", 1, "how many of the renamed files are kept of each; 0 to 100")
 	f.gossip.add(cmd)
 	f.tls.add(cmd)
 	f.log.add(cmd)
@@ -129,6 +135,16 @@ func (f *slaveFlags) keep(cfg *slave.Config) error {
 	cfg.SandboxAge, cfg.DiskHeadroom = f.sandboxAge, f.headroom
 	if f.headroom == 0 {
 		cfg.DiskHeadroom = -1
+	}
+	switch {
+	case f.outputSize < 1 || f.outputSize > offer.MaxOutputBytes>>20:
+		return badFlag("output-size", strconv.FormatInt(f.outputSize, 10), fmt.Sprintf("must be from 1 to %d", offer.MaxOutputBytes>>20))
+	case f.outputKeep < 0 || f.outputKeep > offer.MaxOutputFiles:
+		return badFlag("output-files", strconv.Itoa(f.outputKeep), fmt.Sprintf("must be from 0 to %d", offer.MaxOutputFiles))
+	}
+	cfg.OutputBytes, cfg.OutputFiles, cfg.Sessions = f.outputSize<<20, f.outputKeep, f.sessions
+	if f.outputKeep == 0 {
+		cfg.OutputFiles = -1
 	}
 	return nil
 }

@@ -1,7 +1,9 @@
 package main
 
 import (
-	"fmt"
+	"context"
+	"net/url"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -13,6 +15,7 @@ type taskRow struct {
 	ID          string `json:"id"`
 	Name        string `json:"name"`
 	FrameworkID string `json:"framework_id"`
+	ExecutorID  string `json:"executor_id,omitempty"`
 	SlaveID     string `json:"slave_id"`
 	Role        string `json:"role"`
 	State       string `json:"state"`
@@ -59,21 +62,14 @@ func (f *tasksFlags) run(cmd *cobra.Command) error {
 	if f.state != "" && new(offer.State).UnmarshalText([]byte(f.state)) != nil {
 		return badFlag("state", f.state, "must be a state such as TASK_STAGING, TASK_RUNNING, TASK_FINISHED")
 	}
+	all, err := f.master.listTasks(cmd.Context(), f.framework)
+	if err != nil {
+		return err
+	}
 	rows := []taskRow{}
-	for offset := 0; ; offset += tasksPage {
-		var page struct {
-			Tasks []taskRow `json:"tasks"`
-		}
-		if err := f.master.ask(cmd.Context(), "GET", fmt.Sprintf("/tasks?limit=%d&offset=%d&order=asc", tasksPage, offset), nil, &page); err != nil {
-			return err
-		}
-		for _, t := range page.Tasks {
-			if (f.framework == "" || t.FrameworkID == f.framework) && (f.state == "" || t.State == f.state) {
-				rows = append(rows, t)
-			}
-		}
-		if len(page.Tasks) < tasksPage {
-			break
+	for _, t := range all {
+		if f.state == "" || t.State == f.state {
+			rows = append(rows, t)
 		}
 	}
 	if f.json {
@@ -84,4 +80,25 @@ func (f *tasksFlags) run(cmd *cobra.Command) error {
 		table[i] = []string{t.ID, t.Name, t.State, t.health(), t.FrameworkID, t.SlaveID}
 	}
 	return printTable(cmd.OutOrStdout(), "TASK\tNAME\tSTATE\tHEALTH\tFRAMEWORK\tSLAVE", table)
+}
+
+// listTasks asks the leading master for the tasks of a framework, or of all.
+func (f *masterFlags) listTasks(ctx context.Context, framework string) ([]taskRow, error) {
+	var rows []taskRow
+	for offset := 0; ; offset += tasksPage {
+		var page struct {
+			Tasks []taskRow `json:"tasks"`
+		}
+		query := url.Values{"limit": {strconv.Itoa(tasksPage)}, "offset": {strconv.Itoa(offset)}, "order": {"asc"}}
+		if framework != "" {
+			query.Set("framework", framework)
+		}
+		if err := f.ask(ctx, "GET", "/tasks?"+query.Encode(), nil, &page); err != nil {
+			return nil, err
+		}
+		rows = append(rows, page.Tasks...)
+		if len(page.Tasks) < tasksPage {
+			return rows, nil
+		}
+	}
 }

@@ -14,6 +14,9 @@ import (
 // listenerBytes is how much output may wait for somebody who is attached. Who is slower is cut off: the task does not wait.
 const listenerBytes = 1 << 20
 
+// earlyBytes is how much of its first output a task that waits for somebody to type keeps for them, such as its prompt.
+const earlyBytes = 64 << 10
+
 // A listener is somebody who is attached to the task.
 type listener struct {
 	cut func() // ends a write that is stuck
@@ -85,16 +88,23 @@ func (l *listener) next() (p piece, ok bool) {
 func (t *taskStreams) tell(kind stream.Kind, b []byte) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.listeners) == 0 {
+	if len(t.listeners) == 0 && !t.waits {
 		return
 	}
 	p := piece{kind, append([]byte(nil), b...)}
+	if t.waits {
+		t.early, t.earlySize = append(t.early, p), t.earlySize+len(b)
+		for t.earlySize > earlyBytes {
+			t.earlySize -= len(t.early[0].data)
+			t.early = t.early[1:]
+		}
+	}
 	for l := range t.listeners {
 		l.put(p)
 	}
 }
 
-// attach shows the session what the task prints from now on, and gives the task what it types, until one of them ends.
+// attach shows the session what the task prints from now on, and what one that waited for somebody to type has printed before, and gives the task what it types, until one of them ends.
 func (s *supervisorState) attach(raw net.Conn, conn *stream.Conn, spec *isolation.AttachSpec) error {
 	t := &s.streams
 	l := newListener(func() { _ = raw.SetWriteDeadline(time.Now().Add(sessionsLinger)) })
@@ -110,6 +120,10 @@ func (s *supervisorState) attach(raw net.Conn, conn *stream.Conn, spec *isolatio
 	}
 	t.feeding = t.feeding || feeds
 	t.listeners[l] = true
+	for _, p := range t.early {
+		l.put(p)
+	}
+	t.waits, t.early = false, nil
 	terminal := t.terminal != nil
 	t.mu.Unlock()
 	input := stream.NewInput()

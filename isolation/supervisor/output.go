@@ -26,6 +26,9 @@ type taskStreams struct {
 	over      bool // no more will be printed
 	feeding   bool // somebody is attached who types
 	inputOver bool // stdin is closed
+	waits     bool // for the first who attaches, and early is kept for them
+	early     []piece
+	earlySize int
 }
 
 // openStreams makes what the task reads from and prints to, and returns its ends. The files in the sandbox are made before the task runs, so that
@@ -48,6 +51,7 @@ func (s *supervisorState) openStreams(plan *isolation.Plan) (files []*os.File, e
 		in = &offer.Streams{}
 	}
 	kinds := []stream.Kind{stream.Stdout, stream.Stderr}
+	t.waits = in.Stdin || in.Terminal != nil
 	if in.Terminal != nil {
 		master, slave, err := openTerminal(*in.Terminal)
 		if err != nil {
