@@ -199,7 +199,6 @@ func background(t *testing.T, args ...string) *job {
 	return p
 }
 
-// wait returns the exit status, -1 if a signal has ended the program.
 // end interrupts a command, which ends its task.
 func (p *job) end() {
 	p.t.Helper()
@@ -207,6 +206,7 @@ func (p *job) end() {
 	require.Equal(p.t, 130, p.wait())
 }
 
+// wait returns the exit status, -1 if a signal has ended the program.
 func (p *job) wait() int {
 	p.t.Helper()
 	select {
