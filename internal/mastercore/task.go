@@ -272,13 +272,13 @@ func (r *task) setStatus(st *offer.Status, latest offer.State) {
 	if st.Container != nil {
 		container = st.Container.ID
 	}
-	if st.Message == "" && container == "" {
+	if st.Message == "" && container == "" && st.Check == nil {
 		r.extra = ""
 		return
 	}
 	const most = 4096 // of a message; the framework gets all of it, state queries the beginning
 	var room [64]byte
-	extra := append(appendContainer(room[:0], container), st.Message[:min(len(st.Message), most)]...)
+	extra := append(appendContainer(appendResult(room[:0], st.Check), container), st.Message[:min(len(st.Message), most)]...)
 	if string(extra) != r.extra { // a task's next status often has nothing new here
 		r.extra = string(extra)
 	}
@@ -333,9 +333,10 @@ func cutContainer(packed string) (id, rest string) {
 
 // status rebuilds the latest status as the master tells it.
 func (r *task) status(slaveID offer.SlaveID) offer.Status {
-	container, message := cutContainer(r.extra)
+	check, rest := cutResult(r.extra)
+	container, message := cutContainer(rest)
 	st := offer.Status{TaskID: r.id(), SlaveID: slaveID, ExecutorID: r.executor(), State: r.state, Source: r.source, Reason: r.reason,
-		Message: message, UUID: r.uuid}
+		Message: message, UUID: r.uuid, Check: check}
 	if r.time != 0 {
 		st.Time = epoch.Add(time.Duration(r.time))
 	}

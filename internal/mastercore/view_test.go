@@ -122,6 +122,10 @@ func TestAStatusIsToldAsItWasTakenOver(t *testing.T) {
 		{State: offer.Running, Message: "m", Healthy: &healthy, UUID: offer.UUID{1}, Source: offer.SourceExecutor, Time: epoch.Add(1)},
 		{State: offer.Failed, Container: &offer.Container{ID: "c-1"}, Exit: &offer.Exit{Code: 3}, Reason: offer.ReasonContainerLaunchFailed},
 		{State: offer.Killed, Container: &offer.Container{ID: offer.UUID{0xab, 15: 1}.String()}, Message: "why", Exit: &offer.Exit{Signal: 9}},
+		{State: offer.Running, Check: &offer.CheckResult{Kind: offer.CheckCommand}},
+		{State: offer.Running, Check: &offer.CheckResult{Kind: offer.CheckHTTP, Known: true, Status: 404}, Message: "\x02m"},
+		{State: offer.Running, Check: &offer.CheckResult{Kind: offer.CheckTCP, Known: true, Succeeded: true}, Container: &offer.Container{ID: "c-1"}},
+		{State: offer.Running, Check: &offer.CheckResult{Kind: 255, Known: true, ExitCode: -1 << 63, Status: 1<<63 - 1}, Message: "of a strange executor"},
 		{State: offer.Killed, Container: &offer.Container{ID: "AB000000-0000-0000-0000-000000000001"}, Message: "upper case is kept"},
 	} {
 		table := newTaskTable(1)
