@@ -59,6 +59,13 @@ func probe() error {
 	if err := restrict(tree, unix.MOUNT_ATTR_RDONLY); err != nil {
 		return fmt.Errorf("mount_setattr: %w", err)
 	}
+	for _, kind := range []string{"proc", "sysfs"} {
+		fd, err := newMount(kind, harmless)
+		if err != nil {
+			return fmt.Errorf("%s: %w", kind, err)
+		}
+		_ = unix.Close(fd)
+	}
 	made, err := newMount("tmpfs", unix.MOUNT_ATTR_NOSUID, option{"mode", "0755"})
 	if err != nil {
 		return fmt.Errorf("tmpfs: %w", err)
