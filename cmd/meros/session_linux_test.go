@@ -172,15 +172,23 @@ func TestExecHasATerminalThatFollowsMine(t *testing.T) {
 func TestASlaveThatIsKilledEndsACommandAndNotTheTask(t *testing.T) {
 	c := startCluster(t, 1, 1)
 	task, id := c.task("echo up; exec sleep 1000")
-	exec := background(t, c.args("exec", id, "--", "sh", "-c", "echo $$; exec sleep 1000")...)
-	eventually(t, "the command runs", func() bool { return strings.HasSuffix(exec.stdout.String(), "\n") })
+	// Its number is another one in a container with processes of its own.
+	mark := fmt.Sprintf("%d.%d", 100_000, os.Getpid())
+	runs := func() bool {
+		files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+		for _, f := range files {
+			if line, err := os.ReadFile(f); err == nil && bytes.HasPrefix(line, []byte("sleep\x00"+mark+"\x00")) {
+				return true
+			}
+		}
+		return false
+	}
+	exec := background(t, c.args("exec", id, "--", "sleep", mark)...)
+	eventually(t, "the command runs", runs)
 	c.slaves[0].kill()
 	require.Equal(t, 1, exec.wait())
 	require.Contains(t, exec.stderr.String(), "lost")
-	eventually(t, "the command has ended", func() bool {
-		_, err := os.Stat("/proc/" + strings.TrimSpace(exec.stdout.String()))
-		return os.IsNotExist(err)
-	})
+	eventually(t, "the command has ended", func() bool { return !runs() })
 	c.slaves[0].start()
 	eventually(t, "another command runs in the same task", func() bool {
 		out, _, code := with(t, "", c.args("exec", id, "--", "echo", "back")...)
