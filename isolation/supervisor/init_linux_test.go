@@ -187,13 +187,17 @@ func TestAPoliteKillReachesTheTaskAndWhatItDoesThenCounts(t *testing.T) {
 	require.Equal(t, offer.Exit{Signal: 15}, b.exited("b").Exit)
 }
 
-// inNamespace counts the processes of a container from outside, but for those that only their parent has to take notice of.
-func inNamespace(of string) int {
+// inNamespace counts the processes of a container from outside, but for those that only their parent has to take notice of. Their environment
+// tells them from those of others, whose namespaces may have got the number since.
+func (b *bench) inNamespace(of string) int {
 	n := 0
 	links, _ := filepath.Glob("/proc/[0-9]*/ns/pid")
 	for _, l := range links {
 		pid, _ := strconv.Atoi(strings.Split(l, "/")[2])
 		if _, gone := process.Identify(pid); gone != nil {
+			continue
+		}
+		if env, _ := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid)); !strings.Contains(string(env), b.base) {
 			continue
 		}
 		if target, err := os.Readlink(l); err == nil && target == of {
@@ -216,7 +220,7 @@ func TestTheEndOfTheFirstProcessIsTheEndOfAll(t *testing.T) {
 		pid := b.started(id)
 		ns, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/pid", pid))
 		require.NoError(t, err)
-		eventually(t, "all are there", func() bool { return b.output(id, "stdout") == "up\n" && inNamespace(ns) == 8 })
+		eventually(t, "all are there", func() bool { return b.output(id, "stdout") == "up\n" && b.inNamespace(ns) == 8 })
 		end(pid)
 		ev := b.exited(id)
 		if i == 2 {
@@ -224,7 +228,7 @@ func TestTheEndOfTheFirstProcessIsTheEndOfAll(t *testing.T) {
 		} else {
 			require.Equal(t, offer.Exit{Signal: 9}, ev.Exit)
 		}
-		require.Zero(t, inNamespace(ns), "when its end is told, nothing runs")
+		require.Zero(t, b.inNamespace(ns), "when its end is told, nothing runs")
 	}
 }
 
@@ -246,7 +250,7 @@ func TestAContainerThatIsFullOfProcessesGetsSignalsAndEnds(t *testing.T) {
 	eventually(t, "the first process needs none to pass a signal on", func() bool { return b.output("a", "stdout") == "got\n" })
 	b.r.Kill("a", true)
 	require.Equal(t, offer.Exit{Signal: 9}, b.exited("a").Exit)
-	require.Zero(t, inNamespace(ns))
+	require.Zero(t, b.inNamespace(ns))
 }
 
 func TestOrphansAreReaped(t *testing.T) {
