@@ -13,7 +13,8 @@
 // own that outlive the slave: one that is stopped, or killed, finds its tasks again when it is started on the same work folder.
 //
 // A task is held to what it has asked for as far as the machine allows: by the isolators that Config.Isolators names, or all that work. On
-// Linux as root that includes cgroups, with which a task that asks for no cpus gets a hundredth of one, and for no mem 32 MiB. What is
+// Linux as root that includes cgroups, with which a task that asks for no cpus gets a hundredth of one, and for no mem 32 MiB,
+// and namespaces: a task sees its own processes only, of the machine's files what it may, and volumes where it wants them. What is
 // missing the slave says in one line of its log when it starts, and refuses tasks that need it.
 //
 // While a task runs, the slave makes its checks and its health check, offer.Task.Check and Health: over TCP and HTTP at 127.0.0.1 of the network

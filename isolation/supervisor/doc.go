@@ -16,6 +16,11 @@
 // A session, such as another command in a running container, is a connection to the container's supervisor too: the command is the supervisor's
 // child, is let into the container's cgroups and namespaces, and ends with the connection and with the container.
 //
+// The first process of a container with namespaces of its own (isolation.Plan.Namespaces) does not become the task but stays, as what the
+// system calls init: it makes the container's mounts, starts the task as its child, passes signals on to the task's process group, reaps what
+// ends, and tells the supervisor how the task ended. With its end the system ends everything in the container; so a sure kill is a kill of it.
+// It is this process whose number is told as the task's, and that a slave finds again.
+//
 // A container's folder, named by a hash so that its socket's path stays short, holds:
 //
 //	run           what the supervisor carries out, the first process, and how it ended
