@@ -56,7 +56,7 @@ func (h *history) awaits(r *reign, id offer.FrameworkID, left time.Duration) {
 		o := &r.office
 		switch slack := w.slack(left); {
 		case r.ended || w.log.leader != r || o.waits[id] != x || o.retired[id]:
-		case r.m.paused || r.m.cost > 0 || w.ns-r.m.stood < int64(slack) || !w.able(r.m) || len(r.flight) > 0: // a process that stood still is late, and a write waits
+		case r.m.paused || r.m.cost > 0 || w.ns-r.m.stood < int64(left+slack) || !w.able(r.m) || len(r.flight) > 0: // one that stood still may begin to count only then, and a write waits
 			w.after(slack, look)
 		default:
 			w.violate("F2", "%s has not heard of %s for %v, had %v left, and does not remove it", r.m.id, id, time.Duration(w.ns-x.from), left)

@@ -231,7 +231,7 @@ func batchOf(t *testing.T, m message.Message) []byte {
 func TestABadFrameCostsItsConnectionOnly(t *testing.T) {
 	good := frame(frameBatch, batchOf(t, &message.Ping{}))
 	unknown := batchOf(t, &message.Ping{})
-	unknown[len(unknown)-3] = 77 // the number of its kind
+	unknown[len(unknown)-3] = 127 // the number of its kind
 	for name, c := range map[string]struct {
 		bytes []byte
 		want  offer.Reason
