@@ -168,7 +168,7 @@ func TestWhatRunsOutOfMemoryWhileTheSlaveIsDownIsTold(t *testing.T) {
 	dir := workDir(t)
 	child := startChild(t, dir, m.address)
 	take(t, "a registration", m.register)
-	m.send(launch(sized(command("t-1", "while [ ! -e stop ]; do sleep 0.02; done; "+eater+"; exit 5"), "cpus:1;mem:40")))
+	m.send(launch(sized(command("t-1", "while [ ! -e stop ]; do sleep 0.02; done; "+eater+"; exit 5"), "cpus:1;mem:128")))
 	first, err := process.Identify(m.state("t-1", offer.Running).Container.PID)
 	require.NoError(t, err)
 	m.send(launch(sized(command("t-2", "trap '' TERM; while :; do sleep 1000; done"), "cpus:0.1;mem:32")))
