@@ -144,7 +144,7 @@ func (x *execution) start(spec *isolation.ExecSpec) error {
 		return err
 	}
 	attr := &os.ProcAttr{Files: append(files[:len(files):len(files)], rooms.files...), Env: []string{roleVariable + "=" + stageName, mark(s.dir), x.mark,
-		"GOMAXPROCS=1", "PATH=" + plan.Getenv("PATH")}, Sys: &syscall.SysProcAttr{Setsid: true, Setctty: x.terminal != nil}}
+		"GOMAXPROCS=1", raceSetting, "PATH=" + plan.Getenv("PATH")}, Sys: &syscall.SysProcAttr{Setsid: true, Setctty: x.terminal != nil}}
 	if err := x.fork(rooms, program, attr); err != nil {
 		return err
 	}

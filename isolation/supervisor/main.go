@@ -19,6 +19,9 @@ const (
 	readyArgument  = "ready" // of a supervisor that is started before there is a container for it
 )
 
+// raceSetting keeps processes of a host program that was built with the race detector from waiting a second at each end. Others ignore it.
+const raceSetting = "GORACE=atexit_sleep_ms=0"
+
 // A Task is what a function gets to know about the task that it is.
 type Task struct {
 	Framework string

@@ -63,7 +63,7 @@ func startSupervisor(ready bool) (*supervisorProcess, error) {
 		args = append(args, readyArgument)
 	}
 	attr := &os.ProcAttr{Dir: "/", Files: []*os.File{null, null, stderr, other},
-		Env: []string{roleVariable + "=" + supervisorName, "GOMAXPROCS=2", "PATH=" + process.DefaultPath}, Sys: &syscall.SysProcAttr{Setsid: true}}
+		Env: []string{roleVariable + "=" + supervisorName, "GOMAXPROCS=2", raceSetting, "PATH=" + process.DefaultPath}, Sys: &syscall.SysProcAttr{Setsid: true}}
 	err = errors.ErrUnsupported
 	if sealed, why := sealedProgram(); why == nil {
 		p.program, err = os.StartProcess(sealed, args, attr)

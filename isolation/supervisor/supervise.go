@@ -248,7 +248,7 @@ func (s *supervisorState) executeStage(files []*os.File) (int, error) {
 	}
 	s.apart = plan.Namespaces != nil
 	p, err := os.StartProcess(program, []string{stageName}, &os.ProcAttr{
-		Env:   []string{roleVariable + "=" + stageName, mark(s.dir), "GOMAXPROCS=1", "PATH=" + plan.Getenv("PATH")},
+		Env:   []string{roleVariable + "=" + stageName, mark(s.dir), "GOMAXPROCS=1", raceSetting, "PATH=" + plan.Getenv("PATH")},
 		Files: slices.Insert(slices.Clone(files), planDescriptor, planFile), Sys: attr})
 	if err != nil {
 		return 0, fmt.Errorf("start: %w", err)
