@@ -21,6 +21,9 @@ type errScan struct{ why string }
 
 func (e errScan) Error() string { return "raft: refused message: " + e.why }
 
+// errKey: the decoder takes an array of small numbers for a string, so that a field could be named in a way that the scanner does not read.
+var errKey = errScan{"a field's name is no string"}
+
 // A scanner follows a stream of msgpack values, byte by byte and without recursion or allocation, and fails before a decoder that
 // is given the same bytes could allocate more than the limits above allow.
 type scanner struct {
@@ -202,6 +205,9 @@ func (s *scanner) open(n int, isMap bool) error {
 	if n > maxElements {
 		return errScan{fmt.Sprintf("%d elements, at most %d are allowed", n, maxElements)}
 	}
+	if s.atKey() {
+		return errKey
+	}
 	if s.sizeOf {
 		return errScan{"its size is no number"}
 	}
@@ -224,6 +230,9 @@ func (s *scanner) open(n int, isMap bool) error {
 }
 
 func (s *scanner) number(v int64, isInt bool) error {
+	if s.atKey() {
+		return errKey
+	}
 	if s.sizeOf {
 		switch {
 		case s.sizeSet:

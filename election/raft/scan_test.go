@@ -80,6 +80,9 @@ func TestWhatIsRefused(t *testing.T) {
 		"fields by position": {"\x02\x9a", "an array, not a map"},
 		"huge snapshot":      {"\x02\x81\xa4Size\xcf" + strings.Repeat("\x7f", 8), "a snapshot of"},
 		"negative snapshot":  {"\x02\x81\xa4Size\xff", "a snapshot of -1 bytes"},
+		"name as an array":   {"\x02\x81\x94Size\x30", "a field's name is no string"},
+		"name as a number":   {"\x02\x81\x07\x30", "a field's name is no string"},
+		"name as nothing":    {"\x02\x81\xc0\x30", "a field's name is no string"},
 		"size twice":         {"\x02\x82\xa4Size\x01\xa4Size\x02", "given twice"},
 		"size as a string":   {"\x02\x81\xa4Size\xa1x", "is no number"},
 		"size as a list":     {"\x02\x81\xa4Size\x91\x01", "is no number"},
@@ -98,6 +101,7 @@ func FuzzScanner(f *testing.F) {
 	f.Add(message(f, 2, &hraft.InstallSnapshotRequest{Size: 3}))
 	f.Add(message(f, 0, &hraft.AppendEntriesRequest{Term: 3, Entries: []*hraft.Log{{Index: 1, Data: []byte("x")}}}))
 	f.Add([]byte("\x02\x81\xa4Size\x03abc"))
+	f.Add([]byte("\x02\x81\x94Size\x30"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s := scanner{requests: true, maxSnapshot: 1 << 20}
 		end := -1
