@@ -18,6 +18,8 @@ type disk struct {
 	rotten  bool // damaged at rest
 	base    int  // records after the last compaction
 	stuck   []func()
+	kept    uint64 // the last checkpoint of this life of which something is on disk
+	heard   uint64 // the last of which the process knows that it is: what it is told may wait for its turn
 }
 
 // A write is one flush under way. One that replaces is a whole new journal, put in place at once.
@@ -67,6 +69,7 @@ func (d *disk) flush(s *slave, x *write) {
 		return
 	}
 	d.queue = d.queue[1:]
+	d.kept = max(d.kept, x.token)
 	if d.broken || d.full || !w.calm && w.chance(w.swarm.diskFails) {
 		w.note(s.id, "a flush of %d records fails", len(x.records))
 		if !d.broken && !x.replace {
@@ -143,7 +146,7 @@ func (d *disk) lose(s *slave) (kept, of int) {
 		d.records = p.Journal(s.id, d.records)
 	}
 	d.queue, d.stuck, d.broken = nil, nil, false
-	d.ends = time.Time{}
+	d.ends, d.kept, d.heard = time.Time{}, 0, 0
 	return kept, of
 }
 

@@ -119,14 +119,14 @@ func (h *history) signalled(s *slave, c *container) {
 	}
 }
 
-// afterReboot sees what a slave says of a task that was started before the machine's last boot: once its end is on disk, and it soon is, nobody
-// hears that it runs (S2). Until then what is on disk is all that a slave may tell.
+// afterReboot sees what a slave says of a task that was started before the machine's last boot: once its end is on disk, and it soon is, and the
+// process has heard of that, nobody hears that it runs (S2). Until then what it knows to be on disk is all that a slave may tell.
 func (h *history) afterReboot(s *slave, f offer.FrameworkID, t offer.TaskID, latest offer.State) {
 	r := h.find(f, t)
 	if r == nil || r.slave != s || r.starts == 0 || r.boot == s.boots || r.dead || latest.Terminal() {
 		return
 	}
-	if late := h.w.ns-s.begun > int64(20*time.Second) && s.sound(s.life, s.begun); late || r.terminal {
+	if late := h.w.ns-s.begun > int64(20*time.Second) && s.sound(s.life, s.begun); late || r.terminal && s.disk.heard >= s.disk.kept {
 		h.w.violate("S2", "%s has rebooted since it started %s, and says that it is %s", s.id, r.key, latest)
 	}
 }

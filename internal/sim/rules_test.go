@@ -397,6 +397,11 @@ func slaveCases() map[string]func(*lab) {
 			l.s.boots++
 			l.h.reported(l.s, &message.SlaveReregister{Tasks: []message.SlaveTask{{Framework: l.f.fid, Task: offer.Task{ID: l.task.id()}, Latest: offer.Running}}})
 		},
+		"S2 what is gone since the boot, on disk, runs": func(l *lab) {
+			l.s.boots++
+			l.s.begun, l.task.terminal = l.ns, true
+			l.h.reported(l.s, &message.SlaveReregister{Tasks: []message.SlaveTask{{Framework: l.f.fid, Task: offer.Task{ID: l.task.id()}, Latest: offer.Running}}})
+		},
 		"S4 a slave's id comes twice": func(l *lab) {
 			l.h.flushed(l.o, &slavecore.Registered{Slave: offer.Slave{ID: l.s.sid}})
 		},

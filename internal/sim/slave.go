@@ -200,6 +200,9 @@ func (s *slave) step(ev slavecore.Event) {
 	for len(s.queue) > 0 {
 		ev, s.queue = s.queue[0], s.queue[1:]
 		reign := s.reign
+		if done, is := ev.(slavecore.Checkpointed); is {
+			s.disk.heard = max(s.disk.heard, done.Token)
+		}
 		out := s.advance(ev)
 		w.history.obeyed(s, ev, reign, out)
 		w.history.foreignSlave(s, ev, out)
