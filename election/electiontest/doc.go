@@ -1,2 +1,8 @@
-// Package electiontest shows that an [election.Elector] keeps its contract, whatever it is built on.
+// Package electiontest shows that an [election.Elector] keeps its contract, whatever it is built on: [Run] is one line of a test.
+//
+//	func TestMyElector(t *testing.T) { electiontest.Run(t, electiontest.Of(3, open)) }
+//
+// Each check makes a fresh cluster of the masters that it is given, runs them in this process, resigns, stops, starts again and, where a
+// [Master] can be, cuts them off, and compares what proposers were told with what every master applied. Histories of what was read and
+// written while all this happened must be linearizable.
 package electiontest

@@ -2,294 +2,255 @@ package electiontest
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"slices"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/meros-project/meros/election"
-	"github.com/stretchr/testify/require"
 )
 
-// A Master is an elector and the environment to run it in, whose StateMachine and Opening the suite fills in.
+// A Master is one master of a cluster that is to be checked.
 type Master struct {
-	Elector election.Elector
-	Env     election.Env
+	// New makes its elector and the environment to run it in; the suite fills in StateMachine and Opening. It is called at each start of
+	// the master: what an earlier elector of this master has kept must be found again. Required.
+	New func(t testing.TB) (election.Elector, election.Env)
+	// Forgets says that nothing is kept when all masters have ended, so that nothing is expected to survive. Defaults to false.
+	Forgets bool
+	// Cut separates this master from the others and from whatever they agree by, and Heal ends that. Heal may be called without Cut.
+	// Both may be nil: then no check cuts masters off.
+	Cut, Heal func()
 }
 
-// patience bounds how long a reign may take to come about.
-const patience = 30 * time.Second
-
-// Run checks the contract on clusters that start returns, one fresh cluster for each check: all its masters, not running yet.
-func Run(t *testing.T, start func(t *testing.T) []Master) {
-	for _, check := range []struct {
-		name string
-		run  func(*cluster)
-	}{
-		{"a reign leads and ends with Run", reignEnds},
-		{"entries are applied everywhere in the order of the calls", callOrder},
-		{"each outcome is told once and is true when a reign is resigned", outcomes},
-		{"reigns rise", reignsRise},
-		{"an entry that is too large is refused", tooLarge},
-		{"a snapshot changes nothing", snapshots},
-	} {
-		t.Run(check.name, func(t *testing.T) {
-			c := &cluster{t: t, masters: start(t), terms: make(chan reign, 16)}
-			c.run()
-			t.Cleanup(c.cancel)
-			check.run(c)
-			c.stop()
-		})
+// Of makes what Run needs in the common case: a cluster of n masters whose electors need no listener. For each check open is called
+// once, for what the masters of one cluster share; what it returns makes the elector of the master with that address, at each of its
+// starts.
+func Of(n int, open func(t *testing.T) func(address string) election.Elector) func(t *testing.T) []Master {
+	return func(t *testing.T) []Master {
+		elector := open(t)
+		var masters []Master
+		for i := range n {
+			address := fmt.Sprintf("127.0.0.1:%d", 5050+i)
+			masters = append(masters, Master{New: func(testing.TB) (election.Elector, election.Env) {
+				return elector(address), election.Env{Advertise: address}
+			}})
+		}
+		return masters
 	}
 }
 
-type reign struct {
-	election.Term
-	of int
+// patience bounds how long a reign, an outcome or an end may take to come about. It is generous: a slow machine is no wrong elector.
+const patience = 30 * time.Second
+
+// A check is one promise of the contract.
+type check struct {
+	name string
+	run  func(*cluster)
 }
 
-type cluster struct {
-	t       *testing.T
-	masters []Master
-	ledgers []*Ledger
-	terms   chan reign
-	cancel  context.CancelFunc
-	ended   []chan error
-	all     sync.WaitGroup
+var checks = []check{
+	{"a reign leads and ends with Run", reignEnds},
+	{"entries are applied everywhere in the order of the calls", callOrder},
+	{"each outcome is told once and is true when a reign is resigned", outcomes},
+	{"reigns rise and are handed over", reignsRise},
+	{"a deposed reign cannot propose", deposed},
+	{"an entry that is too large is refused", tooLarge},
+	{"a snapshot equals the replay of what it covers", snapshots},
+	{"what was committed survives the end of every master", survives},
+	{"one history is made by one leader at a time, whatever happens", whatever},
 }
 
-func (c *cluster) run() {
-	ctx, cancel := context.WithCancel(context.Background())
-	c.cancel = cancel
-	for i, m := range c.masters {
-		l, ended := &Ledger{}, make(chan error, 1)
-		m.Env.StateMachine, m.Env.Opening = l, l.Opening
-		c.ledgers, c.ended = append(c.ledgers, l), append(c.ended, ended)
-		c.all.Go(func() { ended <- m.Elector.Run(ctx, m.Env) })
-		c.all.Go(func() {
-			for t := range m.Elector.Terms() {
-				c.terms <- reign{t, i}
+// Run checks the contract on clusters that start returns, one fresh cluster for each check: all its masters, not running yet.
+func Run(t *testing.T, start func(t *testing.T) []Master) {
+	for _, k := range checks {
+		t.Run(k.name, func(t *testing.T) {
+			if failure := k.try(t, start(t), patience); failure != "" {
+				t.Fatal(failure)
 			}
 		})
 	}
 }
 
-func (c *cluster) stop() {
-	c.cancel()
-	c.all.Wait()
-	for _, ended := range c.ended {
-		require.NoError(c.t, <-ended)
-	}
-}
-
-func (c *cluster) next() reign {
-	select {
-	case r := <-c.terms:
-		return r
-	case <-time.After(patience):
-		require.Fail(c.t, "nobody leads")
-		return reign{}
-	}
-}
-
-// propose proposes in a reign that lasts; if it does not, in the next.
-func (c *cluster) propose(r *reign, entry string) uint64 {
-	for {
-		index, err := propose(r.Term, entry)
-		if err == nil {
-			return index
+// try runs the check and tells how it failed, "" if it did not.
+func (k check) try(t testing.TB, masters []Master, patience time.Duration) string {
+	r := &recorder{}
+	c := &cluster{t: r, tb: t, patience: patience, terms: make(chan reign, 1024), reigns: map[uint64]int{}, history: history{t0: time.Now()}}
+	r.watch(func() {
+		for _, m := range masters {
+			c.nodes = append(c.nodes, &node{Master: m, index: len(c.nodes)})
 		}
-		require.True(c.t, errors.Is(err, election.ErrDeposed) || errors.Is(err, election.ErrUnknown), "%v", err)
-		*r = c.next()
-	}
-}
-
-func propose(t election.Term, entry string) (uint64, error) {
-	type answer struct {
-		index uint64
-		err   error
-	}
-	got := make(chan answer, 1)
-	t.Propose([]byte(entry), func(index uint64, _ any, err error) { got <- answer{index, err} })
-	a := <-got
-	return a.index, a.err
-}
-
-// agree waits until every ledger ends with entry.
-func (c *cluster) agree(entry string) {
-	for began := time.Now(); ; {
-		same := true
-		for _, l := range c.ledgers {
-			e := l.Entries()
-			same = same && len(e) > 0 && e[len(e)-1] == entry && slices.Equal(e, c.ledgers[0].Entries())
-		}
-		if same {
-			return
-		}
-		require.Less(c.t, time.Since(began), patience, "the masters do not agree")
-		<-time.After(5 * time.Millisecond)
-	}
+		c.startAll()
+		k.run(c)
+		c.stopAll()
+		c.verify()
+	})
+	c.abandon()
+	return r.String()
 }
 
 func reignEnds(c *cluster) {
 	r := c.next()
 	c.propose(&r, "a")
-	e := c.masters[r.of].Elector
+	n := c.nodes[r.of]
+	e := n.elector
 	leader, ok := e.Leader()
-	require.True(c.t, ok)
-	require.Equal(c.t, c.masters[r.of].Env.Advertise, leader.Address)
-	require.NotEmpty(c.t, leader.ID)
+	c.require(ok, "the leader does not know that it leads")
+	c.require(leader.Address == n.env.Advertise, "the leader says that %q leads, not %q", leader.Address, n.env.Advertise)
+	c.require(leader.ID != "", "the leader has no id")
+	c.require(e.Run(context.Background(), n.env) != nil, "Run was called twice and did not refuse")
 	changed := e.LeaderChanged()
-	require.Error(c.t, e.Run(context.Background(), c.masters[r.of].Env)) // it runs already
-	c.cancel()
-	<-r.Done()
-	<-changed
-	c.all.Wait()
-	_, err := propose(r.Term, "late")
-	require.ErrorIs(c.t, err, election.ErrDeposed)
-	for _, m := range c.masters {
-		_, open := <-m.Elector.Terms()
-		require.False(c.t, open)
-		_, ok := m.Elector.Leader()
-		require.False(c.t, ok)
+	c.stopAll()
+	c.closed(r.Done(), "Done after Run has returned")
+	c.closed(changed, "LeaderChanged after Run has returned")
+	_, _, err := c.proposed(r, "late")
+	c.require(isDeposed(err), "a proposal after Run has returned: %v", err)
+	for _, n := range c.nodes {
+		_, ok := n.elector.Leader()
+		c.require(!ok, "a master that has ended knows a leader")
 	}
 }
 
 func callOrder(c *cluster) {
 	const n = 500
 	for r := c.next(); ; r = c.next() {
-		var mu sync.Mutex
-		var indexes []uint64
-		var results []any
-		var lost int
-		var all sync.WaitGroup
-		all.Add(n)
-		for i := range n {
-			r.Propose(fmt.Appendf(nil, "%d.%d", r.Reign(), i), func(index uint64, result any, err error) {
-				defer all.Done()
-				mu.Lock()
-				defer mu.Unlock()
-				if err != nil {
-					lost++
-					return
-				}
-				indexes, results = append(indexes, index), append(results, result)
-			})
-		}
-		all.Wait()
-		if lost > 0 {
+		all := c.batch(r, n, func(i int) string { return fmt.Sprintf("call %d %d", r.Reign(), i) })
+		c.within("the outcome of every proposal", all.wait)
+		if all.lost() {
 			continue // deposed on the way, which outcomes looks at
 		}
-		require.IsIncreasing(c.t, indexes)
 		for i := 1; i < n; i++ {
-			require.Equal(c.t, results[i-1].(int)+1, results[i])
+			c.require(all.indexes[i] > all.indexes[i-1], "proposal %d has index %d, the one before %d", i, all.indexes[i], all.indexes[i-1])
+			before, _ := all.results[i-1].(int)
+			c.require(all.results[i] == before+1, "proposal %d is entry %v, the one before %d", i, all.results[i], before)
 		}
-		c.agree(fmt.Sprintf("%d.%d", r.Reign(), n-1))
-		var mine []string
-		for _, e := range c.ledgers[0].Entries() {
-			if strings.HasPrefix(e, fmt.Sprint(r.Reign(), ".")) {
-				mine = append(mine, e)
-			}
+		for i, at := range all.order {
+			c.require(i == at, "outcome %d was told as number %d", at, i)
 		}
-		for i, e := range mine {
-			require.Equal(c.t, fmt.Sprintf("%d.%d", r.Reign(), i), e)
-		}
+		c.agree(fmt.Sprintf("call %d %d", r.Reign(), n-1))
 		return
 	}
 }
 
 func outcomes(c *cluster) {
-	var mu sync.Mutex
-	told := map[string]int{}
-	outcome := map[string]error{}
 	r := c.next()
 	for round := range 3 {
-		var all sync.WaitGroup
-		for i := range 200 {
-			entry := fmt.Sprintf("%d.%d", round, i)
-			all.Add(1)
-			r.Propose([]byte(entry), func(_ uint64, _ any, err error) {
-				defer all.Done()
-				mu.Lock()
-				defer mu.Unlock()
-				told[entry]++
-				outcome[entry] = err
-			})
-			if i == 100 {
-				all.Add(1)
-				go func() {
-					defer all.Done()
-					ctx, cancel := context.WithTimeout(context.Background(), patience)
-					defer cancel()
-					_ = r.Resign(ctx) // where nobody is fit to follow, the reign ends all the same
-				}()
-			}
-		}
-		all.Wait()
-		<-r.Done()
+		first := c.batch(r, 100, func(i int) string { return fmt.Sprintf("outcome %d.%d", round, i) })
+		resigned := c.resign(r)
+		second := c.batch(r, 100, func(i int) string { return fmt.Sprintf("outcome %d.%d", round, 100+i) })
+		c.within("the outcome of every proposal", first.wait)
+		c.within("the outcome of every proposal", second.wait)
+		c.closed(resigned, "Resign")
+		c.closed(r.Done(), "Done of a reign that was resigned")
 		r = c.next()
 	}
 	c.propose(&r, "end")
 	c.agree("end")
-	applied := map[string]int{}
-	for _, e := range c.ledgers[0].Entries() {
-		applied[e]++
-	}
-	mu.Lock()
-	defer mu.Unlock()
-	for entry, err := range outcome {
-		require.Equal(c.t, 1, told[entry], entry)
-		switch {
-		case err == nil:
-			require.Equal(c.t, 1, applied[entry], entry)
-		case errors.Is(err, election.ErrDeposed):
-			require.Zero(c.t, applied[entry], entry)
-		default:
-			require.ErrorIs(c.t, err, election.ErrUnknown)
-			require.LessOrEqual(c.t, applied[entry], 1, entry)
-		}
-	}
 }
 
 func reignsRise(c *cluster) {
 	last := uint64(0)
 	for range 4 {
 		r := c.next()
-		require.Greater(c.t, r.Reign(), last)
+		c.require(r.Reign() > last, "reign %d came after reign %d", r.Reign(), last)
 		last = r.Reign()
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
-		_ = r.Resign(ctx)
-		cancel()
-		<-r.Done()
-		_, err := propose(r.Term, "late")
-		require.ErrorIs(c.t, err, election.ErrDeposed)
+		c.closed(c.resign(r), "Resign")
+		c.closed(r.Done(), "Done of a reign that was resigned")
+		_, _, err := c.proposed(r, fmt.Sprint("late ", last))
+		c.require(isDeposed(err), "a proposal after Resign: %v", err)
 	}
+	began := time.Now()
+	r := c.next()
+	c.tb.Logf("reign %d began %v after reign %d was resigned", r.Reign(), time.Since(began).Round(time.Millisecond), last)
+}
+
+// deposed makes a reign end in each way that there is, and goes on proposing in it.
+func deposed(c *cluster) {
+	var old []reign
+	late := func() {
+		for _, r := range old {
+			_, _, err := c.proposed(r, fmt.Sprintf("late in %d of %d", r.Reign(), len(old)))
+			c.require(isDeposed(err), "a proposal in reign %d, which has ended: %v", r.Reign(), err)
+		}
+	}
+	ways := []func(reign){func(r reign) { c.closed(c.resign(r), "Resign") }}
+	if !c.nodes[0].Forgets {
+		ways = append(ways, func(r reign) { c.restart(r.of) })
+	}
+	if c.nodes[0].Cut != nil && len(c.nodes) > 1 {
+		ways = append(ways, func(r reign) { c.nodes[r.of].Cut() })
+	}
+	for _, way := range ways {
+		r := c.next()
+		c.propose(&r, fmt.Sprint("in ", r.Reign()))
+		way(r)
+		c.closed(r.Done(), "Done of a reign that was ended")
+		old = append(old, r)
+		late()
+	}
+	r := c.next()
+	c.propose(&r, "meanwhile")
+	c.heal()
+	late()
+	c.propose(&r, "end")
+	c.agree("end")
 }
 
 func tooLarge(c *cluster) {
 	r := c.next()
-	_, err := propose(r.Term, strings.Repeat("x", election.MaxEntry+1))
-	require.ErrorIs(c.t, err, election.ErrTooLarge)
-	largest := strings.Repeat("x", election.MaxEntry)
+	_, _, err := c.proposed(r, fmt.Sprintf("%0*d", election.MaxEntry+1, 7))
+	c.require(isTooLarge(err), "an entry of MaxEntry+1 bytes: %v", err)
+	largest := fmt.Sprintf("%0*d", election.MaxEntry, 7)
 	c.propose(&r, largest)
 	c.agree(largest)
 }
 
+// snapshots compares masters that were there all the time with masters that start from a snapshot.
 func snapshots(c *cluster) {
 	r := c.next()
 	for i := range 20 {
 		c.propose(&r, fmt.Sprint("before ", i))
 	}
-	for _, m := range c.masters {
-		if s, ok := m.Elector.(election.Snapshotter); ok {
-			ctx, cancel := context.WithTimeout(context.Background(), patience)
-			require.NoError(c.t, s.TakeSnapshot(ctx))
+	c.agree("before 19")
+	taken := false
+	for _, n := range c.nodes {
+		if s, ok := n.elector.(election.Snapshotter); ok {
+			ctx, cancel := context.WithTimeout(context.Background(), c.patience)
+			err := s.TakeSnapshot(ctx)
 			cancel()
+			c.require(err == nil || isDeposed(err), "TakeSnapshot: %v", err)
+			taken = taken || err == nil
 		}
 	}
 	c.propose(&r, "after")
 	c.agree("after")
+	if c.nodes[0].Forgets {
+		return
+	}
+	c.stopAll()
+	c.startAll()
+	r = c.next()
+	c.propose(&r, "end")
+	c.agree("end")
+	restored := 0
+	for _, n := range c.nodes {
+		restored += n.ledger.restores()
+	}
+	c.require(!taken || restored > 0, "a snapshot was taken, and no master that started again took it over")
+}
+
+func survives(c *cluster) {
+	if c.nodes[0].Forgets {
+		c.tb.Log("not checked: these masters keep nothing, as they say")
+		return
+	}
+	for round := range 3 {
+		r := c.next()
+		for i := range 10 {
+			c.propose(&r, fmt.Sprintf("life %d, %d", round, i))
+		}
+		c.stopAll()
+		c.startAll()
+	}
+	r := c.next()
+	c.propose(&r, "end")
+	c.agree("end")
 }

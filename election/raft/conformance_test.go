@@ -1,7 +1,7 @@
 package raft
 
 import (
-	"net"
+	"fmt"
 	"testing"
 	"time"
 
@@ -13,22 +13,33 @@ import (
 func TestRaftKeepsTheContract(t *testing.T) {
 	for name, n := range map[string]int{"one master": 1, "three masters": 3} {
 		t.Run(name, func(t *testing.T) {
-			electiontest.Run(t, func(t *testing.T) []electiontest.Master {
-				var masters []electiontest.Master
-				var peers []election.Peer
-				for _, a := range freeAddresses(t, n) {
-					peers = append(peers, election.Peer{Address: a})
-				}
-				for _, p := range peers {
-					e, err := New(Config{Dir: t.TempDir(), Bootstrap: peers, HeartbeatTimeout: time.Second})
-					require.NoError(t, err)
-					ln, err := net.Listen("tcp", p.Address)
-					require.NoError(t, err)
-					masters = append(masters, electiontest.Master{Elector: e,
-						Env: election.Env{Advertise: p.Address, Listener: ln, Dial: tcpDial}})
-				}
-				return masters
-			})
+			t.Parallel()
+			electiontest.Run(t, func(t *testing.T) []electiontest.Master { return conforming(t, n) })
 		})
 	}
+}
+
+// conforming makes masters on a network that can be cut.
+func conforming(t *testing.T, n int) []electiontest.Master {
+	network := newMemNet()
+	var addresses []string
+	var peers []election.Peer
+	for i := range n {
+		addresses = append(addresses, fmt.Sprintf("10.0.0.%d:5050", i+1))
+		peers = append(peers, election.Peer{Address: addresses[i]})
+	}
+	var masters []electiontest.Master
+	for _, address := range addresses {
+		dir, self := t.TempDir(), []string{address}
+		masters = append(masters, electiontest.Master{
+			New: func(t testing.TB) (election.Elector, election.Env) {
+				e, err := New(Config{Dir: dir, Bootstrap: peers, HeartbeatTimeout: 500 * time.Millisecond})
+				require.NoError(t, err)
+				return e, election.Env{Advertise: address, Listener: network.listen(address), Dial: network.dialer(address)}
+			},
+			Cut:  func() { network.set(true, self, addresses); network.set(true, addresses, self) },
+			Heal: func() { network.set(false, self, addresses); network.set(false, addresses, self) },
+		})
+	}
+	return masters
 }

@@ -40,7 +40,7 @@ var rooms = []room{
 		doors: []string{"golang.org/x/net/bpf", "github.com/moby/sys/capability"}},
 	{path: "isolation/...", ours: []string{"offer", "offer/resource", "isolation/..."}},
 	{path: "election", doors: []string{"go.etcd.io/bbolt"}},
-	{path: "election/electiontest", ours: []string{"election"}},
+	{path: "election/electiontest", ours: []string{"election"}, doors: []string{"github.com/anishathalye/porcupine"}},
 	{path: "election/discovery", ours: []string{"election"}, doors: []string{"github.com/hashicorp/memberlist"}},
 	{path: "election/raft", ours: []string{"election"}, doors: []string{"github.com/hashicorp/raft", "github.com/hashicorp/raft-boltdb",
 		"github.com/hashicorp/go-hclog", "go.etcd.io/bbolt"}},
