@@ -24,7 +24,7 @@ func TestAWrongElectorFails(t *testing.T) {
 		{"deposed still writes", "a deposed reign cannot propose", "was committed in reign"},
 		{"deposed still leads", "a deposed reign cannot propose", "which has ended: <nil>"},
 		{"forgets", "what was committed survives the end of every master", "two masters applied different entries"},
-		{"other order", "a snapshot equals the replay of what it covers", "do not agree"},
+		{"other order", "a snapshot equals the replay of what it covers", "do not agree|two masters applied different entries"},
 		{"snapshot loses", "a snapshot equals the replay of what it covers", "two masters applied different entries"},
 		{"nobody follows", "reigns rise and are handed over", "nobody leads after"},
 		{"deposed is a lie", "each outcome is told once and is true when a reign is resigned", "was said not to be committed, and was"},
@@ -32,12 +32,12 @@ func TestAWrongElectorFails(t *testing.T) {
 		{"never told", "each outcome is told once and is true when a reign is resigned", "the outcome of every proposal did not come about"},
 		{"told twice", "a reign leads and ends with Run", "has 2 outcomes"},
 		{"stale results", "one history is made by one leader at a time, whatever happens", "cannot have happened one after the other"},
-		{"too large is taken", "an entry that is too large is refused", "an entry of MaxEntry+1 bytes: <nil>"},
+		{"too large is taken", "an entry that is too large is refused", "an entry of MaxEntry.1 bytes: <nil>"},
 	} {
 		t.Run(wrong.fault, func(t *testing.T) {
 			for _, k := range checks {
 				if k.name == wrong.check {
-					require.Contains(t, k.try(t, Of(3, open(wrong.fault))(t), 2*time.Second), wrong.says)
+					require.Regexp(t, wrong.says, k.try(t, Of(3, open(wrong.fault))(t), 2*time.Second))
 					return
 				}
 			}
