@@ -30,7 +30,7 @@ type Attacher interface {
 type AttachSpec struct {
 	// Stdin asks for the container's standard input, where that is open; only one can have it at a time.
 	Stdin bool
-	// Stdout and Stderr get what is printed, called from one goroutine. Nil throws it away.
+	// Stdout and Stderr get what is printed, called from one goroutine, maybe before Attach has returned. Nil throws it away.
 	Stdout, Stderr io.Writer `json:"-"`
 }
 
@@ -61,7 +61,7 @@ type ExecSpec struct {
 	Terminal *offer.TerminalSize
 	// Stdin lets the command read what is written to the Session. Without it and without Terminal it reads nothing.
 	Stdin bool
-	// Stdout and Stderr get the command's output, called from one goroutine. While they block, so does the command when it prints; an error
+	// Stdout and Stderr get the command's output, called from one goroutine, maybe before Exec has returned. While they block, so does the command when it prints; an error
 	// ends the Session. Nil throws output away.
 	Stdout, Stderr io.Writer `json:"-"`
 	// Quiet throws output away where it is printed, so that it costs nobody anything. Not together with Terminal, Stdout or Stderr.

@@ -42,8 +42,8 @@ const (
 	maxSessions        = 256              // on the slave
 	maxTaskSessions    = 8                // in a container
 	sessionStart       = 10 * time.Second // for the request
-	sessionPatience    = 10 * time.Minute // for a client that takes no output
-	sessionFarewell    = 5 * time.Second  // for a client to close its side
+	sessionPatience    = 10 * time.Minute // for a client that takes no output, or not the end of it
+	sessionFarewell    = 5 * time.Second  // for a client that was refused to close its side
 	errSessionsAreOff  = "sessions are off on this slave (allowed: with Config.Sessions)"
 	errNoSuchContainer = "no such task runs here"
 )
@@ -162,11 +162,14 @@ func (s *Slave) converse(ctx context.Context, conn *stream.Conn, control *http.R
 		return fmt.Errorf("too many sessions (allowed: %d in a container, %d on the slave)", maxTaskSessions, maxSessions)
 	}
 	defer s.sessions.leave(container)
-	session, got, err := s.beginSession(ctx, container, conn, req)
+	told := make(chan struct{})
+	session, got, err := s.beginSession(ctx, container, conn, told, req)
 	if err != nil {
 		return err
 	}
-	if err := conn.SendJSON(stream.Started, got); err != nil {
+	err = conn.SendJSON(stream.Started, got)
+	close(told)
+	if err != nil {
 		_ = session.Close()
 	}
 	input := stream.NewInput()
@@ -190,9 +193,9 @@ func (s *Slave) converse(ctx context.Context, conn *stream.Conn, control *http.R
 	} else {
 		_ = conn.SendJSON(stream.Refused, SessionRefusal{Message: oneLine(err)})
 	}
-	select { // a connection that is closed before all that was sent on it is read may lose what was answered
+	select { // a connection that is closed before all that was sent on it is read may lose what was answered: also a slow client gets everything
 	case <-heard:
-	case <-time.After(sessionFarewell):
+	case <-time.After(sessionPatience):
 	case <-ctx.Done():
 	}
 	_ = control.SetReadDeadline(time.Now())
@@ -200,10 +203,17 @@ func (s *Slave) converse(ctx context.Context, conn *stream.Conn, control *http.R
 	return nil
 }
 
-// beginSession asks the runner.
-func (s *Slave) beginSession(ctx context.Context, container string, conn *stream.Conn, req *SessionRequest) (isolation.Session, isolation.Attached, error) {
+// beginSession asks the runner. What is printed waits until told is closed: a quick command has printed, or ended, before its client knows of it.
+func (s *Slave) beginSession(ctx context.Context, container string, conn *stream.Conn, told <-chan struct{}, req *SessionRequest) (isolation.Session, isolation.Attached, error) {
 	out := func(kind stream.Kind) io.Writer {
-		return writerFunc(func(b []byte) (int, error) { return len(b), conn.SendData(kind, b) })
+		return writerFunc(func(b []byte) (int, error) {
+			select {
+			case <-told:
+				return len(b), conn.SendData(kind, b)
+			case <-ctx.Done():
+				return 0, ctx.Err()
+			}
+		})
 	}
 	if req.Exec != nil {
 		execer, ok := s.runner.(isolation.Execer)
