@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -88,6 +89,41 @@ func TestWhatAQuickCommandPrintsComesAfterItsBeginning(t *testing.T) {
 	}
 }
 
+func TestASlowClientGetsAllThatACommandHasPrintedWhenItIsLongOver(t *testing.T) {
+	network := memtransport.New()
+	m := newMaster(t, network, "master:5050", 1)
+	s := startSlave(t, Config{WorkDir: workDir(t), Masters: []string{"master:5050"}, Network: network, Sessions: true, Runner: hasty{&isolationtest.Runner{}}})
+	<-s.Ready()
+	m.send(launch(command("t-1", "sleep 1000")))
+	m.state("t-1", offer.Running)
+	clients := map[string]*client{}
+	text := strings.Repeat("x", 100<<10)
+	for name, server := range sessionServers(t, s) {
+		c, kind, body := ask(t, server, execIn("t-1", text))
+		require.Equal(t, stream.Started, kind, "%s: %s", name, body)
+		clients[name] = c
+	}
+	time.Sleep(sessionFarewell + 2*time.Second) // longer than a client may stay who was refused
+	for range 3 {                               // to find out whether the other side is still there takes more than one
+		for _, c := range clients {
+			go func() { _ = c.conn.Send(stream.Stdin, []byte("late")) }()
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	for name, c := range clients {
+		out, kind, body := c.rest()
+		require.Equal(t, len(text), len(out), name)
+		require.Equal(t, stream.Exit, kind, name)
+		require.Equal(t, offer.Exit{Code: 7}, exitIn(t, body), name)
+		c.close()
+	}
+	eventually(t, "no session is open", func() bool {
+		s.sessions.mu.Lock()
+		defer s.sessions.mu.Unlock()
+		return s.sessions.all == 0
+	})
+}
+
 // A quick session is one whose command is over at once.
 type quick struct {
 	line  string
@@ -119,7 +155,7 @@ func TestTheOutputAndExitStatusOfQuickSessionsAlwaysCome(t *testing.T) {
 	}
 	for name, server := range sessionServers(t, s) {
 		for what, q := range kinds {
-			for i := range 14 { // some 200 of them
+			for i := range 4 {
 				c, kind, body := ask(t, server, execIn("t-1", q.line))
 				require.Equal(t, stream.Started, kind, "%s, %s, %d: %s", name, what, i, body)
 				talked := make(chan struct{})
@@ -142,4 +178,3 @@ func TestTheOutputAndExitStatusOfQuickSessionsAlwaysCome(t *testing.T) {
 	m.state("t-1", offer.Killing)
 	m.state("t-1", offer.Killed)
 }
-

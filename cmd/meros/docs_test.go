@@ -204,13 +204,8 @@ func (h *hosts) run(line string) {
 			args[1] = row.ID
 		}
 		if command == "exec" {
-			var out string
-			eventually(t, "the command has run, once more where its session was lost", func() bool {
-				said, errs, code := meros(t, args...)
-				out = said
-				require.True(t, code == 0 || strings.Contains(errs, errSessionLost.Error()), errs)
-				return code == 0
-			})
+			out, errs, code := meros(t, args...)
+			require.Zero(t, code, errs)
 			require.Regexp(t, `^[a-z]+\n$`, out)
 		} else {
 			seeing := background(t, args...)

@@ -25,11 +25,13 @@ const execName = "MEROS_EXEC"
 // stageNamespaces is the first of the descriptors of namespaces that a stage enters, behind those that every stage has.
 const stageNamespaces = stageData + 1
 
-// How long the end of a command may take: for what it has left behind to be killed, and for its output to be read if somebody keeps that open
-// who has hidden from being killed.
+// How long the end of a command may take: for what it has left behind to be killed, and for its output to end if somebody keeps that open who has
+// hidden from being killed. What was printed by then is read however long the session takes for it: as many bytes as a pipe has that was not made
+// larger by root.
 const (
 	restTimeout   = 5 * time.Second
 	outputTimeout = 2 * time.Second
+	printedBytes  = 1 << 20
 )
 
 // An execution is one command that was run in the container for a session.
@@ -334,9 +336,35 @@ func (x *execution) tell(out executionOutput) {
 	b := make([]byte, stream.MaxData)
 	for {
 		n, err := out.file.Read(b)
-		if n > 0 && x.conn.Send(out.kind, b[:n]) != nil || err != nil {
+		if n > 0 && x.conn.Send(out.kind, b[:n]) != nil {
 			return
 		}
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			x.tellPrinted(out, b)
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// tellPrinted passes on what was printed before the time was up, and waits for no more.
+func (x *execution) tellPrinted(out executionOutput, b []byte) {
+	_ = out.file.SetReadDeadline(time.Time{})
+	raw, err := out.file.SyscallConn()
+	if err != nil {
+		return
+	}
+	for left := printedBytes; left > 0; {
+		n := 0
+		failed := raw.Read(func(fd uintptr) bool {
+			n, err = syscall.Read(int(fd), b)
+			return true // also when there is nothing
+		})
+		if failed != nil || err != nil || n <= 0 || x.conn.Send(out.kind, b[:n]) != nil {
+			return
+		}
+		left -= n
 	}
 }
 

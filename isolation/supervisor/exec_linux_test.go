@@ -12,6 +12,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -416,4 +417,39 @@ func TestACommandEntersTheContainersNamespaces(t *testing.T) {
 	own, err := os.Readlink("/proc/self/ns/mnt")
 	require.NoError(t, err)
 	require.NotContains(t, out, own)
+}
+
+// A late writer takes what comes until only the last bytes are missing, then nothing for longer than a command's output may take to end, then the rest.
+type late struct {
+	bytes.Buffer
+	pause sync.Once
+	after int
+}
+
+func (l *late) Write(p []byte) (int, error) {
+	if l.Len() >= l.after {
+		l.pause.Do(func() { time.Sleep(outputTimeout + time.Second) })
+	}
+	return l.Buffer.Write(p)
+}
+
+func TestWhoTakesTheOutputSlowlyGetsAllOfItAfterTheEndOfTheCommand(t *testing.T) {
+	b := newBench(t)
+	b.running("a")
+	const all = 1 << 20
+	spec := shell(fmt.Sprintf("head -c %d /dev/zero; exit 9", all))
+	sessions := map[*late]isolation.Session{}
+	for left := 280; left <= 340; left += 10 { // about what fits the pipe and the connection, but not the connection alone
+		out := &late{after: all - left<<10}
+		spec.Stdout = out
+		s, err := b.r.Exec(context.Background(), "a", spec)
+		require.NoError(t, err)
+		sessions[out] = s
+	}
+	for out, s := range sessions {
+		exit, err := s.Wait()
+		require.NoError(t, err)
+		require.Equal(t, offer.Exit{Code: 9}, exit)
+		require.Equal(t, all, out.Len(), "with %d held back", all-out.after)
+	}
 }
