@@ -52,10 +52,11 @@ func validateOperation(path string, op *offer.Operation) error {
 			return bad("tasks", "is empty (allowed: at least one)")
 		}
 		seen := make(map[offer.TaskID]bool, len(op.Tasks))
+		member := op.Kind == offer.OperationLaunchGroup && (op.Executor == nil || op.Executor.Default)
 		for i := range op.Tasks {
 			t := &op.Tasks[i]
 			checked := i > 0 && t.Resources.Same(op.Tasks[i-1].Resources)
-			if field, err := validateTask(t, op.Executor != nil, checked); err != nil {
+			if field, err := validateTask(t, op.Executor != nil, member, checked); err != nil {
 				return offer.Refuse(offer.ReasonInvalidField, fmt.Sprintf("%s.tasks[%d].%s: %v", path, i, field, err))
 			}
 			if seen[t.ID] {
@@ -76,8 +77,9 @@ func validateOperation(path string, op *offer.Operation) error {
 	return nil
 }
 
-// validateTask names the field that is wrong. Checked says that the resources were looked at already.
-func validateTask(t *offer.Task, grouped, checked bool) (field string, err error) {
+// validateTask names the field that is wrong. Grouped says that the operation has an executor, member that the task is of a group under the
+// built-in one, checked says that the resources were looked at already.
+func validateTask(t *offer.Task, grouped, member, checked bool) (field string, err error) {
 	if err := offer.ValidateID("value", string(t.ID)); err != nil {
 		return "id", err
 	}
@@ -105,6 +107,13 @@ func validateTask(t *offer.Task, grouped, checked bool) (field string, err error
 	if err := offer.ValidateContainer(t.Image, t.Network, t.Volumes); err != nil {
 		field, why, _ := strings.Cut(err.Error(), " ")
 		return strings.TrimSuffix(field, ":"), errors.New(why)
+	}
+	if err := offer.ValidateHostname(t.Hostname); err != nil {
+		field, why, _ := strings.Cut(err.Error(), " ")
+		return strings.TrimSuffix(field, ":"), errors.New(why)
+	}
+	if t.ShareCgroups && !member {
+		return "shareCgroups", errors.New("is set, but there is nobody to share with (allowed: for members of a group under the built-in executor)")
 	}
 	if t.Executor != nil {
 		if err := offer.ValidateID("value", string(t.Executor.ID)); err != nil {

@@ -50,6 +50,19 @@ type Spec struct {
 	// earlier run of the slave may have started.
 	Lease      time.Duration
 	LeaseUntil time.Duration
+
+	// Group is those that the container belongs with; nil means that it is alone.
+	Group *Group
+}
+
+// A Group is containers that belong together: the members of a launch group under the built-in executor.
+type Group struct {
+	// ID is the same for all of them, and for no others that the slave has at the time.
+	ID string
+	// Resources are what they have together beside their own.
+	Resources resource.Resources
+	// Shared says that this one is held to what those that share may use together, and not to what it has asked for itself.
+	Shared bool
 }
 
 // A Plan says how the first process of a container is started. Isolators add to it in the order of the chain; it is written to disk

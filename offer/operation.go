@@ -45,8 +45,8 @@ func Launch(tasks ...Task) Operation { return Operation{Kind: OperationLaunch, T
 
 // LaunchGroup starts all of tasks or none, under the built-in executor. When one fails, the others are killed, each under its own kill
 // policy; when one finishes well, they go on. Each has a container of its own, with its own limits, sandbox and output, so that none
-// can use up what another has asked for; Mesos lets nested containers share those of their executor unless told otherwise. A slave that is
-// started again knows the group as one.
+// can use up what another has asked for; those that set Task.ShareCgroups share their limits, which Mesos has all do unless told otherwise. A
+// slave that is started again knows the group as one.
 func LaunchGroup(tasks ...Task) Operation {
 	return Operation{Kind: OperationLaunchGroup, Tasks: tasks}
 }

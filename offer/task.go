@@ -32,6 +32,12 @@ type Task struct {
 	Network Network
 	Volumes []Volume // what a command or a function sees beside its root folder and its sandbox
 	Streams *Streams // of a command or a function; nil means output files of the slave's size, and no input
+	// ShareCgroups is for a member of a LaunchGroup under the built-in executor: it is held to what all such members under one executor have
+	// asked for together, and to the bounds of all of them together, instead of to its own; one may use what another leaves. Whichever uses
+	// most is killed when their memory runs out. What each uses is still counted, and each is still ended alone. Mesos: LinuxInfo.share_cgroups,
+	// where sharing is the default for groups.
+	ShareCgroups bool
+	Hostname     string // of a command or a function; see ValidateHostname. Empty means the machine's. Mesos: ContainerInfo.hostname
 }
 
 // A Command is a program to run.
@@ -63,6 +69,11 @@ type Executor struct {
 	Image   *Image // the root folder of a custom executor and of its tasks; nil means the machine's
 	Network Network
 	Volumes []Volume // what a custom executor and its tasks see beside their root folder and sandbox
+	// EndWithLateTask ends a custom executor, and with it all of its tasks, when one of them has not ended ShutdownGrace after it should have:
+	// after the grace of its kill, or after its MaxCompletion. Otherwise such a task is asked to end and the executor is trusted to see to it,
+	// since what a task of a custom executor is, only the executor knows. Mesos does the latter.
+	EndWithLateTask bool
+	Hostname        string // of a custom executor and of its tasks; as of a task
 }
 
 // DefaultKillGrace is the time between the polite and the sure kill. Mesos: KillPolicy.

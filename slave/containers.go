@@ -21,6 +21,9 @@ func (s *Slave) spec(e *slavecore.Start) *isolation.Spec {
 		spec.Command, spec.Function, spec.Data, spec.Limits, spec.Image = t.Command, t.Function, t.Data, t.Limits, t.Image
 		spec.Network, spec.Volumes = t.Network, t.Volumes
 		spec.Streams = t.Streams
+		if e.Group != "" {
+			spec.Group = &isolation.Group{ID: e.Group, Resources: e.Beside, Shared: t.ShareCgroups}
+		}
 		spec.Sandbox = s.sandbox(e.Framework.ID, "tasks", string(t.ID))
 		if spec.Lease = t.Lease; t.Lease > 0 {
 			spec.LeaseUntil = s.leases.until(e.Renewal, t.Lease)

@@ -127,6 +127,9 @@ func (c *Core) validateTask(r *running, t *offer.Task, size int, group *offer.Op
 	if err := offer.ValidateStreams(t.Streams); err != nil {
 		return invalid("%v", err)
 	}
+	if err := offer.ValidateHostname(t.Hostname); err != nil {
+		return invalid("%v", err)
+	}
 	return c.validateKind(r, t, group)
 }
 
@@ -151,8 +154,10 @@ func (c *Core) validateKind(r *running, t *offer.Task, group *offer.Operation) *
 		return offer.Refuse(offer.ReasonTaskInvalid, "command: must not be empty")
 	case t.Executor != nil && t.Image != nil:
 		return offer.Refuse(offer.ReasonTaskInvalid, "image: a task of an executor runs in the executor's")
-	case (t.Executor != nil || group != nil && group.Executor != nil && !group.Executor.Default) && (t.Network != offer.NetworkHost || len(t.Volumes) > 0):
-		return offer.Refuse(offer.ReasonTaskInvalid, "network, volumes: a task of an executor has the executor's")
+	case (t.Executor != nil || group != nil && group.Executor != nil && !group.Executor.Default) && (t.Network != offer.NetworkHost || len(t.Volumes) > 0 || t.Hostname != ""):
+		return offer.Refuse(offer.ReasonTaskInvalid, "network, volumes, hostname: a task of an executor has the executor's")
+	case t.ShareCgroups && (group == nil || group.Executor != nil && !group.Executor.Default):
+		return offer.Refuse(offer.ReasonTaskInvalid, "share cgroups: the task shares with nobody (allowed: a member of a group under the built-in executor)")
 	}
 	if err := fetched(t.Command, t.Image, t.Network, t.Volumes); err != nil {
 		return offer.Refuse(offer.ReasonTaskInvalid, err.Error())
@@ -183,6 +188,11 @@ func (c *Core) validateExecutor(r *running, e *offer.Executor) *offer.Refusal {
 		return invalid("command: must be set")
 	case e.ShutdownGrace < 0:
 		return invalid("shutdown grace %v: must not be negative", e.ShutdownGrace)
+	case e.Default && e.EndWithLateTask:
+		return invalid("end with late task: the built-in one ends each task by itself")
+	}
+	if err := offer.ValidateHostname(e.Hostname); err != nil {
+		return invalid("%v", err)
 	}
 	if err := fetched(e.Command, e.Image, e.Network, e.Volumes); err != nil {
 		return invalid("%v", err)

@@ -61,9 +61,18 @@ func TestEachFaultOfATaskIsNamed(t *testing.T) {
 		"volume of an executor": {change: func(t *offer.Task) {
 			t.Command, t.Executor = nil, &offer.Executor{ID: "x", Command: command, Volumes: []offer.Volume{{}}}
 		}, reason: offer.ReasonTaskInvalid, text: "executor: volumes[0].containerPath"},
-		"built-in executor":    {change: func(t *offer.Task) { t.Command, t.Executor = nil, &offer.Executor{ID: "x", Default: true} }, reason: offer.ReasonTaskInvalid, text: "built-in"},
-		"executor without id":  {change: func(t *offer.Task) { t.Command, t.Executor = nil, &offer.Executor{Command: command} }, reason: offer.ReasonTaskInvalid, text: "executor id"},
-		"executor, no command": {change: func(t *offer.Task) { t.Command, t.Executor = nil, &offer.Executor{ID: "x"} }, reason: offer.ReasonTaskInvalid, text: "command"},
+		"host name":             {change: func(t *offer.Task) { t.Hostname = "web-1.example.org" }},
+		"bad host name":         {change: func(t *offer.Task) { t.Hostname = "web_1" }, reason: offer.ReasonTaskInvalid, text: `hostname "web_1": the label "web_1"`},
+		"host name of a member": {change: func(t *offer.Task) { t.Command, t.Hostname = nil, "web" }, group: &custom, reason: offer.ReasonTaskInvalid, text: "has the executor's"},
+		"bad host name of an executor": {change: func(t *offer.Task) {
+			t.Command, t.Executor = nil, &offer.Executor{ID: "x", Command: command, Hostname: "-"}
+		}, reason: offer.ReasonTaskInvalid, text: `executor: hostname "-"`},
+		"shares with nobody":          {change: func(t *offer.Task) { t.ShareCgroups = true }, reason: offer.ReasonTaskInvalid, text: "share cgroups"},
+		"shares with a group":         {change: func(t *offer.Task) { t.ShareCgroups = true }, group: &group},
+		"shares in a custom executor": {change: func(t *offer.Task) { t.Command, t.ShareCgroups = nil, true }, group: &custom, reason: offer.ReasonTaskInvalid, text: "share cgroups"},
+		"built-in executor":           {change: func(t *offer.Task) { t.Command, t.Executor = nil, &offer.Executor{ID: "x", Default: true} }, reason: offer.ReasonTaskInvalid, text: "built-in"},
+		"executor without id":         {change: func(t *offer.Task) { t.Command, t.Executor = nil, &offer.Executor{Command: command} }, reason: offer.ReasonTaskInvalid, text: "executor id"},
+		"executor, no command":        {change: func(t *offer.Task) { t.Command, t.Executor = nil, &offer.Executor{ID: "x"} }, reason: offer.ReasonTaskInvalid, text: "command"},
 		"executor grace": {change: func(t *offer.Task) {
 			t.Command, t.Executor = nil, &offer.Executor{ID: "x", Command: command, ShutdownGrace: -1}
 		}, reason: offer.ReasonTaskInvalid, text: "grace"},

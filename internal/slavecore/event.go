@@ -123,9 +123,11 @@ type Start struct {
 	Executor  *offer.Executor // of a custom executor; then Task is nil
 	Token     string          // the executor's secret for ExecutorSubscribe
 	Resources resource.Resources
-	Limits    []offer.Limit // of an executor: what its tasks may use together above Resources; those of a task are in Task
-	Recovered bool          // the launch was checkpointed by an earlier run: start it only if that run never did, and it has no lease
-	Renewal   uint64        // of a task with a lease: it counts from when Renew with this Seq was sent. Zero: not known, of one that is recovered
+	Limits    []offer.Limit      // of an executor: what its tasks may use together above Resources; those of a task are in Task
+	Recovered bool               // the launch was checkpointed by an earlier run: start it only if that run never did, and it has no lease
+	Group     string             // of a member of a launch group under the built-in executor: the same for all members that have one executor
+	Beside    resource.Resources // what that executor has for itself
+	Renewal   uint64             // of a task with a lease: it counts from when Renew with this Seq was sent. Zero: not known, of one that is recovered
 }
 
 // Adopt takes over a container that an earlier run of the slave started. Answered by Started if it runs, then Exited when it ends, or at

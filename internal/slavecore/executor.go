@@ -378,7 +378,8 @@ func (c *Core) toExecutor(m *message.ToExecutor) {
 func sameExecutor(a, b *offer.Executor) bool {
 	return a.Name == b.Name && a.Default == b.Default && a.ShutdownGrace == b.ShutdownGrace && string(a.Data) == string(b.Data) &&
 		slices.Equal(a.Labels, b.Labels) && a.Resources.Equal(b.Resources) && sameCommand(a.Command, b.Command) &&
-		sameImage(a.Image, b.Image) && a.Network == b.Network && slices.EqualFunc(a.Volumes, b.Volumes, sameVolume)
+		sameImage(a.Image, b.Image) && a.Network == b.Network && a.Hostname == b.Hostname &&
+		a.EndWithLateTask == b.EndWithLateTask && slices.EqualFunc(a.Volumes, b.Volumes, sameVolume)
 }
 
 func sameCommand(a, b *offer.Command) bool {

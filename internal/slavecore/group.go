@@ -4,12 +4,25 @@ import (
 	"fmt"
 
 	"github.com/meros-project/meros/offer"
+	"github.com/meros-project/meros/offer/resource"
 )
 
 // A group is the tasks of one LaunchGroup under the built-in executor, as far as they have not ended.
 type group struct {
 	id    uint64
 	tasks ordered[offer.TaskID, *task]
+}
+
+// pod names those that a member of a group belongs with, and what the executor that they have has for itself. A group whose executor has no
+// name is alone. Neither an executor's id nor a framework's has a slash.
+func (t *task) pod() (name string, own resource.Resources) {
+	switch {
+	case t.groupID == 0:
+		return "", nil
+	case t.exec == nil:
+		return fmt.Sprintf("%s//%d", t.fw.id, t.groupID), nil
+	}
+	return string(t.fw.id) + "/" + string(t.exec.info.ID), t.exec.info.Resources
 }
 
 func (c *Core) ensureGroup(id uint64) *group {

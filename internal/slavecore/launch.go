@@ -140,6 +140,12 @@ func (c *Core) checkTask(f *framework, t *offer.Task, ex *offer.Executor, group,
 	if err := offer.ValidateStreams(t.Streams); err != nil {
 		return offer.Error, offer.ReasonTaskInvalid, err.Error()
 	}
+	if err := offer.ValidateHostname(t.Hostname); err != nil {
+		return offer.Error, offer.ReasonTaskInvalid, err.Error()
+	}
+	if t.ShareCgroups && (!group || custom) {
+		return offer.Error, offer.ReasonTaskInvalid, "share cgroups: only members of a group under the built-in executor can"
+	}
 	if custom && t.Streams != nil {
 		return offer.Error, offer.ReasonTaskInvalid, "streams: a task of a custom executor has the executor's"
 	}
@@ -157,6 +163,9 @@ func (c *Core) checkTask(f *framework, t *offer.Task, ex *offer.Executor, group,
 			return offer.Error, offer.ReasonTaskInvalid, err.Error()
 		}
 		if err := checkFetched(ex.Command, ex.Image, ex.Network, ex.Volumes); err != nil {
+			return offer.Error, offer.ReasonTaskInvalid, "executor: " + err.Error()
+		}
+		if err := offer.ValidateHostname(ex.Hostname); err != nil {
 			return offer.Error, offer.ReasonTaskInvalid, "executor: " + err.Error()
 		}
 		if e := f.executors.get(ex.ID); e != nil {
@@ -227,6 +236,7 @@ func (c *Core) startContainer(t *task, recovered bool) {
 	if t.lease != nil {
 		start.Renewal = c.leases.by
 	}
+	start.Group, start.Beside = t.pod()
 	c.emit(start)
 	if t.kill != nil {
 		c.emit(Kill{Container: t.container})

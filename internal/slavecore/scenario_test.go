@@ -279,10 +279,12 @@ func (w *world) launchMessage(a args) *message.Launch {
 		if ex.Default {
 			ex.Command = nil
 		}
+		ex.EndWithLateTask, ex.Hostname = a.has("end-with-late-task"), a.str("executor-hostname", "")
+		ex.Resources = resource.Must(a.str("executor-resources", ""))
 	}
 	for _, id := range strings.Split(ids, "+") {
 		t := offer.Task{ID: offer.TaskID(id), Resources: resource.Must("cpus:0.1;mem:32"), Kill: offer.KillPolicy{Grace: a.dur("grace", 0)},
-			MaxCompletion: a.dur("max", 0), Lease: a.dur("lease", 0)}
+			MaxCompletion: a.dur("max", 0), Lease: a.dur("lease", 0), ShareCgroups: a.has("share"), Hostname: a.str("hostname", "")}
 		if a.has("max-first") && len(m.Tasks) > 0 {
 			t.MaxCompletion = 0
 		}

@@ -209,6 +209,12 @@ func (w *world) perform(e Effect) {
 			require.True(w.t, e.Recovered || e.Renewal > 0, "%s starts before it has its lease", what)
 			what += fmt.Sprintf(" lease=%v renewal=%d", e.Task.Lease, e.Renewal)
 		}
+		if e.Group != "" {
+			what += " in " + e.Group
+			if !e.Beside.Empty() {
+				what += fmt.Sprintf(" beside %v", e.Beside)
+			}
+		}
 		p("start %s %s role=%s recovered=%v%s", w.name('c', e.Container), what, e.Role, e.Recovered, upTo(e.Limits))
 	case Adopt:
 		p("adopt %s task=%s executor=%s", w.name('c', e.Container), e.Task, e.Executor)

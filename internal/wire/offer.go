@@ -144,7 +144,7 @@ func (c *codec) image(v *offer.Image) {
 }
 
 func (c *codec) executor(v *offer.Executor) {
-	o := c.open(11)
+	o := c.open(13)
 	text(c, &v.ID)
 	text(c, &v.Name)
 	optional(c, &v.Command, (*codec).command)
@@ -156,6 +156,8 @@ func (c *codec) executor(v *offer.Executor) {
 	optional(c, &v.Image, (*codec).image)
 	number(c, &v.Network)
 	list(c, &v.Volumes, (*codec).mount)
+	c.flag(&v.EndWithLateTask)
+	text(c, &v.Hostname)
 	c.shut(o)
 }
 
@@ -208,7 +210,7 @@ func (c *codec) checkResult(v *offer.CheckResult) {
 }
 
 func (c *codec) task(v *offer.Task) {
-	o := c.open(19)
+	o := c.open(21)
 	text(c, &v.ID)
 	text(c, &v.Name)
 	text(c, &v.SlaveID)
@@ -228,6 +230,8 @@ func (c *codec) task(v *offer.Task) {
 	number(c, &v.Network)
 	list(c, &v.Volumes, (*codec).mount)
 	optional(c, &v.Streams, (*codec).streams)
+	c.flag(&v.ShareCgroups)
+	text(c, &v.Hostname)
 	c.shut(o)
 }
 

@@ -18,6 +18,10 @@
 //	devices           devices.allow                          not held to
 //	a sure kill       freezer.state                          cgroup.kill
 //
+// The members of a group are nested: ROOT/SLAVE.+GROUP/SLAVE.CONTAINER is held to limits of its own, and
+// ROOT/SLAVE.+GROUP/shared/SLAVE.CONTAINER has none but is counted and killed alone, while "shared" is held to the sum. The group's own
+// cgroup bounds nothing; it has the group's part when there is not enough for all.
+//
 // A limit that a task does not set is what it has requested. The bound on memory is never below 32 MiB, and is only raised while a
 // container runs: lowering it would end what was within its rights a moment ago.
 package cgroup

@@ -30,12 +30,14 @@ type Isolator struct {
 	swap        bool // can be limited
 	bandwidth   bool // cpu time can be bounded
 
-	making sync.Mutex // Root is not removed while something is made in it
+	making sync.Mutex // Root, and what is in it for groups, is not removed while something is made in it; before mu
+	pods   map[string]*pod
 
 	// By the name of a container's cgroup.
-	mu    sync.Mutex
-	stuck map[string]bool // could not be removed so far
-	loose map[string]bool // run since before there was this isolator, and are not held
+	mu     sync.Mutex
+	stuck  map[string]bool  // could not be removed so far
+	loose  map[string]bool  // run since before there was this isolator, and are not held
+	nested map[string]place // of members of groups
 }
 
 var (
@@ -62,7 +64,7 @@ func newOn(cfg Config, k kernel) (*Isolator, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cgroup: this system has none: %w", err)
 	}
-	i := &Isolator{cfg: cfg, kernel: k, stuck: map[string]bool{}, loose: map[string]bool{}}
+	i := &Isolator{cfg: cfg, kernel: k, stuck: map[string]bool{}, loose: map[string]bool{}, nested: map[string]place{}, pods: map[string]*pod{}}
 	var why []string
 	i.hierarchies, why = findHierarchies(table)
 	if i.with(cpu) == nil && i.with(memory) == nil {
@@ -149,22 +151,34 @@ func (i *Isolator) Enforces() []isolation.Feature {
 // Lacks implements isolation.Lacker.
 func (i *Isolator) Lacks() []string { return slices.Clone(i.lacks) }
 
-// A group is the cgroups of one container.
+// A group is the cgroups of one container, one in each hierarchy.
 type group struct {
 	i    *Isolator
-	name string // below Root, in each hierarchy
+	name string
+	place
 }
 
-// group names a container's cgroups. An id that does not make a good file name is hashed.
-func (i *Isolator) group(container string) group {
-	if !isName(container, 128, true) {
-		sum := sha256.Sum256([]byte(container))
-		container = "~" + hex.EncodeToString(sum[:16])
+// group names a container's cgroups.
+func (i *Isolator) group(container string) group { return i.named(i.name(container)) }
+
+func (i *Isolator) named(name string) group {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return group{i: i, name: name, place: i.nested[name]}
+}
+
+func (i *Isolator) name(container string) string { return i.cfg.Slave + "." + plain(container) }
+
+// plain is an id that makes a good file name, or a hash of one that does not.
+func plain(id string) string {
+	if isName(id, 128, true) {
+		return id
 	}
-	return group{i: i, name: i.cfg.Slave + "." + container}
+	sum := sha256.Sum256([]byte(id))
+	return "~" + hex.EncodeToString(sum[:16])
 }
 
-func (g group) in(h *hierarchy) string { return filepath.Join(h.mount, g.i.cfg.Root, g.name) }
+func (g group) in(h *hierarchy) string { return filepath.Join(h.mount, g.i.cfg.Root, g.path(), g.name) }
 
 // dir is where a controller holds the container; the hierarchy is nil if there is no such controller.
 func (g group) dir(controller string) (string, *hierarchy) {
@@ -177,11 +191,8 @@ func (g group) dir(controller string) (string, *hierarchy) {
 
 // Prepare makes the container's cgroups and sets its limits.
 func (i *Isolator) Prepare(_ context.Context, spec *isolation.Spec, _ *isolation.Plan) error {
-	g := i.group(spec.Container)
-	i.mu.Lock()
-	delete(i.loose, g.name)
-	i.mu.Unlock()
-	l := limitsOf(spec.Resources, spec.Limits)
+	g := i.enter(spec)
+	l := i.limitsIn(g, spec.Resources, spec.Limits)
 	// Another slave on the machine may remove Root when it has just become empty.
 	err := error(fs.ErrNotExist)
 	for try := 0; try < 5 && errors.Is(err, fs.ErrNotExist); try++ {
@@ -195,20 +206,29 @@ func (i *Isolator) Prepare(_ context.Context, spec *isolation.Spec, _ *isolation
 	return i.setDevices(g)
 }
 
-// make makes a container's cgroups, and Root where it is missing.
+// make makes a container's cgroups, and what they are in where that is missing. The limits of its group are those with it from then on.
 func (i *Isolator) make(g group) error {
 	i.making.Lock()
 	defer i.making.Unlock()
 	for _, h := range i.hierarchies {
-		err := i.kernel.mkdir(g.in(h))
-		if errors.Is(err, fs.ErrNotExist) || h.version == 2 {
+		err := fs.ErrNotExist
+		if h.version == 1 {
+			err = i.kernel.mkdir(g.in(h))
+		}
+		if errors.Is(err, fs.ErrNotExist) {
 			if err = i.makeRoot(h); err == nil {
+				err = i.makeLevels(h, g)
+			}
+			if err == nil {
 				err = i.kernel.mkdir(g.in(h))
 			}
 		}
 		if err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
+	}
+	if g.pod != "" {
+		return i.setPod(g.pod, i.pods[g.pod])
 	}
 	return nil
 }
@@ -286,7 +306,14 @@ func (i *Isolator) Attach(_ context.Context, container string, pid int) error {
 
 // Update implements isolation.Updater. The limits replace the earlier ones; the bound on memory is only raised.
 func (i *Isolator) Update(_ context.Context, container string, resources resource.Resources, bounds []offer.Limit) error {
-	err := i.set(i.group(container), limitsOf(resources, bounds), true)
+	g := i.group(container)
+	err := error(nil)
+	if g.pod != "" {
+		err = i.update(g, resources, bounds)
+	}
+	if err == nil {
+		err = i.set(g, i.limitsIn(g, resources, bounds), true)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // it has ended meanwhile, or was never known
 	}
@@ -310,6 +337,7 @@ func (i *Isolator) discard(ctx context.Context, g group) error {
 	} else {
 		delete(i.stuck, g.name)
 		delete(i.loose, g.name)
+		delete(i.nested, g.name)
 	}
 	return err
 }
@@ -325,7 +353,7 @@ func (i *Isolator) retry() {
 	over, cancel := context.WithCancel(context.Background())
 	cancel()
 	for _, name := range names {
-		if i.discard(over, group{i: i, name: name}) == nil {
+		if i.discard(over, i.named(name)) == nil {
 			i.cfg.Logger.Info("a cgroup that was stuck is removed", "name", name)
 		}
 	}

@@ -32,8 +32,12 @@ func (i *Isolator) kill(ctx context.Context, g group) error {
 	if dir, h := g.dir(pids); h != nil {
 		_ = i.kernel.write(filepath.Join(dir, "pids.max"), "0")
 	}
-	if dir, h := g.dir(cpu); h != nil { // to end takes cpu time, too
+	if dir, h := g.dir(cpu); h != nil && i.bandwidth { // to end takes cpu time, too
 		_ = i.setQuota(dir, h.version, unlimited)
+		if g.shared {
+			_ = i.setQuota(filepath.Dir(dir), h.version, unlimited)
+			defer i.boundAgain(g)
+		}
 	}
 	for {
 		i.strike(ctx, g)
@@ -47,6 +51,15 @@ func (i *Isolator) kill(ctx context.Context, g group) error {
 				return fmt.Errorf("%d processes do not end, such as %v, in cgroup %s", len(left), left[:min(len(left), 5)], g.name)
 			}
 		}
+	}
+}
+
+// boundAgain bounds the cpu time of those that share with a container that was killed.
+func (i *Isolator) boundAgain(g group) {
+	i.making.Lock()
+	defer i.making.Unlock()
+	if p := i.pods[g.pod]; p != nil {
+		_ = i.setPod(g.pod, p)
 	}
 }
 
@@ -170,6 +183,9 @@ func (i *Isolator) remove(ctx context.Context, g group) error {
 	}
 	i.making.Lock()
 	defer i.making.Unlock()
+	if g.pod != "" && len(errs) == 0 {
+		errs = append(errs, i.leave(g))
+	}
 	for _, h := range i.hierarchies {
 		_ = i.kernel.rmdir(filepath.Join(h.mount, i.cfg.Root)) // refused while others are in it
 	}
@@ -198,6 +214,10 @@ func (i *Isolator) removeTree(dir string) error {
 // starting.
 func (i *Isolator) Recover(ctx context.Context, running []isolation.Recovered) error {
 	known := map[string]bool{}
+	pods, err := i.findNested()
+	if err != nil {
+		return err
+	}
 	for _, r := range running {
 		g := i.group(r.Spec.Container)
 		known[g.name] = true
@@ -209,31 +229,53 @@ func (i *Isolator) Recover(ctx context.Context, running []isolation.Recovered) e
 			i.mu.Unlock()
 			continue
 		}
+		if g.pod != "" {
+			i.making.Lock()
+			i.join(g, r.Spec)
+			i.making.Unlock()
+		}
 		i.resume(g, r.Spec)
 	}
-	orphans := map[string]bool{}
-	for _, h := range i.hierarchies {
-		entries, err := os.ReadDir(filepath.Join(h.mount, i.cfg.Root))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		for _, e := range entries {
-			if e.IsDir() && strings.HasPrefix(e.Name(), i.cfg.Slave+".") && !known[e.Name()] {
-				orphans[e.Name()] = true
-			}
-		}
+	orphans, err := i.orphans(known)
+	if err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, i.cfg.KillTimeout)
 	defer cancel()
 	for name := range orphans {
-		g := group{i: i, name: name}
+		g := i.named(name)
 		i.cfg.Logger.Warn("remove the cgroup of a container that the slave does not know", "name", name)
 		err := i.kill(ctx, g)
 		if err = errors.Join(err, i.discard(ctx, g)); err != nil {
 			i.cfg.Logger.Error("remove a cgroup, which is tried again later", "name", name, "err", err)
 		}
 	}
+	i.resumePods(pods)
 	return nil
+}
+
+// orphans are the names of the cgroups of this slave's containers that are not known.
+func (i *Isolator) orphans(known map[string]bool) (map[string]bool, error) {
+	orphans := map[string]bool{}
+	for _, h := range i.hierarchies {
+		names, err := folders(filepath.Join(h.mount, i.cfg.Root))
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range names {
+			if strings.HasPrefix(name, i.cfg.Slave+".") && !i.isPod(name) && !known[name] {
+				orphans[name] = true
+			}
+		}
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for name := range i.nested {
+		if !known[name] {
+			orphans[name] = true
+		}
+	}
+	return orphans, nil
 }
 
 // exists reports whether the container has a cgroup in every hierarchy.
@@ -253,7 +295,7 @@ func (i *Isolator) resume(g group, spec *isolation.Spec) {
 	}
 	if dir, h := g.dir(pids); h != nil {
 		if most, err := readNumber(filepath.Join(dir, "pids.max")); err == nil && most == 0 {
-			_ = i.set(g, limitsOf(spec.Resources, spec.Limits), true)
+			_ = i.set(g, i.limitsIn(g, spec.Resources, spec.Limits), true)
 		}
 	}
 }

@@ -28,6 +28,25 @@ type limits struct {
 	shares, weight uint64
 	quota          uint64 // microseconds of each period; unlimited means no bound
 	soft, hard     uint64 // bytes; hard may be unlimited
+	processes      int    // zero and less mean no bound
+	whole          bool   // all ends when memory runs out, not one process
+}
+
+// unbounded are the same without what bounds.
+func (l limits) unbounded() limits {
+	l.quota, l.hard, l.processes = unlimited, unlimited, 0
+	return l
+}
+
+// limitsIn are those of a container. What is shared with others is not bounded for each.
+func (i *Isolator) limitsIn(g group, resources resource.Resources, bounds []offer.Limit) limits {
+	l := limitsOf(resources, bounds)
+	l.processes = i.cfg.Processes
+	if g.shared {
+		l = l.unbounded()
+	}
+	l.whole = true
+	return l
 }
 
 // limitsOf turns what a container has requested, and its limits, into numbers for the kernel. A request without a limit is the limit.
@@ -98,14 +117,10 @@ func (i *Isolator) set(g group, l limits, running bool) error {
 			return err
 		}
 	}
-	return i.setProcesses(g)
-}
-
-func (i *Isolator) setProcesses(g group) error {
 	if dir, h := g.dir(pids); h != nil {
 		value := "max"
-		if i.cfg.Processes > 0 {
-			value = strconv.Itoa(i.cfg.Processes)
+		if l.processes > 0 {
+			value = strconv.Itoa(l.processes)
 		}
 		return i.kernel.write(filepath.Join(dir, "pids.max"), value)
 	}
@@ -165,7 +180,7 @@ func (i *Isolator) setMemory(dir string, version int, l limits) error {
 	if err := write(name.limit, l.hard); err != nil {
 		return err
 	}
-	if version == 2 {
+	if version == 2 && l.whole {
 		// All of the container ends, not one process of it. Old kernels do not have this.
 		if err := i.kernel.write(filepath.Join(dir, "memory.oom.group"), "1"); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err

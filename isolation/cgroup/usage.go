@@ -33,6 +33,11 @@ func (i *Isolator) Usage(_ context.Context, container string) (isolation.Usage, 
 	return u, nil
 }
 
+// isUnlimited reports whether a bound on memory is none. Version 1 says so by a number near the highest.
+func isUnlimited(bytes uint64, version int) bool {
+	return bytes == unlimited || version == 1 && bytes > 1<<62
+}
+
 func (i *Isolator) cpuUsage(g group, u *isolation.Usage) error {
 	if dir, h := g.dir(cpuacct); h != nil {
 		user, err := readNumber(filepath.Join(dir, "cpuacct.usage_user"))
@@ -63,10 +68,14 @@ func (i *Isolator) memoryUsage(g group, u *isolation.Usage) error {
 	if u.MemoryBytes, err = readNumber(filepath.Join(dir, name.usage)); err != nil {
 		return err
 	}
-	if u.MemoryLimit, err = readNumber(filepath.Join(dir, name.limit)); err != nil {
+	bounded := dir
+	if g.shared {
+		bounded = filepath.Dir(dir)
+	}
+	if u.MemoryLimit, err = readNumber(filepath.Join(bounded, name.limit)); err != nil {
 		return err
 	}
-	if u.MemoryLimit == unlimited || h.version == 1 && u.MemoryLimit > 1<<62 {
+	if isUnlimited(u.MemoryLimit, h.version) {
 		u.MemoryLimit = 0
 	}
 	t, err := readTable(filepath.Join(dir, "memory.stat"))

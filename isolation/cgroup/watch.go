@@ -18,30 +18,53 @@ const lookEvery = 5 * time.Second
 
 // Watch implements isolation.Watcher: it finds out that a process of the container was killed because memory ran out.
 func (i *Isolator) Watch(ctx context.Context, container string) (isolation.Limitation, error) {
-	dir, h := i.group(container).dir(memory)
+	g := i.group(container)
+	dir, h := g.dir(memory)
 	if h == nil {
 		<-ctx.Done()
 		return isolation.Limitation{}, ctx.Err()
 	}
-	if ctx.Err() == nil {
-		if l, broken := i.outOfMemory(dir, h.version, false); broken {
+	m := &memoryOf{dir: dir, version: h.version, shared: g.shared}
+	for ctx.Err() == nil {
+		if l, broken := m.ranOut(false); broken {
 			return l, nil
 		}
-		i.await(ctx, dir, h.version)
+		m.await(ctx)
+		if !m.shared || !m.counts() {
+			break
+		}
+		m.settle(ctx)
 	}
-	if l, broken := i.outOfMemory(dir, h.version, ctx.Err() == nil); broken {
+	// The kernel tells all that share, before it has decided which of them to kill.
+	certain := ctx.Err() == nil
+	if l, broken := m.ranOut(certain); broken {
 		return l, nil
 	}
 	<-ctx.Done()
 	return isolation.Limitation{}, ctx.Err()
 }
 
-// await returns when ctx has ended or the memory of a container has run out.
-func (i *Isolator) await(ctx context.Context, dir string, version int) {
+// memoryOf is the memory of one container.
+type memoryOf struct {
+	dir     string
+	version int
+	shared  bool // the cgroup above holds it, with others
+}
+
+// bounded is the cgroup whose bound holds the container.
+func (m *memoryOf) bounded() string {
+	if m.shared {
+		return filepath.Dir(m.dir)
+	}
+	return m.dir
+}
+
+// await returns when ctx has ended or the memory of a container, or of those that it shares with, has run out.
+func (m *memoryOf) await(ctx context.Context) {
 	var told <-chan struct{}
-	if version == 1 {
+	if m.version == 1 {
 		var stop func()
-		told, stop = notify(dir) // nil where the kernel does not tell
+		told, stop = notify(m.dir) // nil where the kernel does not tell
 		defer stop()
 	}
 	t := time.NewTicker(lookEvery)
@@ -50,12 +73,12 @@ func (i *Isolator) await(ctx context.Context, dir string, version int) {
 		select {
 		case <-told:
 			// The kernel also tells when the cgroup is removed.
-			if _, err := os.Lstat(dir); err == nil {
+			if _, err := os.Lstat(m.dir); err == nil {
 				return
 			}
 			told = nil
 		case <-t.C:
-			if _, broken := i.outOfMemory(dir, version, false); broken {
+			if _, broken := m.ranOut(false); broken {
 				return
 			}
 		case <-ctx.Done():
@@ -64,46 +87,95 @@ func (i *Isolator) await(ctx context.Context, dir string, version int) {
 	}
 }
 
-// outOfMemory reads whether memory has run out in a container. With certain, the kernel has told so already, though it may not have counted
-// anything yet.
-func (i *Isolator) outOfMemory(dir string, version int, certain bool) (isolation.Limitation, bool) {
-	var kills, own uint64
-	if version == 2 {
-		t, err := readTable(filepath.Join(dir, "memory.events"))
-		if err != nil {
-			return isolation.Limitation{}, false
+// settle waits a moment for the kernel to count whom it kills, which it says only later than that it will. What is counted later still, the next
+// look finds.
+func (m *memoryOf) settle(ctx context.Context) {
+	for end := time.Now().Add(time.Second); time.Now().Before(end) && ctx.Err() == nil; {
+		if _, broken := m.ranOut(false); broken {
+			return
 		}
-		kills, own = t["oom_kill"], t["oom"]
-	} else {
-		t, err := readTable(filepath.Join(dir, "memory.oom_control"))
-		if err != nil {
-			return isolation.Limitation{}, false
+		t := time.NewTimer(5 * time.Millisecond)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
 		}
-		kills = t["oom_kill"]
-		own, _ = readNumber(filepath.Join(dir, "memory.failcnt"))
 	}
-	if kills == 0 && !certain {
+}
+
+// counts reports whether the kernel counts whom it has killed. Old ones of version 1 do not.
+func (m *memoryOf) counts() bool {
+	if m.version == 2 {
+		return true
+	}
+	t, err := readTable(filepath.Join(m.dir, "memory.oom_control"))
+	_, has := t["oom_kill"]
+	return err != nil || has
+}
+
+// events are how many processes of the container the kernel has killed for memory, and whether it was the bound that holds the container that was
+// reached.
+func (m *memoryOf) events() (kills uint64, own bool, err error) {
+	if m.version == 1 {
+		t, err := readTable(filepath.Join(m.dir, "memory.oom_control"))
+		if err != nil {
+			return 0, false, err
+		}
+		// Kernels of today do not count failures in memory.failcnt any more.
+		failed, _ := readNumber(filepath.Join(m.bounded(), "memory.failcnt"))
+		limit, _, peak := m.figures(m.bounded())
+		return t["oom_kill"], failed > 0 || peak >= limit-min(limit, mebi), nil
+	}
+	t, err := readTable(filepath.Join(m.dir, "memory.events"))
+	if err != nil {
+		return 0, false, err
+	}
+	kills = t["oom_kill"]
+	if m.shared {
+		if t, err = readTable(filepath.Join(m.bounded(), "memory.events")); err != nil {
+			return 0, false, err
+		}
+	}
+	return kills, t["oom"] > 0, nil
+}
+
+// ranOut reads whether memory has run out in a container. With certain, the kernel has told so already, though it may not have counted
+// anything yet.
+func (m *memoryOf) ranOut(certain bool) (isolation.Limitation, bool) {
+	kills, own, err := m.events()
+	if err != nil || kills == 0 && !certain {
 		return isolation.Limitation{}, false
 	}
-	name := memoryFiles[version]
+	limit, usage, peak := m.figures(m.bounded())
+	what, of := "memory limit of "+amount(limit, m.version)+" exceeded", ""
+	if m.shared {
+		_, mine, most := m.figures(m.dir)
+		what = "memory limit of " + amount(limit, m.version) + ", which the group shares, exceeded"
+		of = fmt.Sprintf(", of which this task usage %s, maximum usage %s", amount(mine, m.version), amount(most, m.version))
+	}
+	if !own && !certain {
+		what = "memory ran out on the machine, or above the container, whose limit is " + amount(limit, m.version)
+	}
+	exceeded, _ := resource.New(resource.NewScalar(resource.Mem, resource.Scalar(mul(peak/1024, 1000)/1024)))
+	return isolation.Limitation{Reason: offer.ReasonContainerLimitationMemory, Resources: exceeded,
+		Message: fmt.Sprintf("%s: usage %s, maximum usage %s%s, processes killed by the kernel %d", what, amount(usage, m.version),
+			amount(peak, m.version), of, kills)}, true
+}
+
+// figures are the bound of a cgroup, what it uses and the most that it has used.
+func (m *memoryOf) figures(dir string) (limit, usage, peak uint64) {
+	name := memoryFiles[m.version]
 	read := func(file string) uint64 {
 		n, _ := readNumber(filepath.Join(dir, file))
 		return n
 	}
-	limit, usage := read(name.limit), read(name.usage)
-	peak := max(read(name.peak), usage)
-	what := "memory limit of " + amount(limit, version) + " exceeded"
-	if own == 0 && !certain {
-		what = "memory ran out on the machine, or above the container, whose limit is " + amount(limit, version)
-	}
-	exceeded, _ := resource.New(resource.NewScalar(resource.Mem, resource.Scalar(mul(peak/1024, 1000)/1024)))
-	return isolation.Limitation{Reason: offer.ReasonContainerLimitationMemory, Resources: exceeded,
-		Message: fmt.Sprintf("%s: usage %s, maximum usage %s, processes killed by the kernel %d", what, amount(usage, version), amount(peak, version), kills)}, true
+	limit, usage = read(name.limit), read(name.usage)
+	return limit, usage, max(read(name.peak), usage)
 }
 
-// amount is bytes for people. Version 1 says "no limit" by a number near the highest.
+// amount is bytes for people.
 func amount(bytes uint64, version int) string {
-	if bytes == unlimited || version == 1 && bytes > 1<<62 {
+	if isUnlimited(bytes, version) {
 		return "none"
 	}
 	return fmt.Sprintf("%.1f MiB", float64(bytes)/mebi)
