@@ -28,6 +28,9 @@ const FeatureNetwork Feature = "a network of its own"
 // FeatureVolumes is that something is shown to a container at another path, or read-only.
 const FeatureVolumes Feature = "volumes"
 
+// FeatureHostname is that a container has a host name of its own.
+const FeatureHostname Feature = "a host name of its own"
+
 // An Enforcer gives features. What no isolator of a chain gives, the chain refuses to prepare.
 type Enforcer interface {
 	// Enforces names the features that this isolator gives on this machine. The answer does not change.
@@ -57,6 +60,9 @@ func (s *Spec) Needs() []Feature {
 	}
 	if len(s.Volumes) > 0 {
 		needs = append(needs, FeatureVolumes)
+	}
+	if s.Hostname != "" {
+		needs = append(needs, FeatureHostname)
 	}
 	return needs
 }

@@ -53,6 +53,9 @@ type Spec struct {
 
 	// Group is those that the container belongs with; nil means that it is alone.
 	Group *Group
+
+	// Hostname is the container's own; empty means the machine's.
+	Hostname string
 }
 
 // A Group is containers that belong together: the members of a launch group under the built-in executor.
@@ -105,6 +108,9 @@ type Namespaces struct {
 	ShmBytes int64
 	// Masked are absolute paths that it sees nothing in, and ReadOnly those that it cannot write to; those that are missing are passed over.
 	Masked, ReadOnly []string
+	// Hostname is the container's name; empty leaves it the machine's. Where the container has a root folder of its own, /etc/hostname and /etc/hosts
+	// say it, too.
+	Hostname string
 }
 
 // A Mount is something of the machine, or a secret, that a container sees at a path of its own.

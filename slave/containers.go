@@ -20,7 +20,7 @@ func (s *Slave) spec(e *slavecore.Start) *isolation.Spec {
 		spec.Task, spec.Name = t.ID, t.Name
 		spec.Command, spec.Function, spec.Data, spec.Limits, spec.Image = t.Command, t.Function, t.Data, t.Limits, t.Image
 		spec.Network, spec.Volumes = t.Network, t.Volumes
-		spec.Streams = t.Streams
+		spec.Streams, spec.Hostname = t.Streams, t.Hostname
 		if e.Group != "" {
 			spec.Group = &isolation.Group{ID: e.Group, Resources: e.Beside, Shared: t.ShareCgroups}
 		}
@@ -31,7 +31,7 @@ func (s *Slave) spec(e *slavecore.Start) *isolation.Spec {
 	}
 	if x := e.Executor; x != nil {
 		spec.Executor, spec.Name, spec.Command, spec.Image = x.ID, x.Name, x.Command, x.Image
-		spec.Network, spec.Volumes = x.Network, x.Volumes
+		spec.Network, spec.Volumes, spec.Hostname = x.Network, x.Volumes, x.Hostname
 		spec.Sandbox = s.sandbox(e.Framework.ID, "executors", string(x.ID))
 	}
 	if spec.Command != nil && spec.Command.User != "" {

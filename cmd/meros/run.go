@@ -37,6 +37,7 @@ type runFlags struct {
 	image     string
 	volumes   []string
 	network   string
+	hostname  string
 	asUser    string
 	constrain []string
 	failover  time.Duration
@@ -78,6 +79,7 @@ func newRun() *cobra.Command {
 	flags.StringArrayVar(&f.uris, "uri", nil, "`URL[,extract|,executable][,cache][,as=NAME]` to fetch into the command's folder first: http, https or file;\nmay be repeated; none by default")
 	flags.StringArrayVar(&f.volumes, "volume", nil, "`KIND:WHAT=PATH[,ro]` that the command sees at PATH: host:/FOLDER of the slave's machine, as the slave allows, sandbox:FOLDER,\nor secret:FILE of this one, which only the command can read; PATH is absolute or in its sandbox; may be repeated; none by default")
 	flags.StringVar(&f.network, "network", "host", "`NETWORK` of the command: host, or none but a loopback")
+	flags.StringVar(&f.hostname, "hostname", "", "host `NAME` that the command has, of labels with dots between them; the machine's by default")
 	flags.StringVar(&f.image, "image", "", "`IMAGE` that is the command's root folder: HOST/NAME[:TAG][@sha256:DIGEST] of a registry, layout:/FOLDER[:TAG] or archive:/FILE[:TAG]\nof the slave's disk, as the slave allows; without a COMMAND the image's is run; none by default")
 	flags.StringVar(&f.asUser, "user", "", "operating system user for the command; the slave's by default")
 	flags.StringArrayVar(&f.constrain, "on", nil, "only slaves with this attribute or hostname, as `NAME=VALUE` or hostname=VALUE; may be repeated; any by default")

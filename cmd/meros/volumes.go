@@ -59,6 +59,10 @@ func (f *runFlags) room(task *offer.Task) error {
 	default:
 		return badFlag("network", f.network, "must be host or none")
 	}
+	if err := offer.ValidateHostname(f.hostname); err != nil {
+		return badFlag("hostname", f.hostname, "must be labels of 1 to 63 letters, digits and inner dashes with dots between them, of at most 64 bytes together")
+	}
+	task.Hostname = f.hostname
 	for _, text := range f.volumes {
 		v, err := parseVolume(text)
 		if err != nil {

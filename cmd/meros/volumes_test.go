@@ -17,11 +17,12 @@ func TestRunTakesVolumesAndANetwork(t *testing.T) {
 	key, nothing := filepath.Join(dir, "a=key"), filepath.Join(dir, "nothing")
 	require.NoError(t, os.WriteFile(key, []byte("hunter2"), 0o600))
 	require.NoError(t, os.WriteFile(nothing, nil, 0o600))
-	f := &runFlags{cpus: "1", mem: "64", disk: "0", output: 10, network: "none",
+	f := &runFlags{cpus: "1", mem: "64", disk: "0", output: 10, network: "none", hostname: "web-1",
 		volumes: []string{"host:/srv/data=/data,ro", "sandbox:cache=/var/cache", "secret:" + key + "=etc/key"}}
 	task, err := f.task([]string{"true"})
 	require.NoError(t, err)
 	require.Equal(t, offer.NetworkNone, task.Network)
+	require.Equal(t, "web-1", task.Hostname)
 	require.Equal(t, []offer.Volume{{ContainerPath: "/data", HostPath: "/srv/data", ReadOnly: true}, {ContainerPath: "/var/cache", SandboxPath: "cache"},
 		{ContainerPath: "etc/key", Secret: offer.Secret("hunter2")}}, task.Volumes)
 	for want, args := range map[string][]string{
@@ -34,6 +35,7 @@ func TestRunTakesVolumesAndANetwork(t *testing.T) {
 		`no such file or directory`:                       {"--volume", "secret:" + dir + "/none=/b"},
 		`is empty (allowed: a file with something in it)`: {"--volume", "secret:" + nothing + "=/b"},
 		`--network "bridge": must be host or none`:        {"--network", "bridge"},
+		`--hostname "web_1": must be labels of 1 to 63`:   {"--hostname", "web_1"},
 	} {
 		_, errs, code := meros(t, append(append([]string{"run", "--master", "127.0.0.1:1"}, args...), "--", "true")...)
 		require.Equal(t, 2, code, errs)
@@ -57,10 +59,10 @@ func TestACommandSeesItsVolumesAndNoNetwork(t *testing.T) {
 	run := func(args ...string) (string, string, int) {
 		return meros(t, append([]string{"run", "--master", addresses[0], "--cpus", "0.5", "--mem", "32"}, args...)...)
 	}
-	out, errs, code := run("--volume", "host:"+shown+"=in,ro", "--volume", "secret:"+key+"=key", "--network", "none", "--",
-		"sh", "-c", "cat in/file key; ls /sys/class/net; exit 3")
+	out, errs, code := run("--volume", "host:"+shown+"=in,ro", "--volume", "secret:"+key+"=key", "--network", "none", "--hostname", "web-1", "--",
+		"sh", "-c", "cat in/file key; ls /sys/class/net; hostname; exit 3")
 	require.Equal(t, 3, code, errs)
-	require.Equal(t, "shown\nhunter2\nlo\n", out)
+	require.Equal(t, "shown\nhunter2\nlo\nweb-1\n", out)
 	_, errs, code = run("--volume", "host:/etc=in", "--", "true")
 	require.NotZero(t, code)
 	require.Contains(t, errs, `volumes[0].hostPath "/etc": may not be seen by tasks of this slave (allowed: what is in `+shown+`)`)

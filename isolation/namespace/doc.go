@@ -3,10 +3,11 @@
 // A container has its own processes: it sees no others, the first of them is an init that passes signals on and reaps orphans, and when that
 // ends the kernel ends whatever is left. It has its own mounts: /proc shows its processes, without what tells about the kernel, and
 // with the machine's settings read-only, as all of /sys with its control groups is; /dev/shm is its own. It has its own shared memory,
-// semaphores and message queues, and its own host name to read; and, for a task that asks for it, its own network, which is a loopback.
+// semaphores and message queues, and its own host name, which is the machine's unless the task names one; and, for a task that asks for it, its own network, which is a loopback.
 //
 // With a root folder of its own (isolation.Plan.Rootfs) it sees nothing else of the machine's files: /dev has what every program needs, its
-// sandbox is at isolation.SandboxPath, where MESOS_SANDBOX tells, and /etc/resolv.conf and /etc/hosts are the machine's.
+// sandbox is at isolation.SandboxPath, where MESOS_SANDBOX tells, and /etc/resolv.conf and /etc/hosts are the machine's; with a host name of its own, /etc/hostname and
+// /etc/hosts say that one, too.
 //
 // Volumes are mounted where the task wants them: paths of the machine below Config.HostPaths, paths in the sandbox, persistent volumes, and
 // secrets, which are files in memory of mode 0400. A secret is part of the task's description: like the environment of a command, it is on

@@ -3,8 +3,11 @@ package namespace
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -37,7 +40,7 @@ func Furnish(p *isolation.Plan) error {
 	for _, step := range []struct {
 		name string
 		do   func() error
-	}{{"/dev", r.devices}, {"/sys", r.system}, {"/proc", r.processes}, {"masked paths", r.mask}, {"/etc", r.settings}} {
+	}{{"/dev", r.devices}, {"/sys", r.system}, {"/proc", r.processes}, {"masked paths", r.mask}, {"host name", r.name}, {"/etc", r.settings}} {
 		if err := step.do(); err != nil {
 			return fmt.Errorf("%s: %w", step.name, err)
 		}
@@ -219,6 +222,12 @@ func (r *room) settings() error {
 	if r.plan.Namespaces.Network {
 		files = files[:1]
 	}
+	if name := r.plan.Namespaces.Hostname; name != "" {
+		files = files[1:]
+		if err := r.sayName(name); err != nil {
+			return err
+		}
+	}
 	for _, name := range files {
 		tree, err := unix.OpenTree(unix.AT_FDCWD, name, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -232,6 +241,51 @@ func (r *room) settings() error {
 			return err
 		}
 		if err := r.put(tree, name, false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// name gives the container its host name.
+func (r *room) name() error {
+	if r.plan.Namespaces.Hostname == "" {
+		return nil
+	}
+	return unix.Sethostname([]byte(r.plan.Namespaces.Hostname))
+}
+
+// mostHosts bounds what is read of the machine's /etc/hosts, in bytes.
+const mostHosts = 1 << 20
+
+// sayName shows the container its host name in files. It leads to an address of the loopback that is not localhost's; the rest of /etc/hosts is the
+// machine's.
+func (r *room) sayName(name string) error {
+	hosts := []byte("127.0.1.1\t" + name)
+	if short, _, long := strings.Cut(name, "."); long {
+		hosts = append(hosts, " "+short...)
+	}
+	hosts = append(hosts, '\n')
+	f, err := os.Open("/etc/hosts")
+	if err == nil {
+		var rest []byte
+		rest, err = io.ReadAll(io.LimitReader(f, mostHosts))
+		hosts = append(hosts, rest...)
+		_ = f.Close()
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for at, content := range map[string][]byte{"/etc/hostname": []byte(name + "\n"), "/etc/hosts": hosts} {
+		tree, err := newFile(content, 0, 0, 0o444)
+		if err != nil {
+			return err
+		}
+		if err := restrict(tree, harmless|unix.MOUNT_ATTR_RDONLY); err != nil {
+			_ = unix.Close(tree)
+			return err
+		}
+		if err := r.put(tree, at, false); err != nil {
 			return err
 		}
 	}
@@ -332,8 +386,17 @@ func (r *room) owner() int {
 	return 0
 }
 
-// secret makes a file of the task's user in memory, and a mount of it alone.
+// secret makes a file that only the task's user can read.
 func (r *room) secret(content []byte) (int, error) {
+	uid, gid := 0, 0
+	if u := r.plan.User; u != nil {
+		uid, gid = u.UID, u.GID
+	}
+	return newFile(content, uid, gid, 0o400)
+}
+
+// newFile makes a file in memory, and a mount of it alone that is mounted nowhere yet.
+func newFile(content []byte, uid, gid int, mode uint32) (int, error) {
 	memory, err := newMount("tmpfs", harmless, option{"mode", "0700"}, option{"noswap", ""})
 	if err != nil { // before Linux 6.4
 		memory, err = newMount("tmpfs", harmless, option{"mode", "0700"})
@@ -342,7 +405,7 @@ func (r *room) secret(content []byte) (int, error) {
 		return -1, err
 	}
 	defer unix.Close(memory)
-	const name = "secret"
+	const name = "file"
 	fd, err := unix.Openat(memory, name, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_CLOEXEC, 0o400)
 	if err != nil {
 		return -1, err
@@ -351,12 +414,10 @@ func (r *room) secret(content []byte) (int, error) {
 	if n, err := unix.Write(fd, content); err != nil || n != len(content) {
 		return -1, fmt.Errorf("write %d bytes: %d, %w", len(content), n, err)
 	}
-	if u := r.plan.User; u != nil {
-		if err := unix.Fchown(fd, u.UID, u.GID); err != nil {
-			return -1, err
-		}
+	if err := unix.Fchown(fd, uid, gid); err != nil {
+		return -1, err
 	}
-	if err := unix.Fchmod(fd, 0o400); err != nil {
+	if err := unix.Fchmod(fd, mode); err != nil {
 		return -1, err
 	}
 	return unix.OpenTree(memory, name, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)

@@ -38,13 +38,13 @@ func (*Isolator) Name() string { return "namespace" }
 
 // Enforces implements isolation.Enforcer.
 func (*Isolator) Enforces() []isolation.Feature {
-	return []isolation.Feature{isolation.FeatureRootfs, isolation.FeatureNetwork, isolation.FeatureVolumes}
+	return []isolation.Feature{isolation.FeatureRootfs, isolation.FeatureNetwork, isolation.FeatureVolumes, isolation.FeatureHostname}
 }
 
 // Prepare says what the container's namespaces are like. What it names is looked at again, and mounted, by the container's first process.
 func (i *Isolator) Prepare(_ context.Context, spec *isolation.Spec, plan *isolation.Plan) error {
 	plan.Namespaces = &isolation.Namespaces{Network: spec.Network == offer.NetworkNone, Sandbox: spec.Sandbox, ShmBytes: i.cfg.ShmBytes,
-		Masked: masked, ReadOnly: readOnly}
+		Masked: masked, ReadOnly: readOnly, Hostname: spec.Hostname}
 	sandbox := spec.Sandbox
 	if spec.Image != nil {
 		sandbox = isolation.SandboxPath

@@ -61,13 +61,13 @@ func TestAPlanSaysWhatAContainerSees(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "shown"), 0o755))
 	spec := isolationtest.Spec(t, "c", "true")
-	spec.Network = offer.NetworkNone
+	spec.Network, spec.Hostname = offer.NetworkNone, "web"
 	spec.Image = &offer.Image{Reference: "any"}
 	spec.Volumes = []offer.Volume{{ContainerPath: "/a", HostPath: filepath.Join(dir, "shown"), ReadOnly: true}, {ContainerPath: "b", SandboxPath: "c"},
 		{ContainerPath: "/etc/key", Secret: offer.Secret("x")}}
 	plan := &isolation.Plan{Directory: spec.Sandbox, Environment: []string{"HOME=" + spec.Sandbox, "TMPDIR=/elsewhere", "MESOS_SANDBOX=" + spec.Sandbox}}
 	require.NoError(t, isolator(t, Config{HostPaths: []string{dir}}).Prepare(context.Background(), spec, plan))
-	require.Equal(t, &isolation.Namespaces{Network: true, Sandbox: spec.Sandbox, ShmBytes: 64 << 20, Masked: masked, ReadOnly: readOnly}, plan.Namespaces)
+	require.Equal(t, &isolation.Namespaces{Network: true, Sandbox: spec.Sandbox, ShmBytes: 64 << 20, Masked: masked, ReadOnly: readOnly, Hostname: "web"}, plan.Namespaces)
 	require.Equal(t, []isolation.Mount{
 		{Field: "volumes[0]", Target: "/a", Source: filepath.Join(dir, "shown"), Within: dir, ReadOnly: true},
 		{Field: "volumes[1]", Target: "b", Source: filepath.Join(spec.Sandbox, "c"), Within: spec.Sandbox, Make: true},

@@ -145,6 +145,7 @@ func TestANetworkOrVolumesThatNobodyEnforcesAreRefused(t *testing.T) {
 	}
 	for id, change := range map[string]func(*isolation.Spec){
 		"a": func(s *isolation.Spec) { s.Network = offer.NetworkNone },
+		"c": func(s *isolation.Spec) { s.Hostname = "web" },
 		"b": func(s *isolation.Spec) { s.Volumes = []offer.Volume{{ContainerPath: "x", SandboxPath: "y"}} },
 	} {
 		s := b.spec(id, "true")
