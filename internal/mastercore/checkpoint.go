@@ -18,7 +18,7 @@ func StateTypes() []any {
 
 		&activates{}, &drains{}, &goes{}, &hasDrained{},
 
-		&explicitJob{}, &implicitJob{},
+		&explicitJob{}, &implicitJob{}, &answers{},
 
 		&registry.Open{}, &registry.AdmitSlave{}, &registry.UpdateSlave{}, &registry.MarkUnreachable{}, &registry.MarkReachable{}, &registry.MarkGone{},
 		&registry.RemoveSlave{}, &registry.DrainSlave{}, &registry.SlaveDrained{}, &registry.ActivateSlave{}, &registry.AdmitFramework{},
@@ -66,4 +66,10 @@ func (c *Core) Pending() []Propose {
 		}
 	}
 	return out
+}
+
+// Knows reports whether a task is in the books and not over: for whoever watches a core.
+func (c *Core) Knows(framework offer.FrameworkID, task offer.TaskID) bool {
+	n, _, ok := c.frameworkOf(framework)
+	return ok && c.tasks.find(n, task) != 0
 }

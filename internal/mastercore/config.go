@@ -69,6 +69,8 @@ type Config struct {
 	MaxParts               int // of one message in parts; defaults to 1,000
 	MaxPartBytes           int // of all parts of one message so far, about; defaults to 128 MiB
 	MaxReconcile           int // tasks answered in one step of a long reconciliation; defaults to 1,000
+	MaxQuestions           int // about what the master does not know, of one framework; one too many is not answered; defaults to 100,000
+	MaxAllQuestions        int // likewise of all frameworks; defaults to 500,000
 }
 
 func (c Config) withDefaults() Config {
@@ -105,5 +107,7 @@ func (c Config) withDefaults() Config {
 	c.MaxParts = cmp.Or(c.MaxParts, 1000)
 	c.MaxPartBytes = cmp.Or(c.MaxPartBytes, 128<<20)
 	c.MaxReconcile = cmp.Or(c.MaxReconcile, 1000)
+	c.MaxQuestions = cmp.Or(c.MaxQuestions, 100000)
+	c.MaxAllQuestions = cmp.Or(c.MaxAllQuestions, 500000)
 	return c
 }

@@ -204,28 +204,44 @@ func (c *Core) acknowledgeOperation(n uint32, f *framework, m *message.Acknowled
 	c.send(s.conn, &message.OperationAck{Framework: f.info.ID, UUID: m.UUID})
 }
 
-// reconcileOperations answers for each named operation, but for those of a slave that has not come back yet.
+// reconcileOperations answers for each named operation: of those that it does not know when it is confirmed that this master leads.
 func (c *Core) reconcileOperations(n uint32, f *framework, m *message.ReconcileOperations) {
 	for _, ref := range m.Operations {
-		state := offer.OperationUnknown
-		if _, s, ok := c.slaveOf(ref.Slave); ok {
-			switch s.state {
-			case slaveRecovering:
-				state = offer.OperationRecovering
-			case slaveUnreachable:
-				state = offer.OperationUnreachable
-			case slaveGone:
-				state = offer.OperationGoneByOperator
-			case slaveRegistered:
-				if s.extra != nil {
-					for _, op := range s.extra.operations {
-						if op.framework == n && op.id == ref.Operation {
-							state = op.state
-						}
-					}
-				}
-			}
+		state, known := c.operationState(n, ref)
+		if !known && offer.ValidateID("operation id", string(ref.Operation)) == nil {
+			c.ask(f, question{framework: n, conn: f.conn, operation: true, id: string(ref.Operation), slave: ref.Slave})
+			continue
 		}
 		c.tellOperation(f, ref.Operation, ref.Slave, state, offer.ReasonReconciliation, "")
 	}
+	c.asked(f)
+}
+
+// operationState is what reconciliation says of an operation, and whether that follows from what this master knows of it, or of its slave
+// that has not come back yet.
+func (c *Core) operationState(n uint32, ref message.OperationRef) (state offer.OperationState, known bool) {
+	_, s, ok := c.slaveOf(ref.Slave)
+	if !ok {
+		return offer.OperationUnknown, false
+	}
+	switch s.state {
+	case slaveRecovering:
+		return offer.OperationRecovering, true
+	case slaveUnreachable:
+		return offer.OperationUnreachable, false
+	case slaveGone:
+		return offer.OperationGoneByOperator, false
+	case slaveRegistered:
+		if s.extra != nil {
+			for _, op := range s.extra.operations {
+				if op.framework == n && op.id == ref.Operation {
+					state, known = op.state, true
+				}
+			}
+		}
+		if known {
+			return state, true
+		}
+	}
+	return offer.OperationUnknown, false
 }

@@ -345,7 +345,7 @@ func (c *Core) uuid() (u offer.UUID) {
 type job interface {
 	// run does a bounded amount and reports whether anything is left.
 	run(c *Core) bool
-	// owner is the framework that it is done for.
+	// owner is the framework that it is done for; zero if it is not one alone.
 	owner() uint32
 }
 
@@ -357,7 +357,7 @@ func (c *Core) runJobs() {
 	c.jobs = c.jobs[1:]
 	if j.run(c) {
 		c.jobs = append(c.jobs, j) // to the end: jobs take turns
-	} else {
-		c.frameworks.mut(j.owner()).jobs--
+	} else if n := j.owner(); n != 0 {
+		c.frameworks.mut(n).jobs--
 	}
 }

@@ -25,6 +25,7 @@ type framework struct {
 	state      frameworkState
 	busy       bool   // a proposal about it is under way
 	jobs       int8   // long answers under way
+	open       int    // questions that wait for a commit
 	recorded   bool   // the registry has it as connected
 	conn       ConnID // zero when it is not connected
 	lastSent   moment

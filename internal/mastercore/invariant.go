@@ -11,7 +11,8 @@ import (
 // Check reports the first invariant that does not hold, as an *invariant.Violation. It takes time in proportion to all that the core knows
 // and is for tests and for the moment before a master gives up.
 func (c *Core) Check() error {
-	for _, check := range []func() error{c.checkBook, c.checkSlaves, c.checkFrameworks, c.checkIndex, c.checkReferences, c.checkAllocator} {
+	for _, check := range []func() error{c.checkBook, c.checkSlaves, c.checkFrameworks, c.checkIndex, c.checkReferences, c.checkAllocator,
+		c.checkQuestions} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -257,4 +258,33 @@ func (c *Core) checkAllocator() error {
 func (c *Core) holds(id ConnID, kind connKind, n uint32) bool {
 	cn := c.conns[id]
 	return cn != nil && cn.kind == kind && cn.of == n
+}
+
+// checkQuestions is T8: what was asked and is not answered is counted, and a commit is on its way or a time is set for it.
+func (c *Core) checkQuestions() error {
+	p := &c.confirm
+	if c.done {
+		return nil
+	}
+	open, underWay := len(p.questions), 0
+	for _, x := range c.proposals { // a sum, in any order
+		if done, ok := x.then.(*confirmed); ok {
+			open += len(done.questions)
+			underWay++
+		}
+	}
+	for _, j := range c.jobs {
+		if a, ok := j.(*answers); ok {
+			open += len(a.questions)
+		}
+	}
+	switch {
+	case open != p.open || open > c.cfg.MaxAllQuestions:
+		return invariant.Violated("T8", "%d questions are open and %d are counted", open, p.open)
+	case underWay > 1 || p.underWay != (underWay == 1):
+		return invariant.Violated("T8", "%d confirmations are under way, which is noted as %v", underWay, p.underWay)
+	case len(p.questions) > 0 && !p.underWay && p.timer == 0:
+		return invariant.Violated("T8", "%d questions wait and nothing is done about them", len(p.questions))
+	}
+	return nil
 }

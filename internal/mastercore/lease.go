@@ -4,35 +4,8 @@ import (
 	"time"
 
 	"github.com/meros-project/meros/internal/message"
-	"github.com/meros-project/meros/internal/registry"
 	"github.com/meros-project/meros/offer"
 )
-
-// confirmations gather what this master may say only while it leads: answers to Renew, and that leases have run out. A commit shows that no
-// other reign had begun when it was proposed; one of them is under way at a time.
-type confirmations struct {
-	renewals []uint32 // slaves that asked, since the last proposal
-	over     []uint32 // slaves that have leases which look as if they had run out
-	underWay bool
-	next     moment // the earliest time of the next proposal
-}
-
-// confirmPause is the least time between two proposals, so that the renewals of a large fleet do not become a commit each.
-const confirmPause = 100 * time.Millisecond
-
-// confirmed is one proposal: what it is about is what was known before it was made.
-type confirmed struct {
-	renewals []renewal
-	over     []uint32
-	at       moment
-}
-
-// renewal is one slave's question.
-type renewal struct {
-	n    uint32
-	conn ConnID
-	seq  uint64
-}
 
 // leaseQuestion is a leased task of a slave that is away, which this master does not know and a framework has asked for.
 type leaseQuestion struct {
@@ -53,45 +26,6 @@ func (c *Core) renew(n uint32, s *slave, seq uint64) {
 		c.confirm.renewals = append(c.confirm.renewals, n)
 	}
 	s.renewal = max(seq, 1)
-	c.proposeConfirmation()
-}
-
-func (c *Core) proposeConfirmation() {
-	p := &c.confirm
-	switch {
-	case p.underWay || len(p.renewals)+len(p.over) == 0:
-		return
-	case c.tick < p.next:
-		c.timers.set(timerConfirm, 0, p.next)
-		return
-	}
-	p.underWay, p.next = true, c.in(confirmPause)
-	done := &confirmed{over: p.over, at: c.tick}
-	for _, n := range p.renewals {
-		if s := c.slaves.mut(n); s.renewal != 0 {
-			done.renewals = append(done.renewals, renewal{n, s.conn, s.renewal})
-			s.renewal = 0
-		}
-	}
-	p.renewals, p.over = nil, nil
-	c.propose(done, &registry.Confirm{})
-}
-
-func (p *confirmed) committed(c *Core, results []registry.Result) {
-	c.confirm.underWay = false
-	if bad := results[0].Err; bad != nil {
-		c.resign(bad)
-		return
-	}
-	for _, r := range p.renewals {
-		if s := c.slaves.mut(r.n); s.conn == r.conn && s.connected() {
-			c.leaseGiven(r.n, s)
-			c.send(s.conn, &message.Renewed{Seq: r.seq})
-		}
-	}
-	for _, n := range p.over {
-		c.leasesOver(n, c.slaves.mut(n), p.at)
-	}
 	c.proposeConfirmation()
 }
 

@@ -10,8 +10,9 @@ func (c *Core) reconcile(n uint32, f *framework, m *message.Reconcile) {
 	if len(m.Tasks) > 0 {
 		if len(m.Tasks) <= c.cfg.MaxReconcile {
 			for _, ref := range m.Tasks {
-				c.answerReconcile(n, f, ref)
+				c.answerReconcile(n, f, ref, false)
 			}
+			c.asked(f)
 			return
 		}
 		c.addJob(f, &explicitJob{n, f.conn, m.Tasks})
@@ -58,8 +59,9 @@ func (j *explicitJob) run(c *Core) bool {
 	}
 	k := min(len(j.tasks), c.cfg.MaxReconcile)
 	for _, ref := range j.tasks[:k] {
-		c.answerReconcile(j.n, f, ref)
+		c.answerReconcile(j.n, f, ref, false)
 	}
+	c.asked(f)
 	j.tasks = j.tasks[k:]
 	return len(j.tasks) > 0
 }
@@ -105,8 +107,8 @@ func (c *Core) tellReconciled(f *framework, t *task) {
 }
 
 // answerReconcile follows the table of Mesos' explicit reconciliation. It is silent as long as the answer may still come back with a
-// slave (T8).
-func (c *Core) answerReconcile(n uint32, f *framework, ref message.TaskRef) {
+// slave (T8). What it does not know it only says so of if it is confirmed that this master leads; until then that is a question.
+func (c *Core) answerReconcile(n uint32, f *framework, ref message.TaskRef, confirmed bool) {
 	if slot := c.tasks.find(n, ref.Task); slot != 0 {
 		c.tellReconciled(f, c.tasks.records.get(slot))
 		return
@@ -136,6 +138,10 @@ func (c *Core) answerReconcile(n uint32, f *framework, ref message.TaskRef) {
 		}
 	case s.state == slaveGone:
 		st.State = offer.GoneByOperator
+	}
+	if !confirmed && offer.ValidateID("task id", string(ref.Task)) == nil { // no task has any other id
+		c.ask(f, taskQuestion(n, f, ref))
+		return
 	}
 	st.State = st.State.ForFramework(f.info.Capabilities)
 	c.toFramework(f, &message.Update{Status: &st})

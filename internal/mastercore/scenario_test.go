@@ -64,6 +64,10 @@ func configure(t *testing.T, cfg *Config, key, value string) {
 		cfg.MaxCompletedTasks = number()
 	case "max-reconcile":
 		cfg.MaxReconcile = number()
+	case "max-questions":
+		cfg.MaxQuestions = number()
+	case "max-all-questions":
+		cfg.MaxAllQuestions = number()
 	case "max-retries":
 		cfg.MaxRetries = number()
 	case "max-completed-frameworks":

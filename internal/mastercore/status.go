@@ -241,7 +241,8 @@ func (c *Core) killTask(n uint32, f *framework, m *message.KillTask) {
 	}
 	switch {
 	case s == nil || slot != 0 && c.tasks.records.get(slot).has(taskLapsed):
-		c.answerReconcile(n, f, message.TaskRef{Task: m.Task, Slave: m.Slave})
+		c.answerReconcile(n, f, message.TaskRef{Task: m.Task, Slave: m.Slave}, false)
+		c.asked(f)
 	case s.connected():
 		c.send(s.conn, &message.Kill{Framework: f.info.ID, Task: m.Task, Policy: m.Policy})
 	default:

@@ -104,7 +104,10 @@ func (c *Core) runTimers() {
 				c.leaseDue(uint32(t.of), s)
 			}
 		case timerConfirm:
-			c.proposeConfirmation()
+			if c.confirm.timer == t.at {
+				c.confirm.timer = 0
+				c.proposeConfirmation()
+			}
 		}
 	}
 }

@@ -222,6 +222,7 @@ func (r *reign) step(ev mastercore.Event) {
 		}
 		if c, is := ev.(mastercore.Committed); is {
 			r.learns(c.Token)
+			r.office.confirms.committed(w.ns, c.Token)
 		}
 		for _, e := range r.advance(ev) {
 			if w.diesHere() {
@@ -256,6 +257,7 @@ func (r *reign) perform(e mastercore.Effect) {
 			l.close()
 		}
 	case mastercore.Propose:
+		r.office.confirms.proposed(w.ns, e)
 		w.log.propose(r, e)
 	case mastercore.Answer:
 		w.operator.answered(r, e)

@@ -26,6 +26,7 @@ type office struct {
 	waits    map[offer.FrameworkID]*wait
 	retired  map[offer.FrameworkID]bool // its end was proposed; looked up
 	quotas   quotaWatch
+	confirms confirmWatch
 }
 
 type taskKey struct {
@@ -191,7 +192,8 @@ func (h *history) streamed(r *reign, l *link, m message.Message) {
 	}
 }
 
-// reconciling sees a framework ask for tasks: with every slave back, each is answered within two seconds (T8).
+// reconciling sees a framework ask for tasks: with every slave back, each is answered within two seconds; one that the leader does not know, if
+// it can commit (T8).
 func (h *history) reconciling(r *reign, l *link, m *message.Reconcile) {
 	w, o := h.w, &r.office
 	v := r.core.View()
@@ -199,6 +201,7 @@ func (h *history) reconciling(r *reign, l *link, m *message.Reconcile) {
 		return
 	}
 	var open []taskKey
+	known := map[taskKey]bool{}
 	for i, ref := range m.Tasks {
 		if i == 8 { // as good as all, and cheaper
 			break
@@ -210,6 +213,7 @@ func (h *history) reconciling(r *reign, l *link, m *message.Reconcile) {
 		key := taskKey{l.stream, ref.Task}
 		o.asked[key] = true
 		open = append(open, key)
+		known[key] = r.core.Knows(key.framework, key.task)
 	}
 	if len(open) == 0 {
 		return
@@ -217,7 +221,8 @@ func (h *history) reconciling(r *reign, l *link, m *message.Reconcile) {
 	from := w.ns
 	w.after(2*time.Second, func() {
 		for _, key := range open {
-			if o.asked[key] && !r.ended && !r.m.paused && r.m.cost == 0 && r.m.stood < from && o.live(l) && !l.severed {
+			due := known[key] || !o.confirms.mayWait(w.ns, from)
+			if o.asked[key] && due && !r.ended && !r.m.paused && r.m.cost == 0 && r.m.stood < from && o.live(l) && !l.severed {
 				w.violate("T8", "%s has not answered %s about %s for two seconds", r.m.id, key.framework, key.task)
 			}
 			delete(o.asked, key)

@@ -277,9 +277,9 @@ func (x *oversight) mustAnswer(l *link, id offer.FrameworkID, ref message.TaskRe
 	if id == "" || x.current[id] != l || rec == nil || !rec.running || rec.slave == nil || !x.at(rec.slave) {
 		return
 	}
-	from := h.w.ns
+	from, known := h.w.ns, x.r.core.Knows(id, ref.Task)
 	x.later(answerTime, func() {
-		if at, ok := x.spoken[rec.key]; (!ok || at < from) && x.current[id] == l && !l.severed && rec.running && x.at(rec.slave) {
+		if at, ok := x.spoken[rec.key]; (!ok || at < from) && (known || !x.r.office.confirms.mayWait(h.w.ns, from)) && x.current[id] == l && !l.severed && rec.running && x.at(rec.slave) {
 			h.w.violate("T8", "%s was asked for %s %v ago, which runs on %s, and has not answered", x.r.m.id, rec.key, answerTime, rec.slave.id)
 		}
 	})
