@@ -42,7 +42,9 @@ type runFlags struct {
 	constrain []string
 	failover  time.Duration
 	output    int64
+	check     checkFlags
 	health    healthFlags
+	lease     time.Duration
 	stdin     bool
 	terminal  bool
 }
@@ -87,7 +89,9 @@ func newRun() *cobra.Command {
 	flags.BoolVarP(&f.stdin, "stdin", "i", false, "the command reads what is typed here")
 	flags.BoolVarP(&f.terminal, "terminal", "t", false, "give the command a terminal, which is mine; needs one")
 	flags.Int64Var(&f.output, "keep-output", 110, "`MB` of output that the slave keeps, of stdout and of stderr each, while it is not read here yet; 10 to 1010")
+	f.check.add(cmd)
 	f.health.add(cmd)
+	flags.DurationVar(&f.lease, "lease", 0, "end the command where it runs once its slave was out of touch with the masters for this long, 1s to 12h, so that another may take its place;\nnone by default")
 	flags.SetInterspersed(false)
 	return cmd
 }
@@ -151,8 +155,15 @@ func (f *runFlags) task(args []string) (offer.Task, error) {
 	if err := f.room(&task); err != nil {
 		return offer.Task{}, err
 	}
+	if task.Check, err = f.check.check(); err != nil {
+		return offer.Task{}, err
+	}
 	if task.Health, err = f.health.check(); err != nil {
 		return offer.Task{}, err
+	}
+	task.Lease = f.lease
+	if err := offer.ValidateLease(f.lease); err != nil {
+		return offer.Task{}, badFlag("lease", f.lease.String(), fmt.Sprintf("must be from %v to %v, or 0 for none", offer.MinLease, offer.MaxLease))
 	}
 	return task, nil
 }
@@ -249,6 +260,7 @@ type oneTask struct {
 	launched bool
 	slave    string // address
 	last     offer.Status
+	checked  offer.CheckResult // what the check was last said to have come to
 	over     bool
 }
 
@@ -309,6 +321,12 @@ func (o *oneTask) Status(_ context.Context, s *framework.Session, st offer.Statu
 		o.output.start(o.slave, s.ID(), o.task.ID)
 		if st.Reason == offer.ReasonTaskHealthCheckStatusUpdated && st.Healthy != nil && !*st.Healthy {
 			fmt.Fprintf(o.notices, "meros: the command is unhealthy: %s\n", oneLine(errors.New(st.Message)))
+		}
+		if st.Check != nil {
+			if *st.Check != o.checked && (st.Check.Known || o.checked.Known) {
+				fmt.Fprintf(o.notices, "meros: the check of the command: %s\n", st.Check)
+			}
+			o.checked = *st.Check
 		}
 	case st.State == offer.Dropped:
 		fmt.Fprintf(o.notices, "meros: not started (%s): waiting for another offer\n", st.Reason)
@@ -449,20 +467,20 @@ func (o *oneTask) outcome() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	st := o.last
-	switch st.Reason { // why the slave has ended it, which its exit status does not tell
-	case offer.ReasonContainerLimitation, offer.ReasonContainerLimitationMemory, offer.ReasonContainerLimitationDisk,
-		offer.ReasonTaskHealthCheckStatusUpdated:
-		fmt.Fprintf(o.notices, "meros: %s (%s)\n", oneLine(errors.New(st.Message)), st.Reason)
-	}
 	switch {
 	case st.State == offer.Finished:
 		return nil
-	case st.Exit != nil && st.Exit.Signal != 0:
-		return exitCode(128 + st.Exit.Signal)
-	case st.Exit != nil && st.Exit.Code != 0:
-		return exitCode(st.Exit.Code)
+	case st.Exit == nil || st.Exit.Success():
+		return fmt.Errorf("%s: %s (%s)", st.State, st.Message, st.Reason)
 	}
-	return fmt.Errorf("%s: %s (%s)", st.State, st.Message, st.Reason)
+	switch { // why the slave has ended it, which its exit status does not tell
+	case st.State == offer.Gone:
+		fmt.Fprintf(o.notices, "meros: %s: %s (%s)\n", st.State, oneLine(errors.New(st.Message)), st.Reason)
+	case st.Reason == offer.ReasonContainerLimitation, st.Reason == offer.ReasonContainerLimitationMemory,
+		st.Reason == offer.ReasonContainerLimitationDisk, st.Reason == offer.ReasonTaskHealthCheckStatusUpdated:
+		fmt.Fprintf(o.notices, "meros: %s (%s)\n", oneLine(errors.New(st.Message)), st.Reason)
+	}
+	return statusOf(*st.Exit)
 }
 
 func cmpError(err, otherwise error) error {

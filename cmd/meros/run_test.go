@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -129,6 +130,47 @@ func TestACommandThatIsNotWellIsKilled(t *testing.T) {
 	require.Equal(t, 143, p.wait())
 	require.Contains(t, p.stderr.String(), "meros: the command is unhealthy: health check: exit status 1\n")
 	require.Contains(t, p.stderr.String(), "it failed its health check 2 times in a row, at last with: exit status 1 (REASON_TASK_HEALTH_CHECK_STATUS_UPDATED)")
+}
+
+func TestRunSaysWhatTheCheckOfItsCommandComesTo(t *testing.T) {
+	c := startCluster(t, 1, 1)
+	status := filepath.Join(openFolder(t), "status")
+	say := func(code string) { // what is looked at is never half written
+		require.NoError(t, os.WriteFile(status+".new", []byte(code), 0o644))
+		require.NoError(t, os.Rename(status+".new", status))
+	}
+	say("3")
+	p := background(t, c.args("run", "--cpus", "0.1", "--mem", "32", "--check-cmd", "exit $(cat "+status+")", "--check-delay", "0",
+		"--check-interval", "100ms", "--check-timeout", "1m", "--", "sh", "-c", "while [ ! -e "+status+".end ]; do sleep 0.1; done; exit 7")...)
+	eventually(t, "it says the first", func() bool {
+		return strings.HasSuffix(p.stderr.String(), "meros: the check of the command: exit status 3\n")
+	})
+	say("0")
+	eventually(t, "it says the next", func() bool {
+		return strings.HasSuffix(p.stderr.String(), "meros: the check of the command: exit status 0\n")
+	})
+	require.NoError(t, os.WriteFile(status+".end", nil, 0o644))
+	require.Equal(t, 7, p.wait(), "a check only tells")
+	require.Equal(t, 2, strings.Count(p.stderr.String(), "\n"), p.stderr.String())
+
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer taken.Close()
+	port := fmt.Sprint(taken.Addr().(*net.TCPAddr).Port)
+	p = background(t, c.args("run", "--cpus", "0.1", "--mem", "32", "--check-tcp", port, "--check-delay", "0", "--", "sleep", "1000")...)
+	eventually(t, "there is a connection", func() bool { return p.stderr.String() == "meros: the check of the command: connected\n" })
+	p.end()
+}
+
+func TestACommandWithALeaseEndsWhenItsSlaveIsOutOfTouch(t *testing.T) {
+	c := startCluster(t, 1, 1)
+	p := background(t, c.args("run", "--cpus", "0.1", "--mem", "32", "--lease", "6s", "--", "sh", "-c", "echo ready; exec sleep 1000")...)
+	eventually(t, "it runs", func() bool { return p.stdout.String() == "ready\n" })
+	c.masters[c.seeds].kill()
+	eventually(t, "it is gone", func() bool { return len(processesOf(filepath.Join(c.dir, "slave-1")+"/")) == 0 })
+	c.masters[c.seeds].start()
+	require.Contains(t, []int{1, 137}, p.wait(), "its end, as the slave tells it or the master")
+	require.Contains(t, p.stderr.String(), "TASK_GONE: its lease ")
 }
 
 func TestRunSaysThatNoMasterAnswers(t *testing.T) {
