@@ -64,7 +64,8 @@ type ExecSpec struct {
 	// Stdout and Stderr get the command's output, called from one goroutine, maybe before Exec has returned. While they block, so does the command when it prints; an error
 	// ends the Session. Nil throws output away.
 	Stdout, Stderr io.Writer `json:"-"`
-	// Quiet throws output away where it is printed, so that it costs nobody anything. Not together with Terminal, Stdout or Stderr.
+	// Quiet throws output away where it is printed, so that it costs nobody anything, for a command that asks something about the container: one
+	// that the container's end has killed has no exit status, but Wait returns ErrNotRunning. Not together with Terminal, Stdout or Stderr.
 	Quiet bool
 }
 

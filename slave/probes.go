@@ -174,7 +174,7 @@ func (s *Slave) askCommand(ctx context.Context, container string, cmd *offer.Com
 	}
 	exit, err := session.Wait()
 	switch {
-	case errors.Is(err, isolation.ErrSessionLost):
+	case errors.Is(err, isolation.ErrSessionLost), errors.Is(err, isolation.ErrNotRunning):
 		return 0, fmt.Errorf("%w: %w", errNoFault, err)
 	case err != nil:
 		return 0, err

@@ -414,7 +414,7 @@ func TestAConfinedProcessReachesItsSandboxOnly(t *testing.T) {
 // tryToBreakOut is what the confined process of the test above does.
 func tryToBreakOut() int {
 	dir, other := os.Getenv("MEROS_TEST_CONFINED"), os.Getenv("OTHER")
-	if err := Confine((&job{User: nobody(), Sandbox: dir, MaxBytes: 1000, Timeout: time.Minute}).confinement()); err != nil {
+	if err := Confine((&job{User: nobody(), Sandbox: dir, Config: Config{MaxBytes: 1000, Timeout: time.Minute}}).confinement()); err != nil {
 		fmt.Println(err)
 		return 1
 	}
@@ -470,12 +470,14 @@ func TestAFetcherThatTalksNonsenseFailsItsTask(t *testing.T) {
 		`{"Room":-5}` + "\n" + `{"Done":true}` + "\n": {Done: true},
 		`{"Error":"no"}` + "\n":                       {Error: "no"},
 	} {
-		last, denied := converse(&job{}, discard{}, strings.NewReader(said), func(int64) bool { return false })
+		c := &Child{in: discard{}}
+		c.listen(strings.NewReader(said), maxReply)
+		last, denied := c.converse(&job{}, func(int64) bool { return false })
 		require.Equal(t, want, last, said)
 		require.Equal(t, strings.Contains(said, "Room"), denied)
 	}
-	require.Equal(t, "a b?", tame("a\nb\xff\n"))
-	require.Len(t, tame(strings.Repeat("x", 5000)), maxMessage)
+	require.Equal(t, "a b?", Tame("a\nb\xff\n"))
+	require.Len(t, Tame(strings.Repeat("x", 5000)), maxMessage)
 }
 
 type discard struct{}

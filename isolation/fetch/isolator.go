@@ -103,7 +103,7 @@ func (f *Isolator) Provide(ctx context.Context, spec *isolation.Spec, plan *isol
 	if err != nil {
 		return err
 	}
-	j := f.cfg.job(plan.User)
+	j := &job{Config: f.cfg, User: plan.User}
 	j.Sandbox, j.Items = spec.Sandbox, items
 	files, release, err := f.cached(ctx, plan.User, spec.Command.URIs, items)
 	defer release()
@@ -150,7 +150,7 @@ func (f *Isolator) cached(ctx context.Context, u *isolation.User, uris []offer.U
 		wg.Go(func() {
 			var err error
 			entries[i], err = f.cache.get(ctx, keyOf(u, uris[i].Value), func(ctx context.Context, into *os.File, room func(int64) bool) error {
-				j := f.cfg.job(u)
+				j := &job{Config: f.cfg, User: u}
 				j.Items, j.AskRoom = []item{{URI: uris[i].Value, Descriptor: 3}}, true
 				return f.work(ctx, j, []*os.File{into}, room)
 			})

@@ -2,39 +2,26 @@ package fetch
 
 import (
 	"errors"
-	"net/netip"
 	"net/url"
 	"path"
-	"time"
 
 	"github.com/meros-project/meros/isolation"
 	"github.com/meros-project/meros/isolation/unpack"
 	"github.com/meros-project/meros/offer"
 )
 
-// roleName and roleVariable mark a process that is a fetcher: argv[0], and a variable of the same value.
-const (
-	roleName     = "meros-fetcher"
-	roleVariable = "MEROS_ROLE"
-)
+// roleName is the role of a fetcher.
+const roleName = "meros-fetcher"
 
-// A job is what one fetcher process is told, as a line of JSON on its stdin. Then it reads answers there: one line for each room that it has
-// asked for. The end of its stdin is the end of the slave, and its own.
+// A job is what one fetcher process is told, as a line of JSON on its stdin. Then it reads answers there: true or false for each room that it
+// has asked for. The end of its stdin is the end of the slave, and its own.
 type job struct {
 	User    *isolation.User // whom to become; nil means to stay
 	Sandbox string          // empty for a download into the cache
 	Items   []item
 
-	Files        []string
-	Allow        []netip.Prefix
-	CAFile       string
-	MaxBytes     int64
-	MaxUnpacked  int64
-	MaxEntries   int
-	MaxRedirects int
-	Timeout      time.Duration
-	Stall        time.Duration
-	AskRoom      bool // before bytes are written
+	Config
+	AskRoom bool // before bytes are written
 
 	authorities []byte // what CAFile holds
 }
@@ -52,19 +39,9 @@ type item struct {
 
 // A reply is a line of JSON on a fetcher's stdout.
 type reply struct {
-	Room  int64  `json:",omitempty"` // so many bytes, in all, are asked for: answered by yes or no
+	Room  int64  `json:",omitempty"` // so many bytes, in all, are asked for: answered by true or false
 	Done  bool   `json:",omitempty"` // all is there
 	Error string `json:",omitempty"` // why it is not
-}
-
-const (
-	yes = "yes"
-	no  = "no"
-)
-
-func (c Config) job(user *isolation.User) *job {
-	return &job{User: user, Files: c.Files, Allow: c.Allow, CAFile: c.CAFile, MaxBytes: c.MaxBytes, MaxUnpacked: c.MaxUnpacked, MaxEntries: c.MaxEntries,
-		MaxRedirects: c.MaxRedirects, Timeout: c.Timeout, Stall: c.Stall}
 }
 
 func (j *job) unpacking() unpack.Options {

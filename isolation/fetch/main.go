@@ -1,7 +1,6 @@
 package fetch
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,38 +16,29 @@ import (
 // Main must be called early in main. It returns at once unless this process was started as a fetcher; then it ends the process with os.Exit.
 // Package supervisor's Main calls it.
 func Main() {
-	if len(os.Args) == 0 || os.Args[0] != roleName || os.Getenv(roleVariable) != roleName {
+	if !InRole(roleName) {
 		return
 	}
-	w := &worker{in: bufio.NewReader(os.Stdin), answers: make(chan string)}
+	w := &worker{slave: NewParent(), answers: make(chan []byte)}
 	if err := w.run(); err != nil {
-		w.say(reply{Error: err.Error()})
+		w.slave.Say(reply{Error: err.Error()})
 		os.Exit(1)
 	}
-	w.say(reply{Done: true})
+	w.slave.Say(reply{Done: true})
 	os.Exit(0)
 }
 
 // A worker is a fetcher process.
 type worker struct {
-	in      *bufio.Reader
-	answers chan string
+	slave   *Parent
+	answers chan []byte
 	job     job
 	root    *os.Root
 }
 
-func (w *worker) say(r reply) {
-	b, _ := json.Marshal(r)
-	_, _ = os.Stdout.Write(append(b, '\n')) // without a slave to read it there is nothing left to do
-}
-
-func (w *worker) run() error {
-	line, err := w.in.ReadBytes('\n')
-	if err != nil {
-		return fmt.Errorf("read the job: %w", err)
-	}
-	if err := json.Unmarshal(line, &w.job); err != nil {
-		return fmt.Errorf("read the job: %w", err)
+func (w *worker) run() (err error) {
+	if err := w.slave.Job(&w.job); err != nil {
+		return err
 	}
 	if w.job.Sandbox != "" {
 		if w.root, err = os.OpenRoot(w.job.Sandbox); err != nil {
@@ -64,7 +54,7 @@ func (w *worker) run() error {
 	if err := Confine(w.job.confinement()); err != nil {
 		return fmt.Errorf("confine the fetcher: %w", err)
 	}
-	go w.listen()
+	go w.slave.Listen(w.answers)
 	ctx, cancel := context.WithTimeoutCause(context.Background(), w.job.Timeout, fmt.Errorf("not done in %v, the most that is allowed for one task", w.job.Timeout))
 	defer cancel()
 	for i := range w.job.Items {
@@ -80,23 +70,13 @@ func (w *worker) run() error {
 	return nil
 }
 
-// listen takes the slave's answers, and notices its end.
-func (w *worker) listen() {
-	for {
-		line, err := w.in.ReadString('\n')
-		if err != nil {
-			os.Exit(3)
-		}
-		w.answers <- line[:len(line)-1]
-	}
-}
-
 var errNoRoom = errors.New("the cache has no room for it")
 
 // ask asks the slave for room in the cache.
 func (w *worker) ask(total int64) error {
-	w.say(reply{Room: total})
-	if <-w.answers != yes {
+	w.slave.Say(reply{Room: total})
+	granted := false
+	if err := json.Unmarshal(<-w.answers, &granted); err != nil || !granted {
 		return errNoRoom
 	}
 	return nil

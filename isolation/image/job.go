@@ -1,10 +1,7 @@
 package image
 
-// roleName and roleVariable mark a process that is a puller: argv[0], and a variable of the same value.
-const (
-	roleName     = "meros-puller"
-	roleVariable = "MEROS_ROLE"
-)
+// roleName is the role of a puller.
+const roleName = "meros-puller"
 
 // A job is what a puller is told first, as a line of JSON on its stdin. It answers with what the image is made of.
 type job struct {

@@ -1,7 +1,6 @@
 package image
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,13 +16,13 @@ import (
 // Main must be called early in main. It returns at once unless this process was started as a puller; then it ends the process with os.Exit.
 // slave.Supervise calls it.
 func Main() {
-	if len(os.Args) == 0 || os.Args[0] != roleName || os.Getenv(roleVariable) != roleName {
+	if !fetch.InRole(roleName) {
 		return
 	}
-	w := &worker{orders: make(chan []byte)}
+	w := &worker{slave: fetch.NewParent(), orders: make(chan []byte)}
 	defer w.close()
 	if err := w.run(); err != nil {
-		w.say(answer{Error: err.Error()})
+		w.slave.Say(answer{Error: err.Error()})
 		os.Exit(1)
 	}
 	os.Exit(0)
@@ -31,6 +30,7 @@ func Main() {
 
 // A worker is a puller process.
 type worker struct {
+	slave   *fetch.Parent
 	orders  chan []byte
 	job     job
 	plan    *plan
@@ -43,19 +43,9 @@ func (w *worker) close() {
 	}
 }
 
-func (w *worker) say(a answer) {
-	b, _ := json.Marshal(a)
-	_, _ = os.Stdout.Write(append(b, '\n')) // without a slave to read it there is nothing left to do
-}
-
 func (w *worker) run() error {
-	in := bufio.NewReader(os.Stdin)
-	line, err := in.ReadBytes('\n')
-	if err == nil {
-		err = json.Unmarshal(line, &w.job)
-	}
-	if err != nil {
-		return fmt.Errorf("read the job: %w", err)
+	if err := w.slave.Job(&w.job); err != nil {
+		return err
 	}
 	c := w.job.Config
 	confinement := fetch.Confinement{Owners: true, Read: c.Folders, Write: w.job.Dir, FileBytes: c.MaxImage, CPU: c.Timeout}
@@ -65,7 +55,7 @@ func (w *worker) run() error {
 	if err := fetch.Confine(confinement); err != nil {
 		return fmt.Errorf("confine the puller: %w", err)
 	}
-	go w.listen(in)
+	go w.slave.Listen(w.orders)
 	ctx := context.Background()
 	if err := w.find(ctx); err != nil {
 		return err
@@ -74,7 +64,7 @@ func (w *worker) run() error {
 	for _, l := range w.plan.layers {
 		img.Layers = append(img.Layers, l.diffID)
 	}
-	w.say(answer{Image: img})
+	w.slave.Say(answer{Image: img})
 	for line := range w.orders {
 		var o order
 		if err := json.Unmarshal(line, &o); err != nil || o.Layer < 0 || o.Layer >= len(w.plan.layers) {
@@ -84,20 +74,9 @@ func (w *worker) run() error {
 		if err != nil {
 			return err
 		}
-		w.say(answer{Layer: info})
+		w.slave.Say(answer{Layer: info})
 	}
 	return nil
-}
-
-// listen takes the slave's orders, and notices its end.
-func (w *worker) listen(in *bufio.Reader) {
-	for {
-		line, err := in.ReadBytes('\n')
-		if err != nil {
-			os.Exit(3)
-		}
-		w.orders <- line
-	}
 }
 
 // find opens where the image comes from, and finds out what it is made of.

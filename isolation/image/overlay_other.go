@@ -16,6 +16,3 @@ func overlayOpaque(*os.Root, string) error { return errNoOverlay }
 
 // syncAll brings what was written to the disk, before anything says that it is there.
 func syncAll(string) error { return syscall.Sync() }
-
-// self is the host program.
-var self = os.Executable

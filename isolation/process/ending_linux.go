@@ -18,7 +18,7 @@ func (id ID) Ending() (wait func(atMost time.Duration)) {
 		defer unix.Close(fd)
 		for until := time.Now().Add(atMost); same; {
 			left := time.Until(until)
-			n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(left.Milliseconds())+1)
+			n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(max(left, 0).Milliseconds())+1) // below zero it would wait for ever
 			if err != unix.EINTR && (err != nil || n > 0) || left <= 0 {
 				return
 			}

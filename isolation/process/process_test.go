@@ -168,3 +168,12 @@ func TestASandboxThatLeadsElsewhereIsRefused(t *testing.T) {
 	require.Equal(t, os.FileMode(0o755), st.Mode().Perm())
 	require.Equal(t, os.Geteuid(), int(st.Sys().(*syscall.Stat_t).Uid), "what the link led to was left alone")
 }
+
+func TestWaitingForAnEndIsOverWhenTheTimeIs(t *testing.T) {
+	self, err := Identify(os.Getpid())
+	require.NoError(t, err)
+	for _, late := range []time.Duration{-time.Second, 0, time.Millisecond, 20 * time.Millisecond} {
+		self.Ending()(late)
+	}
+	require.True(t, self.Alive())
+}

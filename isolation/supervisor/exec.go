@@ -30,6 +30,7 @@ const stageNamespaces = stageData + 1
 // larger by root.
 const (
 	restTimeout   = 5 * time.Second
+	endTimeout    = time.Second // for the container to end whose end has killed the command
 	outputTimeout = 2 * time.Second
 	printedBytes  = 1 << 20
 )
@@ -89,6 +90,9 @@ func (s *supervisorState) exec(conn *stream.Conn, spec *isolation.ExecSpec) erro
 		readers.Go(func() { x.tell(out) })
 	}
 	exit := <-x.exited
+	if spec.Quiet && exit.Signal == int(syscall.SIGKILL) && s.ends() {
+		return errEnded
+	}
 	x.killRest()
 	for _, out := range x.outputs {
 		_ = out.file.SetReadDeadline(time.Now().Add(outputTimeout))
@@ -96,6 +100,12 @@ func (s *supervisorState) exec(conn *stream.Conn, spec *isolation.ExecSpec) erro
 	readers.Wait()
 	_ = conn.SendJSON(stream.Exit, exit)
 	return nil
+}
+
+// ends reports whether the container has ended or is about to.
+func (s *supervisorState) ends() bool {
+	s.first.Ending()(endTimeout)
+	return !s.first.Alive()
 }
 
 // start starts the command's stage, puts it where the container is, and lets it through its gate.

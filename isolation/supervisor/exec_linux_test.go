@@ -453,3 +453,26 @@ func TestWhoTakesTheOutputSlowlyGetsAllOfItAfterTheEndOfTheCommand(t *testing.T)
 		require.Equal(t, all, out.Len(), "with %d held back", all-out.after)
 	}
 }
+
+func TestACheckThatTheEndOfItsContainerKillsHasNoExitStatus(t *testing.T) {
+	b := newBench(t)
+	for id, kill := range map[string]func(){"a": func() { b.r.Kill("a", true) }, "b": func() { b.r.Kill("b", false) }} {
+		b.running(id)
+		spec := shell("sleep 1000")
+		spec.Quiet = true
+		s, err := b.r.Exec(context.Background(), id, spec)
+		require.NoError(t, err)
+		kill()
+		exit, err := s.Wait()
+		require.ErrorIs(t, err, isolation.ErrNotRunning, "%+v", exit)
+		b.exited(id)
+	}
+	b.running("c")
+	spec := shell("kill -9 $$")
+	spec.Quiet = true
+	s, err := b.r.Exec(context.Background(), "c", spec)
+	require.NoError(t, err)
+	exit, err := s.Wait()
+	require.NoError(t, err)
+	require.Equal(t, offer.Exit{Signal: 9}, exit, "its own doing")
+}
