@@ -70,7 +70,7 @@ func (c *codec) resource(v *resource.Resource) {
 	text(c, &v.Name)
 	number(c, &v.Type)
 	signed(c, &v.Scalar)
-	if fields > 3 {
+	if fields > 3 && (c.enc || c.left > 0) {
 		c.ranges(&v.Ranges)
 		list(c, &v.Set, text)
 		list(c, &v.Reservations, (*codec).reservation)
@@ -116,14 +116,22 @@ func (c *codec) variable(v *offer.Variable) {
 	c.shut(o)
 }
 
+// command leaves out of the array what many do not have: everything after the value. A short one has all its fields, because what is read
+// may not need much more memory than it has bytes.
 func (c *codec) command(v *offer.Command) {
-	o := c.open(6)
+	fields := 6
+	if c.enc && len(v.Value) > 2 && !v.Shell && len(v.Arguments) == 0 && len(v.Environment) == 0 && v.User == "" && len(v.URIs) == 0 {
+		fields = 1
+	}
+	o := c.open(fields)
 	text(c, &v.Value)
-	c.flag(&v.Shell)
-	list(c, &v.Arguments, text)
-	list(c, &v.Environment, (*codec).variable)
-	text(c, &v.User)
-	list(c, &v.URIs, (*codec).uri)
+	if fields > 1 && (c.enc || c.left > 0) {
+		c.flag(&v.Shell)
+		list(c, &v.Arguments, text)
+		list(c, &v.Environment, (*codec).variable)
+		text(c, &v.User)
+		list(c, &v.URIs, (*codec).uri)
+	}
 	c.shut(o)
 }
 
@@ -209,14 +217,35 @@ func (c *codec) checkResult(v *offer.CheckResult) {
 	c.shut(o)
 }
 
+// task leaves out of the array what many do not have: everything after the command. One with a short id has all its fields, as a short
+// command has.
 func (c *codec) task(v *offer.Task) {
-	o := c.open(21)
+	const plain = 6
+	fields := 21
+	if c.enc && len(v.ID) > 3 && !furnished(v) {
+		fields = plain
+	}
+	o := c.open(fields)
 	text(c, &v.ID)
 	text(c, &v.Name)
 	text(c, &v.SlaveID)
 	c.resources(&v.Resources)
 	list(c, &v.Limits, (*codec).limit)
 	optional(c, &v.Command, (*codec).command)
+	if fields > plain && (c.enc || c.left > 0) {
+		c.furnishing(v)
+	}
+	c.shut(o)
+}
+
+// furnished tells whether a task has any of what furnishing lists.
+func furnished(v *offer.Task) bool {
+	return v.Function != "" || v.Executor != nil || len(v.Data) > 0 || v.Kill != (offer.KillPolicy{}) || v.MaxCompletion != 0 ||
+		len(v.Labels) > 0 || v.Image != nil || v.Check != nil || v.Health != nil || v.Lease != 0 || v.Network != 0 ||
+		len(v.Volumes) > 0 || v.Streams != nil || v.ShareCgroups || v.Hostname != ""
+}
+
+func (c *codec) furnishing(v *offer.Task) {
 	text(c, &v.Function)
 	optional(c, &v.Executor, (*codec).executor)
 	c.blob(&v.Data)
@@ -232,7 +261,6 @@ func (c *codec) task(v *offer.Task) {
 	optional(c, &v.Streams, (*codec).streams)
 	c.flag(&v.ShareCgroups)
 	text(c, &v.Hostname)
-	c.shut(o)
 }
 
 func (c *codec) streams(v *offer.Streams) {
@@ -283,8 +311,13 @@ func (r *report) begin() *offer.Status {
 	return &r.status
 }
 
+// status leaves out of the array what most do not have: everything after the container.
 func (c *codec) status(v *offer.Status) {
-	o := c.open(16)
+	fields := 16
+	if c.enc && len(v.Limitation) == 0 && v.Check == nil {
+		fields = 14
+	}
+	o := c.open(fields)
 	text(c, &v.TaskID)
 	text(c, &v.SlaveID)
 	text(c, &v.ExecutorID)
@@ -299,8 +332,10 @@ func (c *codec) status(v *offer.Status) {
 	c.moment(&v.UnreachableTime)
 	optional(c, &v.Exit, (*codec).exit)
 	optional(c, &v.Container, (*codec).container)
-	c.resources(&v.Limitation)
-	optional(c, &v.Check, (*codec).checkResult)
+	if fields > 14 && (c.enc || c.left > 0) {
+		c.resources(&v.Limitation)
+		optional(c, &v.Check, (*codec).checkResult)
+	}
 	c.shut(o)
 }
 

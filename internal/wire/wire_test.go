@@ -24,6 +24,7 @@ import (
 	"github.com/meros-project/meros/internal/message"
 	"github.com/meros-project/meros/internal/registry"
 	"github.com/meros-project/meros/offer"
+	"github.com/meros-project/meros/offer/resource"
 )
 
 // declared returns the types of the package in dir that have the method.
@@ -95,6 +96,63 @@ func TestWhatIsWrittenIsReadBack(t *testing.T) {
 				var plain any
 				require.NoError(t, msgpack.Unmarshal(b, &plain), "the library reads it too")
 			}
+		}
+	}
+}
+
+// Some structs leave out what most have not. Each field on its own keeps them from it.
+func TestAFieldThatStandsAloneIsReadBack(t *testing.T) {
+	standAlone(t, (*codec).task, func(v *offer.Task) { v.ID = "task-1" })
+	standAlone(t, (*codec).task, func(v *offer.Task) { v.ID = "t" })
+	standAlone(t, (*codec).command, func(v *offer.Command) { v.Value = "sleep" })
+	standAlone(t, (*codec).command, func(v *offer.Command) {})
+	standAlone(t, (*codec).status, func(v *offer.Status) { v.TaskID = "t" })
+	standAlone(t, (*codec).resource, func(v *resource.Resource) { v.Name = "cpus" })
+}
+
+// standAlone writes and reads what begin begins with one other leaf at a time.
+func standAlone[T any](t *testing.T, code func(*codec, *T), begin func(*T)) {
+	var paths []string
+	whole := new(T)
+	walk(reflect.ValueOf(whole).Elem(), "", func(string) int { return 1 }, func(_ reflect.Value, path string) { paths = append(paths, path) })
+	require.NotEmpty(t, paths)
+	for _, only := range paths {
+		v, got := new(T), new(T)
+		begin(v)
+		walk(reflect.ValueOf(v).Elem(), "", func(path string) int {
+			if strings.HasPrefix(only, path) {
+				return 1
+			}
+			return 0
+		}, func(leaf reflect.Value, path string) {
+			if path == only {
+				setLeaf(leaf, 1<<40|4)
+			}
+		})
+		b, err := write(nil, func(c *codec) { code(c, v) })
+		require.NoError(t, err)
+		require.NoError(t, read(b, Limits{}, func(c *codec) { code(c, got) }), only)
+		require.Equal(t, v, got, only)
+	}
+}
+
+// Values that are almost nothing are many for their bytes, and can be read all the same.
+func TestManySmallTasksAreReadBack(t *testing.T) {
+	for _, id := range []offer.TaskID{"", "t", "tas", "task", "task-1"} {
+		for _, cmd := range []*offer.Command{nil, {}, {Value: "ls"}, {Value: "run"}} {
+			m := &message.Launch{Tasks: make([]offer.Task, 5000)}
+			for i := range m.Tasks {
+				m.Tasks[i].ID = id
+				if cmd != nil {
+					own := *cmd
+					m.Tasks[i].Command = &own
+				}
+			}
+			b, err := AppendMessage(nil, m)
+			require.NoError(t, err)
+			got, err := DecodeMessage(b)
+			require.NoError(t, err, "tasks %q with %v", id, cmd)
+			require.Equal(t, message.Message(m), got)
 		}
 	}
 }
