@@ -21,7 +21,7 @@ type Task struct {
 	Data     []byte // handed to the function or the executor
 
 	Kill          KillPolicy
-	MaxCompletion time.Duration // from launch; zero means no limit
+	MaxCompletion time.Duration // from launch; zero means no limit. A custom executor is asked to end it; see Executor.EndWithLateTask
 	Labels        []resource.Label
 	Image         *Image       // the root folder of a command or a function; nil means the machine's
 	Check         *Check       // reports; nil means none

@@ -154,7 +154,7 @@ func (c *Core) fire(t *timer) {
 	case timerRetry:
 		c.retry(t.task)
 	case timerKill:
-		c.killSurely(t.task)
+		c.graceOver(t.task)
 	case timerCompletion:
 		c.completionOver(t.task)
 	case timerExecutor:

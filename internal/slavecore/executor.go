@@ -45,6 +45,7 @@ type executor struct {
 	bounded   []offer.Limit      // and up to what
 	reason    offer.Reason       // why it was told to end
 	surely    bool
+	late      string // which task it did not end in time, for people
 	timer     timer
 }
 
@@ -327,6 +328,12 @@ func (c *Core) endWithExecutor(t *task, ev Exited) {
 		st = c.report(t, offer.Failed, e.reason, "its executor did not subscribe in time")
 	case e.reason == offer.ReasonExecutorReregistrationTimeout:
 		st = c.report(t, offer.Gone, e.reason, "its executor did not come back in time")
+	case e.late != "" && ev.Reason == offer.ReasonNone:
+		state := offer.Failed
+		if undelivered {
+			state = offer.Dropped
+		}
+		st = c.report(t, state, e.reason, e.late)
 	case e.reason != offer.ReasonNone:
 		st = c.report(t, offer.Killed, e.reason, "its executor was shut down")
 	case ev.Reason != offer.ReasonNone:

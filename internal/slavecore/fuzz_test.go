@@ -146,6 +146,7 @@ func (x *chaos) launchOf(f offer.FrameworkID, t offer.TaskID) *message.Launch {
 	var ex *offer.Executor
 	if x.pick(2) == 0 {
 		ex = &offer.Executor{ID: offer.ExecutorID(fmt.Sprintf("e%d", x.pick(2))), Default: m.Group && x.pick(2) == 0}
+		ex.EndWithLateTask = ex.ID == "e1" && !ex.Default
 		ex.ID += offer.ExecutorID(fmt.Sprint(ex.Default))[:1]
 	}
 	for i := range 1 + x.pick(3) {

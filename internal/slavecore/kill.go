@@ -1,6 +1,7 @@
 package slavecore
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/meros-project/meros/internal/message"
@@ -86,6 +87,7 @@ func (c *Core) carryKill(t *task, grace time.Duration) {
 		if t.exec.conn != 0 {
 			c.emit(SendExecutor{Conn: t.exec.conn, Message: &message.ExecutorKill{Task: t.info.ID, Policy: exactPolicy(grace)}})
 		}
+		c.armLate(t)
 	case phaseStarting:
 		c.emit(Kill{Container: t.container}) // ends what prepares it; if a process comes of it all the same, that gets its grace
 	case phaseRunning:
@@ -122,6 +124,28 @@ func (c *Core) killSurely(t *task) {
 	t.kill.sure = true
 	c.emit(Kill{Container: t.container, Sure: true})
 	c.timers.arm(&t.kill.timer, c.now.Add(sureAgain))
+}
+
+// armLate gives a custom executor time to carry out a kill, where it is not trusted to.
+func (c *Core) armLate(t *task) {
+	if t.kill != nil && t.exec.info.EndWithLateTask {
+		c.timers.arm(&t.kill.timer, t.kill.at.Add(c.shutdownGrace(t.exec)))
+	}
+}
+
+// graceOver follows the end of a kill's grace: a task of its own is killed surely, and a custom executor that did not see to its task's end in
+// time is ended with all that it has.
+func (c *Core) graceOver(t *task) {
+	if t.own() {
+		c.killSurely(t)
+		return
+	}
+	e := t.exec
+	if t.phase != phaseSent || e.phase == execStopping || e.phase == execEnded {
+		return
+	}
+	e.late = fmt.Sprintf("its executor was ended because it did not end task %q in time", t.info.ID)
+	c.destroyExecutor(e, offer.ReasonExecutorTerminated)
 }
 
 // completionOver ends a task that has run for too long, without grace.

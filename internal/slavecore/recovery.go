@@ -346,6 +346,7 @@ func (c *Core) recoverTask(t *task) {
 	case !t.own():
 		t.phase = phaseSent // perhaps; the executor says when it subscribes
 		c.armCompletion(t)
+		c.armLate(t)
 	case t.state == offer.Staging && t.kill == nil:
 		c.startContainer(t, true)
 	default: // it was started, or must not be started any more
