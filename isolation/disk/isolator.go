@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/meros-project/meros/isolation"
@@ -18,9 +17,7 @@ type Isolator struct {
 	cfg   Config
 	pace  *pace
 	scans chan struct{} // looks at once, each of which may have many folders open
-
-	mu   sync.Mutex
-	held map[string]*held
+	held  isolation.Held[held]
 }
 
 // maxScans bounds how many descriptors looks have open.
@@ -39,10 +36,10 @@ func New(cfg Config) (*Isolator, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	return &Isolator{cfg: cfg.withDefaults(), pace: newPace(), scans: make(chan struct{}, maxScans), held: map[string]*held{}}, nil
+	return &Isolator{cfg: cfg.withDefaults(), pace: newPace(), scans: make(chan struct{}, maxScans)}, nil
 }
 
-// held is a container, or what is known of it. The isolator's mu guards it; places and what is in them are replaced, not changed.
+// held is a container, or what is known of it. Places and what is in them are replaced, not changed.
 type held struct {
 	sandbox string
 	places  []place
@@ -84,9 +81,7 @@ func (i *Isolator) Prepare(_ context.Context, spec *isolation.Spec, _ *isolation
 	if err != nil {
 		return err
 	}
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	i.held[spec.Container] = &held{sandbox: spec.Sandbox, places: places, told: map[string]bool{}}
+	i.held.Put(spec.Container, &held{sandbox: spec.Sandbox, places: places, told: map[string]bool{}})
 	return nil
 }
 
@@ -138,9 +133,7 @@ func (*Isolator) Attach(context.Context, string, int) error { return nil }
 
 // Cleanup implements isolation.Isolator.
 func (i *Isolator) Cleanup(_ context.Context, container string) error {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	delete(i.held, container)
+	i.held.Drop(container)
 	return nil
 }
 
@@ -161,33 +154,25 @@ func (i *Isolator) Recover(ctx context.Context, running []isolation.Recovered) e
 }
 
 // Update implements isolation.Updater.
-func (i *Isolator) Update(_ context.Context, container string, resources resource.Resources, _ []offer.Limit) error {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	h := i.held[container]
-	if h == nil {
-		return nil // it has ended meanwhile, or was never known
-	}
-	places, err := i.places(h.sandbox, resources)
-	if err != nil {
-		return err
-	}
-	h.places = places
-	return nil
+func (i *Isolator) Update(_ context.Context, container string, resources resource.Resources, _ []offer.Limit) (err error) {
+	i.held.With(container, func(h *held) { // it may have ended meanwhile
+		var places []place
+		if places, err = i.places(h.sandbox, resources); err == nil {
+			h.places = places
+		}
+	})
+	return err
 }
 
 // get returns a copy of what is known of a container, nil if that is nothing.
-func (i *Isolator) get(container string) *held {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	h := i.held[container]
-	if h == nil {
-		return nil
-	}
-	c := *h
-	c.told = maps.Clone(h.told)
-	c.places = slices.Clone(h.places)
-	return &c
+func (i *Isolator) get(container string) (c *held) {
+	i.held.With(container, func(h *held) {
+		own := *h
+		own.told = maps.Clone(h.told)
+		own.places = slices.Clone(h.places)
+		c = &own
+	})
+	return c
 }
 
 // Usage implements isolation.Meter: what the sandbox held at the last look, which is made now if there was none.
@@ -208,10 +193,10 @@ func (i *Isolator) Usage(ctx context.Context, container string) (isolation.Usage
 		return isolation.Usage{}, fmt.Errorf("sandbox: %w", f.err)
 	}
 	u.DiskBytes = f.bytes
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if h := i.held[container]; h != nil && h.looked.IsZero() {
-		h.usage, h.looked = f.bytes, time.Now()
-	}
+	i.held.With(container, func(h *held) {
+		if h.looked.IsZero() {
+			h.usage, h.looked = f.bytes, time.Now()
+		}
+	})
 	return u, nil
 }

@@ -112,19 +112,15 @@ func (i *Isolator) lookAt(ctx context.Context, container string, h *held) []foun
 }
 
 func (i *Isolator) note(container string, f found, l *isolation.Limitation) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	h := i.held[container]
-	if h == nil {
-		return
-	}
-	if f.place.of == nil && (f.err == nil || l != nil) {
-		h.usage, h.looked = f.bytes, time.Now()
-	}
-	h.told[f.place.path] = l != nil
-	if l != nil && !i.cfg.ReportOnly && h.broken == nil {
-		h.broken = l
-	}
+	i.held.With(container, func(h *held) {
+		if f.place.of == nil && (f.err == nil || l != nil) {
+			h.usage, h.looked = f.bytes, time.Now()
+		}
+		h.told[f.place.path] = l != nil
+		if l != nil && !i.cfg.ReportOnly && h.broken == nil {
+			h.broken = l
+		}
+	})
 }
 
 // broken is the limitation if the place holds more than it may, nil otherwise.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/meros-project/meros/isolation"
@@ -19,9 +18,7 @@ type Isolator struct {
 	cfg   Config
 	begin time.Time
 	now   machine
-
-	mu   sync.Mutex
-	held map[string]*held
+	held  isolation.Held[held]
 }
 
 var (
@@ -39,10 +36,10 @@ func New(cfg Config) (*Isolator, error) {
 	if err := supported(); err != nil {
 		return nil, fmt.Errorf("ports: %w", err)
 	}
-	return &Isolator{cfg: cfg.withDefaults(), begin: time.Now(), held: map[string]*held{}}, nil
+	return &Isolator{cfg: cfg.withDefaults(), begin: time.Now()}, nil
 }
 
-// held is a container. The isolator's mu guards it.
+// held is a container.
 type held struct {
 	given  resource.Ranges
 	roots  []process.ID // what all its processes descend from, or are
@@ -63,28 +60,20 @@ func (*Isolator) Name() string { return "ports" }
 
 // Prepare implements isolation.Isolator.
 func (i *Isolator) Prepare(_ context.Context, spec *isolation.Spec, _ *isolation.Plan) error {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	i.held[spec.Container] = &held{given: spec.Resources.Ports(), told: map[uint16]bool{}}
+	i.held.Put(spec.Container, &held{given: spec.Resources.Ports(), told: map[uint16]bool{}})
 	return nil
 }
 
 // Attach notes the container's first process and its supervisor.
 func (i *Isolator) Attach(_ context.Context, container string, pid int) error {
 	roots := rootsOf(pid)
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if h := i.held[container]; h != nil {
-		h.roots = roots
-	}
+	i.held.With(container, func(h *held) { h.roots = roots })
 	return nil
 }
 
 // Cleanup implements isolation.Isolator.
 func (i *Isolator) Cleanup(_ context.Context, container string) error {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	delete(i.held, container)
+	i.held.Drop(container)
 	return nil
 }
 
@@ -102,11 +91,7 @@ func (i *Isolator) Recover(ctx context.Context, running []isolation.Recovered) e
 
 // Update implements isolation.Updater.
 func (i *Isolator) Update(_ context.Context, container string, resources resource.Resources, _ []offer.Limit) error {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if h := i.held[container]; h != nil {
-		h.given = resources.Ports()
-	}
+	i.held.With(container, func(h *held) { h.given = resources.Ports() })
 	return nil
 }
 
@@ -130,49 +115,48 @@ func (i *Isolator) Watch(ctx context.Context, container string) (isolation.Limit
 	return isolation.Limitation{}, ctx.Err()
 }
 
-func (i *Isolator) found(container string) *isolation.Limitation {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if h := i.held[container]; h != nil {
-		return h.broken
-	}
-	return nil
+func (i *Isolator) found(container string) (l *isolation.Limitation) {
+	i.held.With(container, func(h *held) { l = h.broken })
+	return l
 }
 
 // lookAt looks at one container, and tells what it finds or notes it to be told.
 func (i *Isolator) lookAt(container string) {
-	i.mu.Lock()
-	h := i.held[container]
-	if h == nil || len(h.roots) == 0 {
-		i.mu.Unlock()
+	var given resource.Ranges
+	var roots []process.ID
+	round := 0
+	i.held.With(container, func(h *held) {
+		if len(h.roots) > 0 {
+			h.rounds++
+			given, roots, round = h.given, h.roots, h.rounds
+		}
+	})
+	if len(roots) == 0 {
 		return
 	}
-	h.rounds++
-	given, roots, round := h.given, h.roots, h.rounds
-	i.mu.Unlock()
 	all := i.now.listeners(min(time.Second, i.cfg.Every/2), given, roots, round)
 	if len(all) == 0 {
 		return
 	}
 	slices.SortFunc(all, func(a, b listener) int { return int(a.port) - int(b.port) })
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	fresh := all[:0:0]
-	for _, l := range all {
-		if !h.told[l.port] && !h.given.Has(uint64(l.port)) {
-			h.told[l.port] = true
-			fresh = append(fresh, l)
+	i.held.With(container, func(h *held) {
+		fresh := all[:0:0]
+		for _, l := range all {
+			if !h.told[l.port] && !h.given.Has(uint64(l.port)) {
+				h.told[l.port] = true
+				fresh = append(fresh, l)
+			}
 		}
-	}
-	if len(fresh) == 0 {
-		return
-	}
-	l := limitation(fresh, h.given)
-	if i.cfg.Enforce {
-		h.broken = &l
-	} else {
-		i.cfg.Logger.Warn("a container listens on ports that it was not given", "container", container, "text", l.Message)
-	}
+		if len(fresh) == 0 {
+			return
+		}
+		l := limitation(fresh, h.given)
+		if i.cfg.Enforce {
+			h.broken = &l
+		} else {
+			i.cfg.Logger.Warn("a container listens on ports that it was not given", "container", container, "text", l.Message)
+		}
+	})
 }
 
 // mostNamed bounds how many ports a message names.
