@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -28,6 +29,7 @@ type fake struct {
 	old     []string       // controllers of version 1, by mount, in the order of firsts
 	firsts  []string
 	never   bool // processes do not end when they are killed
+	within  bool // what is mounted of version 2 is not the machine's root, which alone may have processes and hand down
 	writes  []string
 }
 
@@ -101,6 +103,7 @@ func (f *fake) mkdir(path string) error {
 	if err := os.Mkdir(path, 0o755); err != nil {
 		return err
 	}
+	f.writes = append(f.writes, "mkdir "+strings.TrimPrefix(path, dir+"/"))
 	names := ""
 	if version == 2 {
 		b, err := os.ReadFile(filepath.Join(filepath.Dir(path), "cgroup.subtree_control"))
@@ -123,6 +126,8 @@ func (f *fake) rmdir(path string) error {
 	if _, err := os.Lstat(path); err != nil {
 		return err
 	}
+	dir, _ := f.hierarchy(path)
+	f.writes = append(f.writes, "rmdir "+strings.TrimPrefix(path, dir+"/"))
 	return os.RemoveAll(path)
 }
 
@@ -136,6 +141,9 @@ func (f *fake) write(path, value string) error {
 	}
 	root, version := f.hierarchy(path)
 	f.writes = append(f.writes, strings.TrimPrefix(path, root+"/")+" "+value)
+	if version == 2 && !takes(name, value) {
+		return syscall.EINVAL
+	}
 	replace := func(value string) error { return os.WriteFile(path, []byte(value), 0o644) }
 	list, _ := readProcesses(filepath.Clean(dir))
 	switch name {
@@ -166,7 +174,7 @@ func (f *fake) write(path, value string) error {
 	case "cgroup.subtree_control":
 		c := strings.TrimPrefix(value, "+")
 		b, _ := os.ReadFile(filepath.Join(dir, "cgroup.controllers"))
-		if own, _ := os.ReadFile(filepath.Join(dir, "cgroup.procs")); len(own) > 0 {
+		if own, _ := os.ReadFile(filepath.Join(dir, "cgroup.procs")); len(own) > 0 && (f.within || filepath.Clean(dir) != root) {
 			return syscall.EBUSY
 		}
 		if !slices.Contains(strings.Fields(string(b)), c) {
@@ -179,6 +187,32 @@ func (f *fake) write(path, value string) error {
 		return replace(names)
 	}
 	return replace(value)
+}
+
+// takes reports whether a kernel takes a value, as its documentation of version 2 says.
+func takes(file, value string) bool {
+	number := func(s string, least, most uint64) bool {
+		n, err := strconv.ParseUint(s, 10, 64)
+		return err == nil && least <= n && n <= most
+	}
+	switch file {
+	case "cpu.weight":
+		return number(value, 1, 10_000)
+	case "cpu.max": // at least a millisecond, at most what its arithmetic bears
+		quota, every, ok := strings.Cut(value, " ")
+		return ok && (quota == "max" || number(quota, 1000, 1<<44-1)) && number(every, 1000, 1_000_000)
+	case "memory.max", "memory.low", "memory.swap.max", "pids.max":
+		return value == "max" || number(value, 0, 1<<63-1)
+	case "memory.oom.group", "cgroup.freeze":
+		return value == "0" || value == "1"
+	case "cgroup.kill":
+		return value == "1"
+	case "cgroup.procs":
+		return number(value, 1, 1<<22+1<<16)
+	case "cgroup.subtree_control":
+		return len(value) > 1 && value[0] == '+'
+	}
+	return false
 }
 
 // leave takes a process out of every cgroup of a hierarchy.

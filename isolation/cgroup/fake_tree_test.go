@@ -187,6 +187,10 @@ func TestWhatCannotBeUsedIsSaidInALine(t *testing.T) {
 	f, root := second(t)
 	f.put(filepath.Join(root, "cgroup.procs"), "1\n")
 	_, err = newOn(Config{Slave: "s", Mounts: f.mounts}, f)
+	require.NoError(t, err, "the machine's root is where every process begins")
+	f.within = true
+	f.put(filepath.Join(root, "cgroup.subtree_control"), "")
+	_, err = newOn(Config{Slave: "s", Mounts: f.mounts}, f)
 	require.EqualError(t, err, "cgroup: cannot be used: "+root+" holds processes, so that it cannot hand down cpu (move them to a cgroup of their own): "+
 		"device or resource busy")
 	for want, cfg := range map[string]Config{

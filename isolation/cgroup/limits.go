@@ -20,6 +20,7 @@ const (
 	weightPerCPU, weightPerRevocableCPU, leastWeight, mostWeight = 100, 1, 1, 10000
 
 	period, leastQuota = 100_000, 1000 // microseconds
+	mostQuota          = 1 << 40       // more than any machine has, and less than what kernels refuse
 	leastMemory        = 32 * mebi
 )
 
@@ -75,6 +76,9 @@ func limitsOf(resources resource.Resources, bounds []offer.Limit) limits {
 	l.quota, l.hard = unlimited, unlimited
 	if cpuBound != unlimited {
 		l.quota = max(mul(cpuBound, period)/1000, leastQuota)
+	}
+	if l.quota > mostQuota {
+		l.quota = unlimited
 	}
 	if memBound != unlimited {
 		l.hard = max(mul(memBound, mebi)/1000, l.soft)
