@@ -14,17 +14,20 @@ import (
 	"github.com/meros-project/meros/isolation"
 )
 
-// A room is a container while its first process furnishes it.
+// A room is a container while it is furnished.
 type room struct {
-	plan *isolation.Plan
-	root view
-	open []int // descriptors to close at the end
+	plan     *isolation.Plan
+	root     view
+	procs    int   // the container's processes, mounted nowhere yet
+	procsPut bool  // they are mounted, and closed
+	open     []int // descriptors to close at the end
 }
 
-// Furnish makes the mounts of a container, and its root folder its root. The calling process is the first one in new namespaces for
-// processes and mounts, and has what it has of the machine's rights. Afterwards its working directory is the root.
-func Furnish(p *isolation.Plan) error {
-	r := &room{plan: p}
+// Furnish makes the mounts of a container, and its root folder its root. The calling thread, which is locked, is alone in the container's namespaces
+// with its first process, and has what it has of the machine's rights; both have their root and working directory changed. processes is a file system
+// of the container's processes, which only one of them can make; it is closed.
+func Furnish(p *isolation.Plan, processes int) error {
+	r := &room{plan: p, procs: processes}
 	defer r.close()
 	// What the machine unmounts must not be kept busy; what is mounted here the machine must not see.
 	if err := unix.Mount("", "/", "", unix.MS_SLAVE|unix.MS_REC, ""); err != nil {
@@ -66,6 +69,9 @@ func (r *room) keep(fd int) int {
 }
 
 func (r *room) close() {
+	if !r.procsPut {
+		_ = unix.Close(r.procs)
+	}
 	for _, fd := range r.open {
 		_ = unix.Close(fd)
 	}
@@ -129,7 +135,10 @@ func (r *room) putNew(kind, at string, attributes int, options ...option) error 
 
 const harmless = unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC
 
-func (r *room) processes() error { return r.putNew("proc", "/proc", harmless) }
+func (r *room) processes() error {
+	r.procsPut = true
+	return r.put(r.procs, "/proc", true)
+}
 
 // system is what the container sees of the machine's parts: all of it, read-only; with a network of its own, those of that network.
 func (r *room) system() error {

@@ -13,7 +13,4 @@ var errLinux = errors.New("namespace: needs Linux")
 // Detect says in a line why containers can have no namespaces of their own on this machine; nil if they can.
 func Detect() error { return errLinux }
 
-// Furnish is for Linux.
-func Furnish(*isolation.Plan) error { return errLinux }
-
 func exists(isolation.Mount) error { return errLinux }

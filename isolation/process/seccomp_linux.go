@@ -4,7 +4,6 @@ package process
 
 import (
 	"fmt"
-	"runtime"
 	"slices"
 	"unsafe"
 
@@ -218,7 +217,7 @@ func compile(f isolation.Seccomp) []bpf.Instruction {
 	return append(code, let)
 }
 
-// CompileFilter returns the filter as the system takes it.
+// CompileFilter returns the filter as the system takes it. Whoever imposes it on itself must have given up gaining privileges, or be privileged.
 func CompileFilter(f isolation.Seccomp) (*unix.SockFprog, error) {
 	raw, err := bpf.Assemble(compile(f))
 	if err != nil {
@@ -229,19 +228,4 @@ func CompileFilter(f isolation.Seccomp) (*unix.SockFprog, error) {
 		filter[i] = unix.SockFilter{Code: r.Op, Jt: r.Jt, Jf: r.Jf, K: r.K}
 	}
 	return &unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}, nil
-}
-
-// InstallFilter imposes the filter on the calling thread, which must be locked, and on the program that it executes then. The thread must
-// have given up gaining privileges, or be privileged.
-func InstallFilter(f isolation.Seccomp) error {
-	prog, err := CompileFilter(f)
-	if err != nil {
-		return err
-	}
-	_, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, uintptr(unsafe.Pointer(prog)))
-	runtime.KeepAlive(prog)
-	if errno != 0 {
-		return fmt.Errorf("filter of system calls: %w", errno)
-	}
-	return nil
 }

@@ -2,12 +2,6 @@
 
 package process
 
-import (
-	"errors"
-
-	"github.com/meros-project/meros/isolation"
-)
-
 // DeniedCalls names the system calls on the default list. Empty where there is no filter.
 func DeniedCalls() []string { return nil }
 
@@ -15,9 +9,4 @@ func callsOf([]string) []string { return nil }
 
 func filterLacks(bool) string {
 	return "no filter of system calls, which is for Linux on amd64 and arm64"
-}
-
-// InstallFilter fails: there is no filter here.
-func InstallFilter(isolation.Seccomp) error {
-	return errors.New("filter of system calls: there is none here")
 }

@@ -1,7 +1,6 @@
 package supervisor
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -22,9 +21,6 @@ import (
 // command from others.
 const execName = "MEROS_EXEC"
 
-// stageNamespaces is the first of the descriptors of namespaces that a stage enters, behind those that every stage has.
-const stageNamespaces = stageData + 1
-
 // How long the end of a command may take: for what it has left behind to be killed, and for its output to end if somebody keeps that open who has
 // hidden from being killed. What was printed by then is read however long the session takes for it: as many bytes as a pipe has that was not made
 // larger by root.
@@ -44,6 +40,7 @@ type execution struct {
 	exited  chan offer.Exit // gets the exit status when the command is reaped
 	gate    *os.File
 	reports *os.File
+	explain func([]byte) string // what is reported, in words; nil where that is words
 
 	stdin    *os.File // nil if the command reads nothing
 	outputs  []executionOutput
@@ -108,79 +105,47 @@ func (s *supervisorState) ends() bool {
 	return !s.first.Alive()
 }
 
-// start starts the command's stage, puts it where the container is, and lets it through its gate.
+// start starts the command's process, puts it where the container is, and lets it through its gate.
 func (x *execution) start(spec *isolation.ExecSpec) error {
 	s := x.s
-	plan := s.execPlan(spec, x.mark)
-	var files []*os.File // of the child
-	defer func() {
-		for _, f := range files {
-			_ = f.Close()
-		}
-	}()
-	files, err := x.openStreams(spec, plan.User)
-	if err != nil {
+	b := &beginning{plan: s.execPlan(spec, x.mark), terminal: spec.Terminal != nil, dir: s.dir}
+	defer b.close()
+	var err error
+	if b.streams, err = x.openStreams(spec, b.plan.User); err != nil {
 		return err
 	}
-	rooms, err := openNamespaces(s.first.PID)
-	if err != nil {
+	if b.enter, err = openNamespaces(s.first.PID); err != nil {
 		return x.failed("look for the container's namespaces", err)
 	}
-	defer rooms.close()
-	body, err := json.Marshal(stagePlan{Plan: plan, Enter: rooms.names})
+	defer b.enter.close()
+	x.reports, err = b.open()
+	x.gate = b.opener
 	if err != nil {
 		return err
 	}
-	planFile, err := s.passing("plan", body)
-	if err != nil {
-		return err
-	}
-	files = append(files, planFile)
-	gateRead, gateWrite, err := os.Pipe()
-	if err != nil {
-		return err
-	}
-	files, x.gate = append(files, gateRead), gateWrite
-	reportRead, reportWrite, err := os.Pipe()
-	if err != nil {
-		return err
-	}
-	files, x.reports = append(files, reportWrite), reportRead
-	null, err := os.Open(os.DevNull)
-	if err != nil {
-		return err
-	}
-	files = append(files, null)
-	program, err := self()
-	if err != nil {
-		return err
-	}
-	attr := &os.ProcAttr{Files: append(files[:len(files):len(files)], rooms.files...), Env: []string{roleVariable + "=" + stageName, mark(s.dir), x.mark,
-		"GOMAXPROCS=1", raceSetting, "PATH=" + plan.Getenv("PATH")}, Sys: &syscall.SysProcAttr{Setsid: true, Setctty: x.terminal != nil}}
-	if err := x.fork(rooms, program, attr); err != nil {
+	if err := x.fork(b); err != nil {
 		return err
 	}
 	return x.admit()
 }
 
-// fork starts the stage as a child whose end is told to the execution.
-func (x *execution) fork(rooms *namespaces, program string, attr *os.ProcAttr) error {
+// fork starts the command as a child whose end is told to the execution.
+func (x *execution) fork(b *beginning) error {
 	x.s.reaping.Lock()
 	defer x.s.reaping.Unlock()
 	if x.s.reaped {
 		return errEnded
 	}
-	p, err := rooms.start(program, []string{stageName}, attr)
+	pid, err := b.start()
 	if err != nil {
-		return x.failed("start", err)
+		return x.failed("the command", err)
 	}
-	x.pid = p.Pid
-	_ = p.Release() // reaped with everything else
+	x.pid, x.explain = pid, b.explain
 	x.s.children[x.pid] = x.exited
 	return nil
 }
 
-// admit puts the stage into the container's cgroups and lets it go on. Those of a process that has ended are not its own any more.
+// admit puts the process into the container's cgroups and lets it go on. Those of a process that has ended are not its own any more.
 func (x *execution) admit() error {
 	err := cgroup.Join(x.pid, x.s.first.PID)
 	if alive := x.s.first.Alive(); err != nil || !alive {
@@ -277,7 +242,7 @@ func giveTo(u *isolation.User, f *os.File) error {
 	return err
 }
 
-// begun learns whether the stage became the command; otherwise why not.
+// begun learns whether the process became the command; otherwise why not.
 func (x *execution) begun() string {
 	b, _ := io.ReadAll(io.LimitReader(x.reports, 4096))
 	switch {
@@ -287,6 +252,9 @@ func (x *execution) begun() string {
 		return "the command ended before it began"
 	case b[0] == aboutToStart[0]:
 		b = b[1:]
+	}
+	if x.explain != nil {
+		return x.explain(b)
 	}
 	return string(b)
 }

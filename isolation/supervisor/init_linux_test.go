@@ -188,7 +188,7 @@ func TestAPoliteKillReachesTheTaskAndWhatItDoesThenCounts(t *testing.T) {
 	require.Equal(t, offer.Exit{Signal: 15}, b.exited("b").Exit)
 }
 
-// inNamespace counts the processes of a container from outside, but for those that only their parent has to take notice of. Their environment
+// inNamespace counts the processes of a container's task from outside, but for those that only their parent has to take notice of. Their environment
 // tells them from those of others, whose namespaces may have got the number since.
 func (b *bench) inNamespace(of string) int {
 	n := 0
@@ -219,9 +219,11 @@ func TestTheEndOfTheFirstProcessIsTheEndOfAll(t *testing.T) {
 		id := strconv.Itoa(i)
 		b.r.Start(b.spec(id, line), false)
 		pid := b.started(id)
+		first, err := process.Identify(pid)
+		require.NoError(t, err)
 		ns, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/pid", pid))
 		require.NoError(t, err)
-		eventually(t, "all are there", func() bool { return b.output(id, "stdout") == "up\n" && b.inNamespace(ns) == 8 })
+		eventually(t, "all are there", func() bool { return b.output(id, "stdout") == "up\n" && b.inNamespace(ns) == 7 })
 		end(pid)
 		ev := b.exited(id)
 		if i == 2 {
@@ -230,6 +232,7 @@ func TestTheEndOfTheFirstProcessIsTheEndOfAll(t *testing.T) {
 			require.Equal(t, offer.Exit{Signal: 9}, ev.Exit)
 		}
 		require.Zero(t, b.inNamespace(ns), "when its end is told, nothing runs")
+		require.False(t, first.Alive(), "nor does the first process")
 	}
 }
 
@@ -252,6 +255,28 @@ func TestAContainerThatIsFullOfProcessesGetsSignalsAndEnds(t *testing.T) {
 	b.r.Kill("a", true)
 	require.Equal(t, offer.Exit{Signal: 9}, b.exited("a").Exit)
 	require.Zero(t, b.inNamespace(ns))
+}
+
+func TestTheTaskIsEndedBeforeTheFirstProcessIfMemoryRunsOut(t *testing.T) {
+	b := newApart(t, namespace.Config{})
+	b.r.Start(b.spec("a", "cat /proc/self/oom_score_adj; while [ ! -e stop ]; do sleep 0.02; done"), false)
+	pid := b.started("a")
+	score := func(text string, err error) int {
+		require.NoError(t, err)
+		n, err := strconv.Atoi(strings.TrimSpace(text))
+		require.NoError(t, err)
+		return n
+	}
+	eventually(t, "the task has told its score", func() bool { return strings.HasSuffix(b.output("a", "stdout"), "\n") })
+	task := score(b.output("a", "stdout"), nil)
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/oom_score_adj", pid))
+	first := score(string(text), err)
+	text, err = os.ReadFile(scoreFile)
+	own := score(string(text), err)
+	require.Equal(t, min(own+moreScore, mostScore), task)
+	require.LessOrEqual(t, first, own)
+	require.NoError(t, os.WriteFile(filepath.Join(b.base, "sandbox-a", "stop"), nil, 0o644))
+	require.True(t, b.exited("a").Exit.Success())
 }
 
 func TestOrphansAreReaped(t *testing.T) {

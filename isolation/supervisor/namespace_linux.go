@@ -17,7 +17,7 @@ var rooms = []struct {
 
 // namespaces are those of a container that the supervisor does not share.
 type namespaces struct {
-	names []string   // of those that a stage enters by itself
+	names []string   // of those that a command enters by itself
 	files []*os.File // of the same
 	pid   *os.File   // what it must be started in; nil if that is shared
 }
@@ -69,43 +69,27 @@ func (n *namespaces) close() {
 	}
 }
 
-// start starts a process in the container's processes: only a thread's later children are in a namespace that it enters. The thread is not used
+// fork starts a process in the container's processes: only a thread's later children are in a namespace that it enters. The thread is not used
 // for anything else again.
-func (n *namespaces) start(program string, argv []string, attr *os.ProcAttr) (p *os.Process, err error) {
-	if n.pid == nil {
-		return os.StartProcess(program, argv, attr)
-	}
+func (n *namespaces) fork(r *roll) (pid int, err error) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		runtime.LockOSThread()
 		if err = unix.Setns(int(n.pid.Fd()), unix.CLONE_NEWPID); err == nil {
-			p, err = os.StartProcess(program, argv, attr)
+			pid, err = r.fork(0)
 		}
 	}()
 	<-done
-	return p, err
+	return pid, err
 }
 
-// enter takes the calling thread, which must be locked, into the namespaces whose descriptors begin at stageNamespaces.
-func enter(names []string) error {
-	if len(names) == 0 {
-		return nil
-	}
-	// A thread that shares its working directory with others cannot leave the mounts.
-	if err := unix.Unshare(unix.CLONE_FS); err != nil {
-		return fmt.Errorf("enter the container: %w", err)
-	}
-	for i, name := range names {
-		flag := 0
-		for _, r := range rooms {
-			if r.name == name {
-				flag = r.flag
-			}
-		}
-		if err := unix.Setns(stageNamespaces+i, flag); err != nil {
-			return fmt.Errorf("enter the container's %s namespace: %w", name, err)
+// roomFlag is what a namespace is called by the system.
+func roomFlag(name string) uintptr {
+	for _, r := range rooms {
+		if r.name == name {
+			return uintptr(r.flag)
 		}
 	}
-	return nil
+	return 0
 }

@@ -1,3 +1,5 @@
+//go:build !linux
+
 package supervisor
 
 import (
@@ -8,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -15,7 +18,7 @@ import (
 	"github.com/meros-project/meros/isolation/process"
 )
 
-// The descriptors of a stage: the plan to read, the gate to wait at, where to report, and the data of a function task.
+// The descriptors of a stage behind its streams: the plan to read, the gate to wait at, where to report, and the data of a function task.
 const (
 	planDescriptor   = 3
 	gateDescriptor   = 4
@@ -27,19 +30,51 @@ const (
 type stagePlan struct {
 	Plan     *isolation.Plan
 	Function string
-	Terminal bool     // stdin is one, the task's own
-	Enter    []string // names of namespaces that are entered first; their descriptors begin at stageNamespaces
 }
 
-// aboutToStart is what a stage reports right before it becomes the task. What follows it is why it could not.
-const aboutToStart = "+"
+// start starts a stage, the host program once more, which becomes what the beginning says. Where a process cannot make system calls of its own
+// between its fork and its program, that is what it takes.
+func (b *beginning) start() (int, error) {
+	if n := b.plan; n.Namespaces != nil || n.Rootfs != "" || len(n.Mounts) > 0 {
+		return 0, errors.New("namespaces, a root folder of its own and volumes need Linux")
+	}
+	body, err := json.Marshal(stagePlan{Plan: b.plan, Function: b.function})
+	if err != nil {
+		return 0, err
+	}
+	plan, err := passing(b.dir, "plan", body)
+	if err != nil {
+		return 0, err
+	}
+	defer plan.Close()
+	program, err := self()
+	if err != nil {
+		return 0, err
+	}
+	files := append(slices.Clone(b.streams), plan, b.gate, b.report)
+	if b.data != nil {
+		files = append(files, b.data)
+	}
+	p, err := os.StartProcess(program, []string{stageName}, &os.ProcAttr{Files: files,
+		Env: append(slices.DeleteFunc(slices.Clone(b.plan.Environment), func(e string) bool { return !isMark(e) }),
+			roleVariable+"="+stageName, "GOMAXPROCS=1", raceSetting, "PATH="+b.plan.Getenv("PATH")),
+		Sys: &syscall.SysProcAttr{Setsid: true, Setctty: b.terminal}})
+	if err != nil {
+		return 0, fmt.Errorf("start: %w", err)
+	}
+	pid := p.Pid
+	_ = p.Release() // reaped by wait, with everything else
+	return pid, nil
+}
 
-// isStarted is what a stage that stays beside the task reports then. What follows it is the task's wait status, in two bytes.
-const isStarted = "\x00"
+// isMark reports whether a variable tells the processes of a container from others.
+func isMark(variable string) bool {
+	return strings.HasPrefix(variable, markName+"=") || strings.HasPrefix(variable, execName+"=")
+}
 
-// stage is the container's first process until it becomes the task: it changes what only a process itself can change.
+// stage is a process of a container until it becomes the program: it changes what only a process itself can change.
 func stage() int {
-	// Some of what follows is a property of the thread that finally becomes the task.
+	// Some of what follows is a property of the thread that finally becomes the program.
 	runtime.LockOSThread()
 	for fd := planDescriptor; fd <= stageData; fd++ {
 		syscall.CloseOnExec(fd)
@@ -48,61 +83,34 @@ func stage() int {
 	var sp stagePlan
 	if err := json.NewDecoder(os.NewFile(planDescriptor, "plan")).Decode(&sp); err != nil {
 		fmt.Fprintf(out, "read the plan: %v", err)
-		return 126
+		return exitError
 	}
 	var gate [1]byte
 	if n, _ := os.NewFile(gateDescriptor, "gate").Read(gate[:]); n != 1 {
-		return 126 // the supervisor is gone: nobody would know how the task ends
+		return exitError // the supervisor is gone: nobody would know how the program ends
 	}
-	if sp.Plan.Namespaces != nil {
-		return initial(&sp, out)
-	}
-	program, argv, err := "", []string(nil), enter(sp.Enter)
-	if err == nil {
-		program, argv, err = become(&sp)
-	}
+	program, argv, err := become(&sp)
 	if err != nil {
 		fmt.Fprintf(out, "%v", err)
-		return 126
+		return exitError
 	}
 	if sp.Function != "" {
 		// dup2 leaves the copy open across exec.
-		if err := duplicate(stageData, dataDescriptor); err != nil {
+		if err := syscall.Dup2(stageData, dataDescriptor); err != nil {
 			fmt.Fprintf(out, "data: %v", err)
-			return 126
+			return exitError
 		}
-	}
-	if err := resetSignals(); err != nil {
-		fmt.Fprintf(out, "signals: %v", err)
-		return 126
 	}
 	fmt.Fprint(out, aboutToStart)
 	err = syscall.Exec(program, argv, sp.Plan.Environment)
-	fmt.Fprintf(out, "%v", execError(argv, sp.Plan.Environment, err))
-	return 126
-}
-
-// execError says why a program could not be executed.
-func execError(argv, environment []string, err error) error {
 	if errors.Is(err, syscall.E2BIG) {
-		err = tooBig(argv, environment)
+		err = tooBig(argv, sp.Plan.Environment)
 	}
-	return fmt.Errorf("%.200s: %w", argv[0], err)
+	fmt.Fprintf(out, "%.200s: %v", argv[0], err)
+	return exitError
 }
 
-// tooBig says what the operating system does not: how much it was given.
-func tooBig(argv, environment []string) error {
-	size, longest := 0, 0
-	for _, list := range [][]string{argv, environment} {
-		for _, s := range list {
-			size += len(s) + 1
-			longest = max(longest, len(s)+1)
-		}
-	}
-	return fmt.Errorf("%w: the arguments and the environment have %d bytes, the longest one %d (allowed: %s)", syscall.E2BIG, size, longest, argumentLimits())
-}
-
-// become applies the plan to the calling thread, which is locked, and returns what it is to execute.
+// become applies the plan to the process and returns what it is to execute.
 func become(sp *stagePlan) (program string, argv []string, err error) {
 	p := sp.Plan
 	syscall.Umask(p.Umask)
@@ -110,12 +118,15 @@ func become(sp *stagePlan) (program string, argv []string, err error) {
 		return "", nil, fmt.Errorf("sandbox: %w", err)
 	}
 	for _, l := range p.Rlimits {
-		if err := setLimit(l); err != nil {
+		which, want, err := limitOf(l)
+		if err == nil {
+			err = syscall.Setrlimit(which, want)
+		}
+		if err != nil {
 			return "", nil, fmt.Errorf("limit %s: %w", l.Name, err)
 		}
 	}
-	closeDescriptors(planDescriptor)
-	if err := confine(p); err != nil {
+	if err := process.Become(p.User); err != nil {
 		return "", nil, err
 	}
 	if sp.Function != "" {
@@ -157,51 +168,7 @@ func lookPath(name, path string) (string, error) {
 	return "", fmt.Errorf("%.200s: %w in PATH %.1000s", name, found, path)
 }
 
-// confine takes away the stage's rights. The filter of calls comes first: later a thread that may gain privileges is not allowed to have
-// one. It denies nothing of what follows.
-func confine(p *isolation.Plan) error {
-	if p.NoNewPrivileges {
-		if err := banPrivileges(); err != nil {
-			return fmt.Errorf("ban new privileges: %w", err)
-		}
-	}
-	if p.Seccomp != nil {
-		if err := process.InstallFilter(*p.Seccomp); err != nil {
-			return err
-		}
-	}
-	grant, err := process.BoundCapabilities(p.Capabilities)
-	if err != nil {
-		return err
-	}
-	if err := process.BecomeThread(p.User); err != nil {
-		return err
-	}
-	return grant.Apply()
-}
+// warmStart has nothing to do: a stage has everything to do itself.
+func warmStart() {}
 
-func setLimit(l isolation.Rlimit) error {
-	which, want, err := limitOf(l)
-	if err != nil {
-		return err
-	}
-	return syscall.Setrlimit(which, want)
-}
-
-// limitOf is the limit that a process with the limits of the calling one is to have.
-func limitOf(l isolation.Rlimit) (which int, want *syscall.Rlimit, err error) {
-	which, ok := rlimits[l.Name]
-	if !ok {
-		return 0, nil, errors.New("is not known here")
-	}
-	want = &syscall.Rlimit{Cur: l.Soft, Max: l.Hard}
-	if l.AtMost {
-		var now syscall.Rlimit
-		if err := syscall.Getrlimit(which, &now); err != nil {
-			return 0, nil, err
-		}
-		want.Max = min(want.Max, now.Max)
-		want.Cur = min(want.Cur, want.Max)
-	}
-	return which, want, nil
-}
+func argumentLimits() string { return "what the system takes" }

@@ -3,6 +3,7 @@ package supervisor
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,7 +12,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -50,9 +50,12 @@ type supervisorState struct {
 	order   order
 	first   process.ID
 	apart   bool                // the first process has namespaces of its own
-	explain func([]byte) string // what the stage reports, in words; nil where it reports words
-	gate    *os.File            // closed and nil when the first process was let through
+	explain func([]byte) string // what the first process reports, in words; nil where it reports words
 	mu      sync.Mutex
+	gate    *os.File // closed and nil when the first process was let through
+	wanted  bool     // it may be let through, says the slave
+	ready   bool     // and so say the container's namespaces
+	failure string   // why those are not ready, if they will not be
 	told    state
 	conns   map[net.Conn]bool
 	slain   bool    // everything is being killed: nothing may be let through any more
@@ -96,9 +99,9 @@ func (s *supervisorState) complain(err error) {
 // getReady does once what every container needs, so that its turn is short when it comes.
 func (s *supervisorState) getReady() {
 	_ = process.BootID()
-	warmed, _ := json.Marshal(stagePlan{Plan: &isolation.Plan{User: &isolation.User{}, Seccomp: &isolation.Seccomp{}}})
-	_ = json.Unmarshal(warmed, &stagePlan{})
-	warmed, _ = json.Marshal(order{Spec: &isolation.Spec{Command: &offer.Command{}, Resources: resource.Must("cpus:1")}, Plan: &isolation.Plan{}})
+	warmStart()
+	warmed, _ := json.Marshal(order{Spec: &isolation.Spec{Command: &offer.Command{}, Resources: resource.Must("cpus:1")},
+		Plan: &isolation.Plan{User: &isolation.User{}, Seccomp: &isolation.Seccomp{}, Namespaces: &isolation.Namespaces{}}})
 	_ = json.Unmarshal(warmed, &order{})
 	_, _ = json.Marshal(state{})
 	_, _ = json.Marshal(report{})
@@ -140,7 +143,7 @@ func (s *supervisorState) run(conn *net.UnixConn, ready bool) error {
 			return appendRecord(s.dir, exitRecord, report{Failed: "its lease ran out before it was started", Expired: true})
 		}
 	}
-	reports, err := s.startStage()
+	reports, err := s.startFirst()
 	if err != nil {
 		return appendRecord(s.dir, exitRecord, report{Failed: err.Error()})
 	}
@@ -176,43 +179,31 @@ func (s *supervisorState) run(conn *net.UnixConn, ready bool) error {
 	return err
 }
 
-// startStage starts the container's first process, which waits at the gate. It returns where that process reports.
-func (s *supervisorState) startStage() (*os.File, error) {
+// startFirst starts the container's first process, which waits at the gate. It returns where that process reports.
+func (s *supervisorState) startFirst() (*os.File, error) {
 	spec, plan := s.order.Spec, s.order.Plan
 	plan.Setenv(markName, s.dir)
-	files, err := s.openStreams(plan)
+	streams, err := s.openStreams(plan)
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		for _, f := range files {
-			_ = f.Close()
-		}
-	}()
-	gateRead, gateWrite, err := os.Pipe()
+	b := &beginning{plan: plan, function: spec.Function, terminal: s.streams.terminal != nil, streams: streams, dir: s.dir}
+	defer b.close()
+	reports, err := b.open()
+	if err == nil && spec.Function != "" {
+		b.data, err = passing(s.dir, "data", spec.Data)
+	}
 	if err != nil {
 		return nil, err
 	}
-	files = append(files, gateRead)
-	reportRead, reportWrite, err := os.Pipe()
+	pid, err := b.start()
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, b.opener.Close(), reports.Close())
 	}
-	files = append(files, reportWrite)
-	dataFile, err := s.passing("data", spec.Data)
-	if err != nil {
-		return nil, err
+	s.gate, s.explain, s.apart = b.opener, b.explain, plan.Namespaces != nil
+	if s.ready = b.furnished == nil; !s.ready {
+		go s.awaitRoom(b.furnished, pid)
 	}
-	files = append(files, dataFile)
-	start := s.executeStage
-	if forks(plan) && s.streams.terminal == nil {
-		start = s.forkStage
-	}
-	pid, err := start(files)
-	if err != nil {
-		return nil, errors.Join(err, gateWrite.Close(), reportRead.Close())
-	}
-	s.gate = gateWrite
 	s.first, err = process.Identify(pid)
 	if err != nil {
 		s.first = process.ID{PID: pid, Boot: process.BootID()} // it has ended already; not reaped, so that the number is still its own
@@ -222,51 +213,47 @@ func (s *supervisorState) startStage() (*os.File, error) {
 		return nil, err
 	}
 	s.told = state{Process: s.first}
-	return reportRead, nil
+	return reports, nil
 }
 
-// executeStage starts a stage from the host program. files are those of a stage without its plan.
-func (s *supervisorState) executeStage(files []*os.File) (int, error) {
-	plan := s.order.Plan
-	terminal := s.streams.terminal != nil
-	body, err := json.Marshal(stagePlan{Plan: plan, Function: s.order.Spec.Function, Terminal: terminal})
+// awaitRoom lets the first process through when the container's namespaces are ready, and ends it if they will not be.
+func (s *supervisorState) awaitRoom(furnished <-chan error, pid int) {
+	err := <-furnished
+	s.mu.Lock()
+	s.ready = err == nil
 	if err != nil {
-		return 0, err
+		s.failure = err.Error()
 	}
-	planFile, err := s.passing("plan", body)
-	if err != nil {
-		return 0, err
+	s.openGate()
+	s.mu.Unlock()
+	if err == nil {
+		return
 	}
-	defer planFile.Close()
-	program, err := self()
-	if err != nil {
-		return 0, err
+	s.reaping.Lock()
+	defer s.reaping.Unlock()
+	if !s.reaped {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
-	attr := &syscall.SysProcAttr{Setsid: true, Setctty: terminal && plan.Namespaces == nil}
-	if err := apart(plan, attr); err != nil {
-		return 0, err
+}
+
+// openGate lets the first process through if everybody agrees. With mu held.
+func (s *supervisorState) openGate() {
+	if s.gate != nil && s.wanted && s.ready && !s.slain && !s.lease.expired() {
+		_, _ = s.gate.Write([]byte{1})
+		_ = s.gate.Close()
+		s.gate = nil
 	}
-	s.apart = plan.Namespaces != nil
-	p, err := os.StartProcess(program, []string{stageName}, &os.ProcAttr{
-		Env:   []string{roleVariable + "=" + stageName, mark(s.dir), "GOMAXPROCS=1", raceSetting, "PATH=" + plan.Getenv("PATH")},
-		Files: slices.Insert(slices.Clone(files), planDescriptor, planFile), Sys: attr})
-	if err != nil {
-		return 0, fmt.Errorf("start: %w", err)
-	}
-	pid := p.Pid
-	_ = p.Release() // reaped by wait, with everything else
-	return pid, nil
 }
 
 // passing returns an open file with content that has no name any more.
-func (s *supervisorState) passing(name string, content []byte) (*os.File, error) {
+func passing(dir, name string, content []byte) (*os.File, error) {
 	if len(content) == 0 {
 		return os.Open(os.DevNull)
 	}
 	if f, err := memoryFile(name, content); err == nil {
 		return f, nil
 	}
-	path := filepath.Join(s.dir, name)
+	path := filepath.Join(dir, name)
 	if err := os.WriteFile(path, content, 0o600); err != nil {
 		return nil, err
 	}
@@ -274,10 +261,10 @@ func (s *supervisorState) passing(name string, content []byte) (*os.File, error)
 	return os.Open(path)
 }
 
-// A fate is what a stage reports.
+// A fate is what a first process reports.
 type fate struct {
 	failed string     // why there was no task; empty if there was one
-	exit   offer.Exit // how the task ended, if known: of a stage that stays beside it
+	exit   offer.Exit // how the task ended, if known: of a process that stays beside it
 	known  bool
 }
 
@@ -293,7 +280,9 @@ func (s *supervisorState) watchStage(reports *os.File, told chan<- fate) {
 	if why == aboutToStart {
 		why = next()
 	} else if why == "" {
-		told <- fate{failed: "the first process ended before it became the task"}
+		s.mu.Lock()
+		told <- fate{failed: cmp.Or(s.failure, "the first process ended before it became the task")}
+		s.mu.Unlock()
 		return
 	}
 	if why != "" && why != isStarted {
@@ -376,11 +365,8 @@ func (s *supervisorState) serve(c net.Conn, from io.Reader) {
 			return
 		case sayGo:
 			s.mu.Lock()
-			if s.gate != nil && !s.slain && !s.lease.expired() {
-				_, _ = s.gate.Write([]byte{1})
-				_ = s.gate.Close()
-				s.gate = nil
-			}
+			s.wanted = true
+			s.openGate()
 			s.mu.Unlock()
 		case sayTerm:
 			s.signal(syscall.SIGTERM)
