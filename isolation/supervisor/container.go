@@ -39,6 +39,7 @@ type container struct {
 	program  *supervisorProcess // the supervisor, if this process started it
 	wasReady bool               // before there was the container
 	counted  bool               // among those that are being started
+	free     bool               // the supervisor is free again
 	wake     chan struct{}
 
 	mu         sync.Mutex
@@ -238,7 +239,7 @@ func (c *container) engage(attempt int, ready bool) (net.Conn, error) {
 		return nil, err
 	}
 	defer lf.Close()
-	a := assignment{Dir: c.dir, Attempt: attempt}
+	a := assignment{Dir: c.dir, Attempt: attempt, Again: c.r.cfg.Ready > 0}
 	for ready {
 		p := c.r.ready.take()
 		if p == nil {
@@ -336,12 +337,18 @@ func (c *container) runOrphan() {
 	_ = os.RemoveAll(c.dir)
 }
 
-// converse talks to the supervisor until it ends or the runner closes. It reports whether the supervisor has said anything.
+// converse talks to the supervisor until it ends, or is free again, or the runner closes. It reports whether the supervisor has said anything.
 func (c *container) converse(conn net.Conn) (told bool) {
 	ctx, cancel := context.WithCancel(c.r.ctx)
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	var wg sync.WaitGroup
-	defer func() { cancel(); stop(); _ = conn.Close(); wg.Wait() }()
+	defer func() {
+		if !c.free || !stop() {
+			_ = conn.Close()
+		}
+		cancel()
+		wg.Wait()
+	}()
 	wg.Go(func() { c.sayKills(ctx, conn) })
 	lines := bufio.NewReader(conn)
 	started, attached := false, false
@@ -354,6 +361,10 @@ func (c *container) converse(conn net.Conn) (told bool) {
 		var st state
 		if json.Unmarshal(line, &st) != nil || c.orphan {
 			continue
+		}
+		if st.Free && c.program != nil {
+			c.free = true
+			return told
 		}
 		if !attached {
 			attached = true
@@ -480,12 +491,15 @@ func (c *container) finish(adopted bool) {
 		}
 		return
 	}
-	if c.program != nil {
+	if c.program != nil && !c.free {
 		_, _ = c.program.program.Wait()
 		defer c.program.close()
 	}
 	var rep report
 	err := readRecord(c.dir, exitRecord, &rep)
+	if c.free && (err != nil || !c.r.ready.put(c.program)) {
+		c.program.end()
+	}
 	if !c.empty(c.r.ctx) {
 		return
 	}

@@ -294,12 +294,6 @@ func TestOrphansAreReaped(t *testing.T) {
 	require.True(t, b.exited("a").Exit.Success())
 }
 
-func count(t *testing.T, pattern string) int {
-	all, err := filepath.Glob(pattern)
-	require.NoError(t, err)
-	return len(all)
-}
-
 // namespacesOf are all that processes are in whose environment has that text: others may get the numbers of those that are gone.
 func namespacesOf(kind, text string) map[string]bool {
 	all := map[string]bool{}

@@ -16,6 +16,7 @@ const drainTimeout = 10 * time.Second
 // taskStreams are what goes in and out of the container's task. The supervisor empties what the task prints into files, whether a slave
 // runs or not, and passes it to those who are attached.
 type taskStreams struct {
+	dir      *os.File // the sandbox
 	stdin    *os.File // nil if the task reads nothing
 	terminal *os.File // nil without; it is stdin too
 	readers  sync.WaitGroup
@@ -40,6 +41,7 @@ func (s *supervisorState) openStreams(plan *isolation.Plan) (files []*os.File, e
 	if err != nil {
 		return nil, err
 	}
+	t.dir = dir
 	var logs [2]*rotated
 	for i, name := range []string{"stdout", "stderr"} {
 		if logs[i], err = openRotated(dir, name, plan.User, s.order.OutputBytes, s.order.OutputFiles); err != nil {
@@ -119,6 +121,7 @@ func (t *taskStreams) drain() {
 		_ = f.SetReadDeadline(time.Now().Add(drainTimeout))
 	}
 	t.readers.Wait()
+	_ = t.dir.Close()
 }
 
 // finish tells those who listen that it is over, once they have got everything.

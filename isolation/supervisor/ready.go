@@ -1,7 +1,7 @@
 package supervisor
 
 import (
-	"bytes"
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -30,7 +31,8 @@ const maxOrder = 4096
 // so that a slave that is started again can connect before the supervisor has claimed the run, and is refused once that has died.
 type assignment struct {
 	Dir     string
-	Attempt int // which claim to take
+	Attempt int  // which claim to take
+	Again   bool // when the container has ended, to wait for another one
 }
 
 // A supervisorProcess is a supervisor that this process has started, and the connection to it. Whoever has it ends it or hands it on.
@@ -118,40 +120,72 @@ func (p *supervisorProcess) assign(a assignment, listener *os.File) error {
 	return err
 }
 
-// receiveAssignment waits for the order. What the slave has said after it is left in rest. io.EOF says that there will be none.
-func receiveAssignment(conn *net.UnixConn) (a assignment, ln *net.UnixListener, rest []byte, err error) {
-	b, oob := make([]byte, maxOrder), make([]byte, unix.CmsgSpace(4))
-	n, nOob, _, _, err := conn.ReadMsgUnix(b, oob)
+// An orderLine is a supervisor's end of the connection to the slave that has started it: a line is an order, with a descriptor, or a word for the
+// container that it has.
+type orderLine struct {
+	*net.UnixConn
+	lines *bufio.Reader
+	fds   []int // received and not used yet
+}
+
+func newOrderLine(conn *net.UnixConn) *orderLine {
+	l := &orderLine{UnixConn: conn}
+	l.lines = bufio.NewReaderSize(l, maxOrder)
+	return l
+}
+
+// Read implements io.Reader. The system never hands out more than what one descriptor came with.
+func (l *orderLine) Read(b []byte) (int, error) {
+	oob := make([]byte, unix.CmsgSpace(4))
+	n, nOob, _, _, err := l.ReadMsgUnix(b, oob)
 	if err == nil && n == 0 {
 		err = io.EOF
 	}
-	if err != nil {
-		return a, nil, nil, err
+	if messages, wrong := unix.ParseSocketControlMessage(oob[:nOob]); wrong == nil {
+		for i := range messages {
+			fds, _ := unix.ParseUnixRights(&messages[i])
+			l.fds = append(l.fds, fds...)
+		}
 	}
-	var fds []int
-	if messages, err := unix.ParseSocketControlMessage(oob[:nOob]); err == nil && len(messages) == 1 {
-		fds, _ = unix.ParseUnixRights(&messages[0])
+	return n, err
+}
+
+// isOrder tells an order from a word, which may still come when its container has ended.
+func isOrder(line []byte) bool { return len(line) > 0 && line[0] == '{' }
+
+// next waits for an order. io.EOF says that there will be none.
+func (l *orderLine) next() ([]byte, error) {
+	for {
+		line, err := l.lines.ReadSlice('\n')
+		if err != nil || isOrder(line) {
+			return line, err
+		}
 	}
+}
+
+// listener returns what an order says, and the listener that has come with it.
+func (l *orderLine) listener(line []byte) (a assignment, ln *net.UnixListener, err error) {
+	fds := l.fds
+	l.fds = nil
 	if len(fds) != 1 {
-		return a, nil, nil, fmt.Errorf("an assignment with %d descriptors (allowed: 1)", len(fds))
+		return a, nil, fmt.Errorf("an assignment with %d descriptors (allowed: 1)", len(fds))
 	}
 	f := os.NewFile(uintptr(fds[0]), "listener")
 	defer f.Close()
-	line, rest, _ := bytes.Cut(b[:n], []byte{'\n'})
 	if err := json.Unmarshal(line, &a); err != nil {
-		return a, nil, nil, fmt.Errorf("assignment: %w", err)
+		return a, nil, fmt.Errorf("assignment: %w", err)
 	}
-	l, err := net.FileListener(f)
+	any, err := net.FileListener(f)
 	if err != nil {
-		return a, nil, nil, err
+		return a, nil, err
 	}
-	ln, ok := l.(*net.UnixListener)
+	ln, ok := any.(*net.UnixListener)
 	if !ok {
-		_ = l.Close()
-		return a, nil, nil, fmt.Errorf("the assignment's descriptor is a %T (allowed: a listener of the system's own)", l)
+		_ = any.Close()
+		return a, nil, fmt.Errorf("the assignment's descriptor is a %T (allowed: a listener of the system's own)", any)
 	}
 	ln.SetUnlinkOnClose(false)
-	return a, ln, rest, nil
+	return a, ln, nil
 }
 
 // socketPair returns two ends of a connection; the second is for a child.
@@ -175,22 +209,31 @@ func socketPair() (*net.UnixConn, *os.File, error) {
 	return c.(*net.UnixConn), other, nil
 }
 
+// Supervisors whose container has ended are kept beyond those that are wanted, so many and for so long: where many containers end, many are
+// started soon.
+const (
+	maxSpare  = 14
+	spareTime = 10 * time.Second
+)
+
 // refillPause is how long after a start the next supervisors are made ready: what was started has the processors first.
 const refillPause = 10 * time.Millisecond
 
 // A readyPool keeps supervisors that wait for an order. They end when the slave does, however that ends: their connection is closed then.
 type readyPool struct {
-	want   int
+	want   int // zero: none are kept, not even those that are free again
 	failed func(error)
 	wake   chan struct{}
 
-	mu       sync.Mutex
-	idle     []*supervisorProcess
-	starting int // containers that are being started: the machine has better to do than to make others ready
+	mu        sync.Mutex
+	closed    bool
+	spareTime time.Duration
+	idle      []*supervisorProcess
+	starting  int // containers that are being started: the machine has better to do than to make others ready
 }
 
 func newReadyPool(want int, failed func(error)) *readyPool {
-	return &readyPool{want: want, failed: failed, wake: make(chan struct{}, 1)}
+	return &readyPool{want: want, spareTime: spareTime, failed: failed, wake: make(chan struct{}, 1)}
 }
 
 func (p *readyPool) poke() {
@@ -223,6 +266,40 @@ func (p *readyPool) take() *supervisorProcess {
 	return first
 }
 
+// put gives the pool a supervisor that is free again, and reports whether it is kept.
+func (p *readyPool) put(s *supervisorProcess) bool {
+	p.mu.Lock()
+	keeps := p.want > 0 && !p.closed && len(p.idle) < p.want+maxSpare
+	if keeps {
+		p.idle = append(p.idle, s)
+	}
+	spare := len(p.idle) > p.want
+	p.mu.Unlock()
+	if spare {
+		p.poke()
+	}
+	return keeps
+}
+
+// spare reports whether there are more than wanted, and how long at most.
+func (p *readyPool) spare() (spare bool, atMost time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.idle) > p.want, p.spareTime
+}
+
+// takeSpares takes out those beyond what is wanted.
+func (p *readyPool) takeSpares() []*supervisorProcess {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.idle) <= p.want {
+		return nil
+	}
+	out := slices.Clone(p.idle[p.want:])
+	p.idle = slices.Delete(p.idle, p.want, len(p.idle))
+	return out
+}
+
 func (p *readyPool) count() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -243,8 +320,16 @@ func (p *readyPool) run(ctx context.Context) {
 			p.idle = append(p.idle, s)
 			p.mu.Unlock()
 		}
+		var over <-chan time.Time
+		if spare, atMost := p.spare(); spare {
+			over = time.After(atMost)
+		}
 		select {
 		case <-p.wake:
+		case <-over:
+			for _, s := range p.takeSpares() {
+				s.end()
+			}
 		case <-ctx.Done():
 			return
 		}
@@ -265,7 +350,7 @@ func (p *readyPool) lacks(ctx context.Context) bool {
 func (p *readyPool) close() {
 	p.mu.Lock()
 	idle := p.idle
-	p.idle, p.want = nil, 0
+	p.idle, p.closed = nil, true
 	p.mu.Unlock()
 	for _, s := range idle {
 		s.end()

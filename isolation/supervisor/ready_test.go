@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -22,7 +23,7 @@ func (b *bench) openReady(n int) {
 }
 
 func (b *bench) full(n int) {
-	eventually(b.t, "supervisors are ready", func() bool { return b.r.Ready() == n })
+	eventually(b.t, "supervisors are ready", func() bool { return b.r.Ready() >= n })
 }
 
 // readyOnes are the processes that wait for an order.
@@ -49,7 +50,7 @@ func TestASupervisorThatIsReadyTakesTheNextContainer(t *testing.T) {
 		b.full(2) // another one is made ready
 		require.NoError(t, os.WriteFile(filepath.Join(b.base, "sandbox-"+id, "stop"), nil, 0o644))
 		require.Equal(t, 7, b.exited(id).Exit.Code)
-		require.False(t, first.Alive(), "each has one container")
+		require.True(t, first.Alive(), "it waits for another container")
 	}
 }
 
@@ -138,4 +139,73 @@ func TestASupervisorThatDiesBeforeItBeginsIsReplaced(t *testing.T) {
 	b.started("a")
 	require.Equal(t, 3, b.exited("a").Exit.Code)
 	require.False(t, id.Alive())
+}
+
+func TestASupervisorTakesOneContainerAfterAnother(t *testing.T) {
+	b := newBench(t)
+	b.openReady(1)
+	used := map[int]int{}
+	descriptors := func(pid int) int { return count(t, "/proc/"+strconv.Itoa(pid)+"/fd/*") }
+	most := map[int]int{} // descriptors of each
+	for i := range 20 {
+		id := strconv.Itoa(i)
+		b.r.Start(b.spec(id, "(sleep 1000 &); echo out; while [ ! -e stop ]; do sleep 0.02; done; exit 7"), false)
+		pid := b.supervisorOf(b.started(id))
+		used[pid]++
+		require.NoError(t, os.WriteFile(filepath.Join(b.base, "sandbox-"+id, "stop"), nil, 0o644))
+		require.Equal(t, 7, b.exited(id).Exit.Code)
+		require.Equal(t, "out\n", b.output(id, "stdout"))
+		if used[pid] == 1 {
+			most[pid] = descriptors(pid)
+		}
+		require.LessOrEqual(t, descriptors(pid), most[pid], "nothing of its containers is left in it")
+		b.r.Forget(id)
+	}
+	require.Less(t, len(used), 5, "supervisors: %v", used)
+	b.r.ready.mu.Lock()
+	b.r.ready.spareTime = time.Millisecond
+	b.r.ready.mu.Unlock()
+	b.r.Start(b.spec("last", "true"), false)
+	b.started("last")
+	require.True(t, b.exited("last").Exit.Success())
+	eventually(t, "no more wait than are wanted", func() bool { return b.r.Ready() == 1 })
+}
+
+func TestWhatIsSaidTooLateIsNotForTheNextContainer(t *testing.T) {
+	b := newBench(t)
+	b.openReady(1)
+	b.r.Start(b.spec("a", "true"), false)
+	b.started("a")
+	require.True(t, b.exited("a").Exit.Success())
+	var all []*supervisorProcess
+	for p := b.r.ready.take(); p != nil; p = b.r.ready.take() {
+		_, err := p.conn.Write([]byte(sayKill + "\n" + sayTerm + "\n" + sayLease + " 1\n"))
+		require.NoError(t, err)
+		all = append(all, p)
+	}
+	require.NotEmpty(t, all)
+	for i, p := range all {
+		require.True(t, b.r.ready.put(p))
+		id := "b" + strconv.Itoa(i)
+		b.r.Start(b.spec(id, "sleep 0.1; exit 7"), false)
+		b.started(id)
+		require.Equal(t, 7, b.exited(id).Exit.Code)
+	}
+}
+
+func TestASupervisorThatIsFreeAgainEndsWithTheSlave(t *testing.T) {
+	b := newBench(t)
+	b.openReady(1)
+	b.r.Start(b.spec("a", "while [ ! -e stop ]; do sleep 0.02; done"), false)
+	id, err := process.Identify(b.supervisorOf(b.started("a")))
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(b.base, "sandbox-a", "stop"), nil, 0o644))
+	require.True(t, b.exited("a").Exit.Success())
+	require.True(t, id.Alive())
+	b.r.ready.mu.Lock()
+	for _, p := range b.r.ready.idle {
+		_ = p.conn.Close() // all that they see of a slave that is killed
+	}
+	b.r.ready.mu.Unlock()
+	eventually(t, "it ends", func() bool { return !id.Alive() })
 }

@@ -53,6 +53,7 @@ func (r refusal) Error() string { return r.Message }
 func (s *supervisorState) session(c net.Conn, in io.Reader) {
 	s.mu.Lock()
 	delete(s.conns, c) // no states any more
+	s.talked = true
 	free := s.sessions < maxSessions
 	if free {
 		s.sessions++

@@ -2,7 +2,6 @@ package supervisor
 
 import (
 	"bufio"
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -41,10 +40,13 @@ const (
 type state struct {
 	Process process.ID
 	Started bool // it has become the task; false: it waits at the gate
+	Free    bool // the container has ended, and how is written down: the supervisor waits for another order. Told to whoever gives it only
 }
 
 // supervisor is the state of a supervisor process.
 type supervisorState struct {
+	orders  *orderLine
+	next    chan []byte // gets the order that follows this one; closed without one when there is no more slave
 	dir     string
 	attempt int // which claim to take
 	order   order
@@ -58,11 +60,13 @@ type supervisorState struct {
 	failure string   // why those are not ready, if they will not be
 	told    state
 	conns   map[net.Conn]bool
+	over    bool    // the container has ended: what is still said about it comes too late
 	slain   bool    // everything is being killed: nothing may be let through any more
 	lease   *keeper // nil without one
 
 	streams      taskStreams
-	sessions     int // under mu
+	sessions     int  // under mu
+	talked       bool // there was one; under mu
 	sessionGroup sync.WaitGroup
 	execs        atomic.Uint64 // that were ever begun
 
@@ -80,9 +84,20 @@ func supervise(ready bool) int {
 		return 1
 	}
 	_ = f.Close()
-	s := &supervisorState{conns: map[net.Conn]bool{}, children: map[int]chan offer.Exit{}}
-	if err := s.run(conn.(*net.UnixConn), ready); err != nil {
-		s.complain(err)
+	if ready {
+		getReady()
+	}
+	orders := newOrderLine(conn.(*net.UnixConn))
+	line, err := orders.next()
+	for err == nil && line != nil {
+		s := &supervisorState{orders: orders, next: make(chan []byte, 1), conns: map[net.Conn]bool{}, children: map[int]chan offer.Exit{}}
+		if line, err = s.run(line); err != nil {
+			s.complain(err)
+			return 1
+		}
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		fmt.Fprintf(os.Stderr, "supervisor: %v\n", err)
 		return 1
 	}
 	return 0
@@ -97,7 +112,7 @@ func (s *supervisorState) complain(err error) {
 }
 
 // getReady does once what every container needs, so that its turn is short when it comes.
-func (s *supervisorState) getReady() {
+func getReady() {
 	_ = process.BootID()
 	warmStart()
 	warmed, _ := json.Marshal(order{Spec: &isolation.Spec{Command: &offer.Command{}, Resources: resource.Must("cpus:1")},
@@ -107,49 +122,46 @@ func (s *supervisorState) getReady() {
 	_, _ = json.Marshal(report{})
 }
 
-func (s *supervisorState) run(conn *net.UnixConn, ready bool) error {
-	if ready {
-		s.getReady()
-	}
-	a, ln, rest, err := receiveAssignment(conn)
-	if errors.Is(err, io.EOF) {
-		return nil // the slave has ended
-	}
+// run carries out an order, and returns the next one; nil if there is none for this supervisor.
+func (s *supervisorState) run(line []byte) ([]byte, error) {
+	a, ln, err := s.orders.listener(line)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	s.dir, s.attempt = a.Dir, a.Attempt
 	if err := readRecord(s.dir, orderRecord, &s.order); err != nil {
-		return err
+		return nil, err
 	}
 	mine, err := claim(s.dir, s.attempt, claimRun)
 	if err != nil {
-		return fmt.Errorf("claim the run: %w", err)
+		return nil, fmt.Errorf("claim the run: %w", err)
 	}
 	if !mine {
-		return nil // a slave that was restarted has decided otherwise
+		return nil, nil // a slave that was restarted has decided otherwise
 	}
 	// The signals of a host that shuts down must not end the supervisor before its task.
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	defer close(signals)
+	defer signal.Stop(signals)
 	if err := process.BecomeReaper(); err != nil {
-		return err
+		return nil, err
 	}
 	if lease := s.order.Spec.Lease; lease > 0 {
 		if s.lease, err = newKeeper(s.order.LeaseUntil); err != nil {
-			return fmt.Errorf("lease: %w", err)
+			return nil, fmt.Errorf("lease: %w", err)
 		}
 		if s.lease.expired() {
-			return appendRecord(s.dir, exitRecord, report{Failed: "its lease ran out before it was started", Expired: true})
+			return nil, appendRecord(s.dir, exitRecord, report{Failed: "its lease ran out before it was started", Expired: true})
 		}
 	}
 	reports, err := s.startFirst()
 	if err != nil {
-		return appendRecord(s.dir, exitRecord, report{Failed: err.Error()})
+		return nil, appendRecord(s.dir, exitRecord, report{Failed: err.Error()})
 	}
 	told := make(chan fate, 1)
-	go s.watchStage(reports, told)
-	s.join(conn, io.MultiReader(bytes.NewReader(rest), conn))
+	go s.watchFirst(reports, told)
+	s.join(s.orders, s.orders.lines)
 	go s.accept(ln)
 	if s.lease != nil {
 		go s.keepLease()
@@ -161,7 +173,17 @@ func (s *supervisorState) run(conn *net.UnixConn, ready bool) error {
 			}
 		}
 	}()
-	time.AfterFunc(gateTimeout, s.abandon)
+	late := time.AfterFunc(gateTimeout, s.abandon)
+	defer late.Stop()
+	if err := s.finish(told); err != nil || !a.Again || !s.isClean() {
+		return nil, err
+	}
+	_ = ln.Close()
+	return s.becomeFree(), nil
+}
+
+// finish waits for the container's end and tells it.
+func (s *supervisorState) finish(told <-chan fate) error {
 	exit, known := s.wait()
 	of := <-told
 	if of.known {
@@ -169,7 +191,7 @@ func (s *supervisorState) run(conn *net.UnixConn, ready bool) error {
 	}
 	expired := s.endedByLease(exit, known, of.failed)
 	s.streams.drain()
-	err = appendRecord(s.dir, exitRecord, report{Exit: exit, Unknown: !known, Failed: of.failed, Expired: expired})
+	err := appendRecord(s.dir, exitRecord, report{Exit: exit, Unknown: !known, Failed: of.failed, Expired: expired})
 	if known && of.failed == "" {
 		s.streams.finish(&exit)
 	} else {
@@ -177,6 +199,29 @@ func (s *supervisorState) run(conn *net.UnixConn, ready bool) error {
 	}
 	s.finishSessions()
 	return err
+}
+
+// isClean reports whether nothing of the container is left in this process, neither descriptors nor goroutines, as after most: those that somebody
+// has looked into, or that do not simply end, are the last of their supervisor.
+func (s *supervisorState) isClean() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.told.Started && s.ready && !s.talked && s.gate == nil && s.lease == nil && s.order.Spec.Streams == nil && !s.order.Spec.Tied
+}
+
+// becomeFree says that the supervisor has no container any more, and waits for its next order; nil when there will be none.
+func (s *supervisorState) becomeFree() []byte {
+	s.mu.Lock()
+	s.over = true
+	for c := range s.conns {
+		if c != net.Conn(s.orders) {
+			_ = c.Close()
+		}
+	}
+	s.told.Free = true
+	s.tell(s.orders) // where the slave has gone, nobody hears it
+	s.mu.Unlock()
+	return <-s.next
 }
 
 // startFirst starts the container's first process, which waits at the gate. It returns where that process reports.
@@ -268,8 +313,8 @@ type fate struct {
 	known  bool
 }
 
-// watchStage learns whether the first process became the task or has started it, and in the latter case how that ended.
-func (s *supervisorState) watchStage(reports *os.File, told chan<- fate) {
+// watchFirst learns whether the first process became the task or has started it, and in the latter case how that ended.
+func (s *supervisorState) watchFirst(reports *os.File, told chan<- fate) {
 	defer reports.Close()
 	next := func() string {
 		var b [1]byte
@@ -359,6 +404,12 @@ func (s *supervisorState) serve(c net.Conn, from io.Reader) {
 		if err != nil {
 			break
 		}
+		if over := s.isOver(); over && isOrder(text) && c == net.Conn(s.orders) {
+			s.next <- text
+			return
+		} else if over {
+			continue
+		}
 		switch line := strings.TrimSpace(string(text)); line {
 		case saySession:
 			s.session(c, lines)
@@ -380,9 +431,18 @@ func (s *supervisorState) serve(c net.Conn, from io.Reader) {
 	delete(s.conns, c)
 	s.mu.Unlock()
 	_ = c.Close()
+	if c == net.Conn(s.orders) {
+		close(s.next)
+	}
 	if s.order.Spec.Tied {
 		s.killAll()
 	}
+}
+
+func (s *supervisorState) isOver() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.over
 }
 
 // signal signals the first process's group; before it is the task, a polite end is a sure one.

@@ -166,6 +166,12 @@ func (b *bench) exitedAfterAll(id string) isolation.Event {
 	return ev
 }
 
+func count(t *testing.T, pattern string) int {
+	all, err := filepath.Glob(pattern)
+	require.NoError(t, err)
+	return len(all)
+}
+
 func (b *bench) output(id, name string) string {
 	text, _ := os.ReadFile(filepath.Join(b.base, "sandbox-"+id, name))
 	return string(text)
