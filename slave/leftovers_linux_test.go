@@ -49,9 +49,9 @@ func takeCensus(t *testing.T, dir string, slave int) census {
 	me, err := process.Identify(os.Getpid())
 	require.NoError(t, err)
 	for _, id := range process.Processes().Descendants(me) {
-		words, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", id.PID))
+		name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", id.PID))
 		switch {
-		case string(words) == "meros-supervisor\x00ready\x00":
+		case strings.HasPrefix(string(name), "meros-supervi"): // it has a container only if there are strangers
 			c.Ready++
 		case id.PID != slave:
 			c.Strangers++

@@ -249,7 +249,7 @@ func forkAndCall(clone [2]uintptr, r *roll) (pid uintptr, errno syscall.Errno) {
 		if c.kind == letsIn {
 			syscall.RawSyscall6(unix.SYS_EXIT_GROUP, exitError, 0, 0, 0, 0, 0)
 		}
-		if c.kind == mayRun && (e == syscall.ENOENT || e == syscall.ENOTDIR || e == syscall.EACCES) {
+		if c.kind == mayRun && (e == syscall.ENOENT || e == syscall.ENOTDIR || e == syscall.EACCES || e == syscall.ENAMETOOLONG) {
 			if why != syscall.EACCES {
 				why = e
 			}

@@ -138,7 +138,10 @@ func newOrderLine(conn *net.UnixConn) *orderLine {
 func (l *orderLine) Read(b []byte) (int, error) {
 	oob := make([]byte, unix.CmsgSpace(4))
 	n, nOob, _, _, err := l.ReadMsgUnix(b, oob)
-	if err == nil && n == 0 {
+	if err != nil {
+		return 0, err // n is less than zero
+	}
+	if n == 0 {
 		err = io.EOF
 	}
 	if messages, wrong := unix.ParseSocketControlMessage(oob[:nOob]); wrong == nil {
