@@ -105,9 +105,9 @@ func (h *history) looked(s *slave, c *container, good bool) {
 	if v.late != v.health.EffectiveFailures() {
 		return
 	}
-	w, from, within := h.w, h.w.ns, h.w.graceful()
+	w, from, within, life := h.w, h.w.ns, h.w.graceful(), v.life // a slave that dies before it has written that counts anew
 	w.after(within, func() {
-		if s.sound(v.life, from) && c.running && c.vitals.life == s.life {
+		if s.sound(life, from) && c.running && v.life == life {
 			w.violate("T12", "%s was told %v ago that %s is unhealthy once more than it may be, and it runs", s.id, within, c.task)
 		}
 	})
