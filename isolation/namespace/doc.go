@@ -11,7 +11,8 @@
 //
 // Volumes are mounted where the task wants them: paths of the machine below Config.HostPaths, paths in the sandbox, persistent volumes, and
 // secrets, which are files in memory of mode 0400. A secret is part of the task's description: like the environment of a command, it is on
-// disk where that is, in the slave's journal and in the supervisor's folder, which only the slave's user can read, and nowhere else.
+// disk where that is, in the slave's journal and in the supervisor's folder, and in a master's recording where it makes one: in plain text, in
+// files that only the slave's or the master's user can read, and nowhere else.
 //
 // Whatever a stranger may have put into a root folder or a sandbox leads nowhere: paths of the container are looked up with openat2 inside
 // its root, or below its sandbox without following links, and mounts are made on open descriptors and not on names.
