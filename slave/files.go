@@ -107,6 +107,16 @@ func (s *Slave) openFile(virtual string) (*os.File, fs.FileInfo, error) {
 	return f, st, nil
 }
 
+// openPlain is openFile without folders.
+func (s *Slave) openPlain(virtual string) (*os.File, fs.FileInfo, error) {
+	f, st, err := s.openFile(virtual)
+	if err == nil && st.IsDir() {
+		_ = f.Close()
+		return nil, nil, badFile{http.StatusBadRequest, "path is a folder (allowed: a file)"}
+	}
+	return f, st, err
+}
+
 func notFound(virtual string) error {
 	return badFile{http.StatusNotFound, fmt.Sprintf("path %q: no such file", virtual)}
 }
@@ -134,16 +144,12 @@ func number(r *http.Request, name string, def int64) (int64, error) {
 
 // fileRead answers in Mesos' form: the data at an offset, or, with offset -1, the size as offset.
 func (s *Slave) fileRead(w http.ResponseWriter, r *http.Request) {
-	f, st, err := s.openFile(r.URL.Query().Get("path"))
+	f, st, err := s.openPlain(r.URL.Query().Get("path"))
 	if err != nil {
 		fail(w, err)
 		return
 	}
 	defer f.Close()
-	if st.IsDir() {
-		fail(w, badFile{http.StatusBadRequest, "path is a folder (allowed: a file)"})
-		return
-	}
 	offset, err1 := number(r, "offset", -1)
 	length, err2 := number(r, "length", -1)
 	if err := errors.Join(err1, err2); err != nil {
@@ -229,16 +235,12 @@ func (s *Slave) fileBrowse(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Slave) fileDownload(w http.ResponseWriter, r *http.Request) {
-	f, st, err := s.openFile(r.URL.Query().Get("path"))
+	f, st, err := s.openPlain(r.URL.Query().Get("path"))
 	if err != nil {
 		fail(w, err)
 		return
 	}
 	defer f.Close()
-	if st.IsDir() {
-		fail(w, badFile{http.StatusBadRequest, "path is a folder (allowed: a file)"})
-		return
-	}
 	h := w.Header()
 	h.Set("Content-Type", "application/octet-stream")
 	h.Set("X-Content-Type-Options", "nosniff")

@@ -92,11 +92,7 @@ func (s *Slave) generations(path string, at position) (list []generation, err er
 		if i > 0 {
 			name += "." + strconv.Itoa(i)
 		}
-		f, st, err := s.openFile(name)
-		if err == nil && st.IsDir() {
-			_ = f.Close()
-			err = badFile{http.StatusBadRequest, "path is a folder (allowed: a file)"}
-		}
+		f, st, err := s.openPlain(name)
 		if err != nil {
 			if i == 0 && !isNotFound(err) {
 				return list, err
