@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -203,6 +206,31 @@ func cgroupFile(dir, name string) string {
 		}
 	}
 	return ""
+}
+
+func TestWhatFetchesForATaskIsHeldInACgroup(t *testing.T) {
+	names := needsCgroups(t)
+	network := memtransport.New()
+	m := newMaster(t, network, "master:5050", 1)
+	dir := workDir(t)
+	seen := make(chan []string, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { // while it is fetched
+		seen <- cgroupsOf(dir)
+		_, _ = w.Write([]byte("hello\n"))
+	}))
+	defer server.Close()
+	cfg := Config{WorkDir: dir, Masters: []string{"master:5050"}, Network: network, Isolators: names}
+	cfg.Fetch.Allow = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	startSlave(t, cfg)
+	take(t, "a registration", m.register)
+	task := sized(command("t-1", "cat file"), "cpus:0.1;mem:32")
+	task.Command.URIs = []offer.URI{{Value: server.URL + "/file"}}
+	m.send(launch(task))
+	m.state("t-1", offer.Running)
+	m.state("t-1", offer.Finished)
+	require.Equal(t, "hello\n", stdoutOf(t, dir, "t-1"))
+	require.True(t, slices.ContainsFunc(<-seen, func(path string) bool { return filepath.Base(path) == nameOf(dir)+".fetch.1" }))
+	eventually(t, "nothing is left", func() bool { return len(cgroupsOf(dir)) == 0 })
 }
 
 func TestAnExecutorsCgroupGrowsWithItsTasks(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"github.com/meros-project/meros/internal/runloop"
 	"github.com/meros-project/meros/internal/slavecore"
 	"github.com/meros-project/meros/isolation"
+	"github.com/meros-project/meros/isolation/cgroup"
 	"github.com/meros-project/meros/isolation/fetch"
 	"github.com/meros-project/meros/isolation/process"
 	"github.com/meros-project/meros/isolation/supervisor"
@@ -58,7 +59,13 @@ func (s *Slave) recover() (closers []func(), err error) {
 		if err != nil {
 			return nil, err
 		}
-		fetcher, err := fetch.New(s.cfg.fetch())
+		fetching := s.cfg.fetch()
+		for _, iso := range chain {
+			if held, ok := iso.(*cgroup.Isolator); ok && fetching.Holder == nil {
+				fetching.Holder = held
+			}
+		}
+		fetcher, err := fetch.New(fetching)
 		if err != nil {
 			return nil, fmt.Errorf("slave: %w", err)
 		}

@@ -39,6 +39,11 @@ type Config struct {
 	Stall time.Duration
 	// AtOnce bounds how many fetchers work at the same time. Defaults to 16.
 	AtOnce int
+	// Holder holds each fetcher to one processor and to Memory, beside what its task is held to. Defaults to none; a slave whose tasks are held
+	// by isolator cgroup uses that.
+	Holder Holder `json:"-"` // the job of a fetcher holds the rest
+	// Memory is how much a fetcher may use, in bytes, with what it writes as far as that is not on disk yet. Defaults to 256 MiB.
+	Memory int64
 }
 
 // StallBytes are the fewest bytes of a download that must come within Config.Stall.
@@ -53,6 +58,7 @@ func (c Config) withDefaults() Config {
 	c.Timeout = cmp.Or(c.Timeout, 15*time.Minute)
 	c.Stall = cmp.Or(c.Stall, time.Minute)
 	c.AtOnce = cmp.Or(c.AtOnce, 16)
+	c.Memory = cmp.Or(c.Memory, 256<<20)
 	return c
 }
 
@@ -83,7 +89,8 @@ func (c Config) Validate() error {
 		field string
 		value int64
 	}{{"CacheBytes", c.CacheBytes}, {"MaxBytes", c.MaxBytes}, {"MaxUnpacked", c.MaxUnpacked}, {"MaxEntries", int64(c.MaxEntries)},
-		{"MaxRedirects", int64(c.MaxRedirects)}, {"Timeout", int64(c.Timeout)}, {"Stall", int64(c.Stall)}, {"AtOnce", int64(c.AtOnce)}} {
+		{"MaxRedirects", int64(c.MaxRedirects)}, {"Timeout", int64(c.Timeout)}, {"Stall", int64(c.Stall)}, {"AtOnce", int64(c.AtOnce)},
+		{"Memory", c.Memory}} {
 		if n.value < 0 {
 			return bad(n.field, "is %d (allowed: more than zero)", n.value)
 		}

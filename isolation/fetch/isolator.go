@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	"github.com/meros-project/meros/isolation"
 	"github.com/meros-project/meros/offer"
@@ -16,6 +17,8 @@ type Isolator struct {
 	cfg   Config
 	cache *cache
 	slots chan struct{}
+
+	fetchers atomic.Int64 // so far
 }
 
 var (
@@ -121,7 +124,12 @@ func (f *Isolator) work(ctx context.Context, j *job, files []*os.File, room func
 		return ctx.Err()
 	}
 	defer func() { <-f.slots }()
-	return work(ctx, j, files, room)
+	h, err := f.hold(ctx)
+	if err != nil {
+		return err
+	}
+	defer h.release()
+	return work(ctx, j, files, room, h)
 }
 
 // cached brings what may be cached into the cache, and opens it. What the cache has no room for is left to be downloaded.

@@ -16,13 +16,18 @@ const (
 )
 
 // work starts a fetcher and waits for its end; when ctx ends, it kills it. files are its descriptors from 3 on. room answers what it asks
-// for.
-func work(ctx context.Context, j *job, files []*os.File, room func(total int64) bool) error {
+// for, and h holds it.
+func work(ctx context.Context, j *job, files []*os.File, room func(total int64) bool, h *hold) error {
 	slave := ctx
 	ctx, cancel := context.WithTimeout(ctx, j.Timeout+lateness)
 	defer cancel()
 	c, err := StartChild(ctx, roleName, maxReply, files...)
 	if err != nil {
+		return err
+	}
+	if err := h.attach(ctx, c.cmd.Process.Pid); err != nil {
+		c.Kill()
+		c.End()
 		return err
 	}
 	last, denied := c.converse(j, room)
@@ -40,6 +45,9 @@ func work(ctx context.Context, j *job, files []*os.File, room func(total int64) 
 	case last.Error != "":
 		return errors.New(Tame(last.Error))
 	case !last.Done:
+		if err := h.broken(); err != nil {
+			return err
+		}
 		return fmt.Errorf("the fetcher ended without a word: %s", ended)
 	}
 	return nil
