@@ -4,6 +4,7 @@
 // chosen, it becomes the task's user, gives up the means to gain privileges, takes on limits for file sizes, descriptors and processor
 // time, and, where the kernel has Landlock, closes every folder to itself but the sandbox, the folders that file URIs may be read from, and
 // the few files that names and certificates are looked up in. It ends with the slave, with a kill of the task, and when its time is up.
+// Where the slave has control groups it is in one of its own, so that neither its memory nor its processor time is without bound.
 //
 // Addresses are checked where connections are made, on each hop, so that neither a redirect nor a name that changes its address gets around
 // it: loopback, link-local, multicast and metadata addresses are refused unless [Config].Allow has them; a redirect never leads from a public
