@@ -153,8 +153,13 @@ func (c *Core) fromFramework(id ConnID, cn *conn, m message.Message) {
 
 // subscription is a framework that waits for the registry before it is told that it is subscribed.
 type subscription struct {
-	n          uint32 // zero for a new one
-	conn       ConnID
+	n    uint32 // zero for a new one
+	conn ConnID
+	described
+}
+
+// described is what a framework says of itself, until that is committed.
+type described struct {
 	info       offer.Framework
 	suppressed []string
 }
@@ -185,7 +190,7 @@ func (c *Core) subscribe(id ConnID, cn *conn, m *message.Subscribe) {
 		c.dismiss(id, bad.Reason, bad.Message)
 		return
 	}
-	sub := &subscription{conn: id, info: info, suppressed: sorted(m.Suppressed)}
+	sub := &subscription{conn: id, described: described{info, sorted(m.Suppressed)}}
 	if info.ID != "" {
 		c.resubscribe(sub)
 		return
@@ -300,6 +305,7 @@ func (c *Core) resubscribe(sub *subscription) {
 	cn.pending, cn.wants = true, connFramework
 	f.busy = true
 	c.propose(&resubscription{sub}, ops...)
+	f.update = c.nextToken
 }
 
 type resubscription struct{ sub *subscription }
@@ -307,7 +313,7 @@ type resubscription struct{ sub *subscription }
 func (r *resubscription) committed(c *Core, results []registry.Result) {
 	sub := r.sub
 	f := c.frameworks.mut(sub.n)
-	f.busy = false
+	f.busy, f.update = false, 0
 	for i := range results {
 		if bad := results[i].Err; bad != nil {
 			c.dismiss(sub.conn, bad.Reason, bad.Message)
@@ -413,8 +419,8 @@ func (c *Core) revive(f *framework, roles []string) {
 		return
 	}
 	f.suppressed = without(f.suppressed, roles)
-	if u := c.updating(f); u != nil {
-		u.suppressed = without(u.suppressed, u.named(roles, all))
+	for _, d := range c.describing(f) {
+		d.suppressed = without(d.suppressed, d.named(roles, all))
 	}
 	if open := without(roles, f.held); len(open) > 0 {
 		c.apply(allocator.Revived{Framework: f.info.ID, Roles: open})
@@ -429,8 +435,8 @@ func (c *Core) suppress(f *framework, roles []string) {
 		return
 	}
 	f.suppressed = union(f.suppressed, roles)
-	if u := c.updating(f); u != nil {
-		u.suppressed = union(u.suppressed, u.named(roles, all))
+	for _, d := range c.describing(f) {
+		d.suppressed = union(d.suppressed, d.named(roles, all))
 	}
 	c.apply(allocator.Suppressed{Framework: f.info.ID, Roles: roles})
 }
@@ -480,30 +486,38 @@ func (c *Core) updateFramework(n uint32, f *framework, m *message.UpdateFramewor
 		return
 	}
 	f.busy = true
-	c.propose(&frameworkUpdate{n, info, sorted(m.Suppressed)}, &registry.UpdateFramework{Framework: info})
+	c.propose(&frameworkUpdate{n, described{info, sorted(m.Suppressed)}}, &registry.UpdateFramework{Framework: info})
 	f.update = c.nextToken
 }
 
 type frameworkUpdate struct {
-	n          uint32
-	info       offer.Framework
-	suppressed []string
+	n uint32
+	described
 }
 
-// updating returns the change of a framework's description that is under way, if one is: what it says of suppression is older than what the
-// framework says meanwhile.
-func (c *Core) updating(f *framework) *frameworkUpdate {
+// describing returns what the framework has said of itself on the connection that it has, as an update or as a subscription that it asked for
+// once more, and that is not committed yet: what it says of suppression is older than what the framework says meanwhile.
+func (c *Core) describing(f *framework) (out []*described) {
 	if p := c.proposals[f.update]; p != nil {
-		u, _ := p.then.(*frameworkUpdate)
-		return u
+		switch then := p.then.(type) {
+		case *frameworkUpdate:
+			out = append(out, &then.described)
+		case *resubscription:
+			if then.sub.conn == f.conn {
+				out = append(out, &then.sub.described)
+			}
+		}
 	}
-	return nil
+	if f.waiting != nil && f.waiting.conn == f.conn {
+		out = append(out, &f.waiting.described)
+	}
+	return out
 }
 
 // named is what a list of roles means for the new description, given whether it was all of them.
-func (u *frameworkUpdate) named(roles []string, all bool) []string {
+func (d *described) named(roles []string, all bool) []string {
 	if all {
-		return sorted(u.info.Roles)
+		return sorted(d.info.Roles)
 	}
 	return roles
 }

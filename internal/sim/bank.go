@@ -26,6 +26,7 @@ func BankConfig(seed uint64) Config {
 	}
 	if seed%8 == 7 {
 		c.Tasks, c.FaultEvery, c.Swarm, c.Faults = 300, time.Minute, false, FaultOperator|FaultUser|FaultDelay|FaultDuplicate|FaultFramework
+		c.Patience = 2 * time.Hour // where most machines stay away, the others have that much to do
 	}
 	return c.withDefaults()
 }

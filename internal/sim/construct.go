@@ -44,6 +44,8 @@ type Plant struct {
 	Snapshot func(records iter.Seq[registry.Record]) iter.Seq[registry.Record]
 	// Hasty reports whether a leader is told that a command is committed as soon as it has proposed it.
 	Hasty func(op registry.Op) bool
+	// Reignless masters take messages from those who know of a later reign.
+	Reignless bool
 	// Forgets is how many of the last entries a new leader does not have, of so many that are not compacted.
 	Forgets func(entries int) int
 }

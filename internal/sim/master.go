@@ -175,7 +175,8 @@ func (m *master) receive(l *link, e message.Envelope) {
 	if r.ended {
 		return
 	}
-	if e.Cluster != "" && e.Cluster != r.cluster || e.Reign > r.number {
+	later := e.Reign > r.number && (m.w.cfg.Plant == nil || !m.w.cfg.Plant.Reignless)
+	if e.Cluster != "" && e.Cluster != r.cluster || later {
 		m.w.states.reach(StateOldReign)
 		l.toClient(message.Envelope{Cluster: r.cluster, Message: &message.Leader{}})
 		l.close()

@@ -24,7 +24,8 @@ type office struct {
 	intruder *link                // whose message is at hand, if it may not call
 	asked    map[taskKey]bool     // reconciled, and not answered yet; looked up
 	waits    map[offer.FrameworkID]*wait
-	retired  map[offer.FrameworkID]bool // its end was proposed; looked up
+	retired  map[offer.FrameworkID]bool     // its end was proposed; looked up
+	amounts  map[taskKey]resource.Resources // what tasks were accepted with and not launched yet; looked up
 	quotas   quotaWatch
 	confirms confirmWatch
 }
@@ -36,7 +37,8 @@ type taskKey struct {
 
 func newOffice(w *World) office {
 	return office{began: w.ns, book: map[offer.OfferID]*link{}, taken: map[offer.OfferID]bool{}, launched: map[taskKey]bool{},
-		streams: map[offer.FrameworkID]*link{}, asked: map[taskKey]bool{}, waits: map[offer.FrameworkID]*wait{}, retired: map[offer.FrameworkID]bool{}}
+		streams: map[offer.FrameworkID]*link{}, asked: map[taskKey]bool{}, waits: map[offer.FrameworkID]*wait{}, retired: map[offer.FrameworkID]bool{},
+		amounts: map[taskKey]resource.Resources{}}
 }
 
 // live reports whether a connection is the framework's one stream.
@@ -75,6 +77,7 @@ func (h *history) asked(r *reign, l *link, m message.Message) {
 // accepted sees an accept arrive. One that names an offer that is not on the table for its stream is void (R3).
 func (h *history) accepted(r *reign, l *link, m *message.Accept) {
 	o := &r.office
+	h.asksFor(o, l, m)
 	void := false
 	for _, id := range m.Offers {
 		void = void || o.book[id] != l
@@ -102,6 +105,20 @@ func (h *history) accepted(r *reign, l *link, m *message.Accept) {
 			}
 			if o.live(l) && !known[t.ID] && !o.launched[taskKey{l.stream, t.ID}] {
 				o.stale[t.ID]++
+			}
+		}
+	}
+}
+
+// asksFor notes what the tasks of an accept are to have. A program from outside may use an id again.
+func (h *history) asksFor(o *office, l *link, m *message.Accept) {
+	if f := h.owners[l.stream]; f == nil || f.outside() {
+		return
+	}
+	for i := range m.Operations {
+		for j := range m.Operations[i].Tasks {
+			if t := &m.Operations[i].Tasks[j]; o.live(l) && !o.launched[taskKey{l.stream, t.ID}] {
+				o.amounts[taskKey{l.stream, t.ID}] = t.Resources
 			}
 		}
 	}
@@ -140,6 +157,10 @@ func (h *history) launches(r *reign, m *message.Launch) {
 			h.w.violate("T5", "%s launches %s of %s a second time", r.m.id, key.task, key.framework)
 		}
 		r.office.launched[key] = true
+		if want, ok := r.office.amounts[key]; ok && !want.Equal(m.Tasks[i].Resources) { // R5: to the thousandth
+			h.w.violate("R5", "%s launches %s of %s with %v, and it was to have %v", r.m.id, key.task, key.framework, m.Tasks[i].Resources, want)
+		}
+		delete(r.office.amounts, key)
 	}
 	r.office.quotas.launched(r, m)
 }

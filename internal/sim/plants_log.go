@@ -5,11 +5,13 @@ import (
 	"time"
 
 	"github.com/meros-project/meros/internal/registry"
+	"github.com/meros-project/meros/offer/resource"
 )
 
 // Bugs of the log, of the registry that it makes, and of who waits for it.
 var logPlants = []func() *Plant{hastyAdmission, hastyUnreachable, hastyGone, hastyEnd, hastyQuota, skipsEntries, forgetsKeys, ownClock, keepsRetired, sameReign,
-	losesEntries, snapshotWithout[*registry.RoleRecord]("roles"), snapshotWithout[*registry.KeyRecord]("keys"), snapshotForgetsTime, countsAnew}
+	losesEntries, snapshotWithout[*registry.RoleRecord]("roles"), snapshotWithout[*registry.KeyRecord]("keys"), snapshotForgetsTime, countsAnew,
+	weightLiftsQuota}
 
 // hasty acts on commands of a kind before they are committed.
 func hasty[Op registry.Op](name, rules string) *Plant {
@@ -157,5 +159,15 @@ func snapshotForgetsTime() *Plant {
 			return &whole
 		}
 		return r
+	})
+}
+
+// weightLiftsQuota writes the record of a role anew when its weight is set, and so without its quota.
+func weightLiftsQuota() *Plant {
+	return applies("weight-lifts-quota", "L3", func(_ string, c *registry.Command) bool {
+		if m, ok := c.Op.(*registry.SetRole); ok && m.Weight != nil && m.Limit == nil {
+			c.Op = &registry.SetRole{Role: m.Role, Weight: m.Weight, Guarantee: &resource.Quantities{}, Limit: &resource.Quantities{}}
+		}
+		return true
 	})
 }

@@ -11,7 +11,7 @@ import (
 
 // Bugs of the master that concern who may do what, and what it passes on.
 var masterPlants = []func() *Plant{alwaysFinal, neverRescinds, neverSuppresses, neverRevives, killLost, endLost, launchLost,
-	halfHeard, anybody, looseOffers, sameSlave, sameFramework, unreachableUnsaid, executorsStay, drainLost, resurrects}
+	halfHeard, anybody, looseOffers, sameSlave, sameFramework, unreachableUnsaid, executorsStay, drainLost, resurrects, rounds, goneWelcomed, reignless}
 
 // alwaysFinal ends a session for good with each error.
 func alwaysFinal() *Plant {
@@ -205,4 +205,57 @@ func resurrects() *Plant {
 		}
 		return true
 	})
+}
+
+// rounds keeps amounts in sixteenths, as a small floating-point number would.
+func rounds() *Plant {
+	return masterSays("rounds", "R5", func(_ string, s mastercore.Send) []mastercore.Send {
+		if m, ok := s.Message.(*message.Launch); ok {
+			less := *m
+			less.Tasks = slices.Clone(m.Tasks)
+			for i := range less.Tasks {
+				rs := slices.Clone(less.Tasks[i].Resources)
+				for j := range rs {
+					rs[j].Scalar -= rs[j].Scalar % 64
+				}
+				less.Tasks[i].Resources = rs
+			}
+			s.Message = &less
+		}
+		return []mastercore.Send{s}
+	})
+}
+
+// goneWelcomed lets a slave in that was marked gone.
+func goneWelcomed() *Plant {
+	ids := map[mastercore.ConnID]offer.SlaveID{}
+	p := masterSays("gone-welcomed", "S5", func(_ string, s mastercore.Send) []mastercore.Send {
+		if m, ok := s.Message.(*message.SlaveRefused); ok && m.Reason == offer.ReasonSlaveGone && ids[s.Conn] != "" {
+			s.Message = &message.SlaveRegistered{ID: ids[s.Conn]}
+		}
+		return []mastercore.Send{s}
+	})
+	p.MasterEvent = func(_ string, ev mastercore.Event) (mastercore.Event, bool) {
+		if r, ok := ev.(mastercore.Received); ok {
+			if m, ok := r.Message.(*message.SlaveReregister); ok && m.Part == 0 {
+				ids[r.Conn] = m.Slave.ID
+			}
+		}
+		return ev, true
+	}
+	return p
+}
+
+// reignless masters and slaves take no notice of reigns.
+func reignless() *Plant {
+	highest := map[string]uint64{}
+	p := fromMaster("reignless", "L1", func(node string, e *message.Envelope) bool {
+		if e.Reign != 0 {
+			highest[node] = max(highest[node], e.Reign)
+			e.Reign = highest[node]
+		}
+		return true
+	})
+	p.Reignless = true
+	return p
 }

@@ -12,7 +12,7 @@ import (
 
 // Bugs of the allocator, and of what it is told.
 var offerPlants = []func() *Plant{leaks, freesTwice, offersTwice, offersUsed, offersEveryRole, offersReserved, quotaByOne, quotaUnheard, filterUnheard,
-	filterForEver, broughtUnused}
+	filterForEver, broughtUnused, offersAcrossRoles}
 
 // between is what stands between a master and its allocator.
 type between struct {
@@ -201,5 +201,31 @@ func broughtUnused() *Plant {
 			}
 			return []allocator.Event{ev}
 		}}
+	})
+}
+
+// offersAcrossRoles offers what is reserved for one role of a framework to the framework's next role.
+func offersAcrossRoles() *Plant {
+	return allocates("offers-across-roles", "R7", func() *between {
+		roles := map[offer.FrameworkID][]string{}
+		b := &between{}
+		b.apply = func(ev allocator.Event) []allocator.Event {
+			switch ev := ev.(type) {
+			case allocator.FrameworkAdded:
+				roles[ev.Framework.ID] = ev.Framework.Roles
+			case allocator.FrameworkUpdated:
+				roles[ev.Framework.ID] = ev.Framework.Roles
+			}
+			return []allocator.Event{ev}
+		}
+		b.run = func(out []allocator.Allotment) []allocator.Allotment {
+			for i := range out {
+				if of := roles[out[i].Framework]; !out[i].Resources.Reserved().Empty() && len(of) > 1 {
+					out[i].Role = of[(slices.Index(of, out[i].Role)+1)%len(of)]
+				}
+			}
+			return out
+		}
+		return b
 	})
 }

@@ -11,7 +11,7 @@ import (
 
 // Bugs of the slave, but for those of its disk.
 var slavePlants = []func() *Plant{allIsWell, deafToKill, deafToAcks, neverAgain, gloomy, startsAgain, leaseOfTheNewest, leaseUnsaid, executorUnseen, twoInFlight, newestFirst,
-	freshUUID, deafToShutdown, partOfAGroup, volumesUnmade, volumesTidied, halfNamed, endsEarly}
+	freshUUID, deafToShutdown, partOfAGroup, volumesUnmade, volumesTidied, halfNamed, endsEarly, samePort, overtakes}
 
 // allIsWell takes every end for a good one.
 func allIsWell() *Plant {
@@ -274,4 +274,60 @@ func halfNamed() *Plant {
 		}
 		return m
 	})
+}
+
+// samePort gives each task that asks for a port the first one that the slave has.
+func samePort() *Plant {
+	return fromMaster("same-port", "R6", func(_ string, e *message.Envelope) bool {
+		m, ok := e.Message.(*message.Launch)
+		if !ok {
+			return true
+		}
+		same := *m
+		same.Tasks = slices.Clone(m.Tasks)
+		for i := range same.Tasks {
+			rs := slices.Clone(same.Tasks[i].Resources)
+			for j := range rs {
+				if len(rs[j].Ranges) > 0 {
+					rs[j].Ranges = resource.Ranges{{Begin: 31000, End: 31000}}
+				}
+			}
+			same.Tasks[i].Resources = rs
+		}
+		e.Message = &same
+		return true
+	})
+}
+
+// overtakes sends a later update of a task while the ones before it, and its own record, are on their way.
+func overtakes() *Plant {
+	conns := map[string]uint64{}
+	seen := map[string]bool{}
+	return &Plant{Name: "overtakes", Rules: "T3",
+		SlaveEvent: func(node string, ev slavecore.Event) (slavecore.Event, bool) {
+			if c, ok := ev.(slavecore.Connected); ok {
+				conns[node] = c.Conn
+			}
+			return ev, true
+		},
+		SlaveEffects: func(node string, out []slavecore.Effect) []slavecore.Effect {
+			for _, e := range slices.Clone(out) {
+				c, ok := e.(slavecore.Checkpoint)
+				if !ok {
+					continue
+				}
+				for _, r := range c.Records {
+					u, ok := r.(*slavecore.Updated)
+					if !ok {
+						continue
+					}
+					key := keyOf(u.Framework, u.Status.TaskID)
+					if seen[key] && !u.Status.State.Terminal() {
+						out = append(out, slavecore.Send{Conn: conns[node], Message: &message.StatusUpdate{Framework: u.Framework, Status: u.Status, Latest: u.Status.State}})
+					}
+					seen[key] = true
+				}
+			}
+			return out
+		}}
 }

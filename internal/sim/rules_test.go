@@ -150,6 +150,13 @@ func resourceCases(t *testing.T) map[string]func(*lab) {
 			}
 		},
 		"R4 a task is there for ever": func(l *lab) { l.checkBooks() },
+		"R5 a task is launched with less than it was accepted with": func(l *lab) {
+			exact := offer.Launch(offer.Task{ID: "new", Resources: resource.Must("cpus:0.1")})
+			l.h.asked(l.r, l.stream(), &message.Accept{Last: true, Operations: []offer.Operation{exact}})
+			rounded := l.launch("new")
+			rounded.Tasks[0].Resources = resource.Must("cpus:0.099")
+			l.h.told(l.r, l.stream(), rounded)
+		},
 		"R6 a port is used twice": func(l *lab) {
 			l.anew("ports:[31000-31000]")
 			other := *l.task

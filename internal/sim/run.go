@@ -10,6 +10,9 @@ import (
 	"github.com/meros-project/meros/offer/resource"
 )
 
+// defaultPatience is how long all may take to settle where nobody says otherwise.
+const defaultPatience = time.Hour
+
 // Config of a run. The zero value of each field but Seed has a default.
 type Config struct {
 	Seed       uint64
@@ -84,7 +87,7 @@ func (c Config) withDefaults() Config {
 	set(&c.MaxSteps, 2_000_000)
 	wait(&c.Trouble, 4*time.Minute)
 	wait(&c.FaultEvery, 4*time.Second)
-	wait(&c.Patience, time.Hour)
+	wait(&c.Patience, defaultPatience)
 	return c
 }
 

@@ -28,6 +28,9 @@ func (r *Report) Scenario() string {
 	line("rounds", c.Rounds)
 	line("trouble", c.Trouble)
 	line("fault-every", c.FaultEvery)
+	if c.Patience != 0 && c.Patience != defaultPatience {
+		line("patience", c.Patience)
+	}
 	line("faults", c.Faults)
 	line("wire", c.Wire)
 	line("swarm", c.Swarm)
@@ -58,7 +61,7 @@ func ParseScenario(in io.Reader) (Config, error) {
 
 func (c *Config) set(key, value string) (err error) {
 	number := map[string]*int{"masters": &c.Masters, "slaves": &c.Slaves, "frameworks": &c.Frameworks, "tasks": &c.Tasks, "rounds": &c.Rounds}
-	duration := map[string]*time.Duration{"trouble": &c.Trouble, "fault-every": &c.FaultEvery}
+	duration := map[string]*time.Duration{"trouble": &c.Trouble, "fault-every": &c.FaultEvery, "patience": &c.Patience}
 	truth := map[string]*bool{"wire": &c.Wire, "swarm": &c.Swarm, "some": &c.Some, "rich": &c.Rich}
 	switch {
 	case key == "seed":
