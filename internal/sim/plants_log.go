@@ -11,7 +11,7 @@ import (
 // Bugs of the log, of the registry that it makes, and of who waits for it.
 var logPlants = []func() *Plant{hastyAdmission, hastyUnreachable, hastyGone, hastyEnd, hastyQuota, skipsEntries, forgetsKeys, ownClock, keepsRetired, sameReign,
 	losesEntries, snapshotWithout[*registry.RoleRecord]("roles"), snapshotWithout[*registry.KeyRecord]("keys"), snapshotForgetsTime, countsAnew,
-	weightLiftsQuota}
+	writtenWhole}
 
 // hasty acts on commands of a kind before they are committed.
 func hasty[Op registry.Op](name, rules string) *Plant {
@@ -162,11 +162,21 @@ func snapshotForgetsTime() *Plant {
 	})
 }
 
-// weightLiftsQuota writes the record of a role anew when its weight is set, and so without its quota.
-func weightLiftsQuota() *Plant {
-	return applies("weight-lifts-quota", "L3", func(_ string, c *registry.Command) bool {
-		if m, ok := c.Op.(*registry.SetRole); ok && m.Weight != nil && m.Limit == nil {
-			c.Op = &registry.SetRole{Role: m.Role, Weight: m.Weight, Guarantee: &resource.Quantities{}, Limit: &resource.Quantities{}}
+// writtenWhole writes the record of a role anew when its weight or its quota is set, and so without the other.
+func writtenWhole() *Plant {
+	return applies("written-whole", "L3", func(_ string, c *registry.Command) bool {
+		if m, ok := c.Op.(*registry.SetRole); ok {
+			whole := registry.SetRole{Role: m.Role, Weight: new(registry.DefaultWeight), Guarantee: &resource.Quantities{}, Limit: &resource.Quantities{}}
+			if m.Weight != nil {
+				whole.Weight = m.Weight
+			}
+			if m.Guarantee != nil {
+				whole.Guarantee = m.Guarantee
+			}
+			if m.Limit != nil {
+				whole.Limit = m.Limit
+			}
+			c.Op = &whole
 		}
 		return true
 	})

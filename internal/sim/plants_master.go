@@ -11,7 +11,7 @@ import (
 
 // Bugs of the master that concern who may do what, and what it passes on.
 var masterPlants = []func() *Plant{alwaysFinal, neverRescinds, neverSuppresses, neverRevives, killLost, endLost, launchLost,
-	halfHeard, anybody, looseOffers, sameSlave, sameFramework, unreachableUnsaid, executorsStay, drainLost, resurrects, rounds, goneWelcomed, reignless}
+	halfHeard, anybody, looseOffers, sameSlave, sameFramework, unreachableUnsaid, executorsStay, drainLost, resurrects, rounds, backIsGone, reignless}
 
 // alwaysFinal ends a session for good with each error.
 func alwaysFinal() *Plant {
@@ -226,22 +226,36 @@ func rounds() *Plant {
 	})
 }
 
-// goneWelcomed lets a slave in that was marked gone.
-func goneWelcomed() *Plant {
-	ids := map[mastercore.ConnID]offer.SlaveID{}
-	p := masterSays("gone-welcomed", "S5", func(_ string, s mastercore.Send) []mastercore.Send {
-		if m, ok := s.Message.(*message.SlaveRefused); ok && m.Reason == offer.ReasonSlaveGone && ids[s.Conn] != "" {
-			s.Message = &message.SlaveRegistered{ID: ids[s.Conn]}
-		}
-		return []mastercore.Send{s}
-	})
+// backIsGone turns slaves away for good that were out of reach and are back.
+func backIsGone() *Plant {
+	unreachable := map[offer.SlaveID]bool{}
+	back := map[mastercore.ConnID]bool{}
+	p := &Plant{Name: "back-is-gone", Rules: "S5"}
 	p.MasterEvent = func(_ string, ev mastercore.Event) (mastercore.Event, bool) {
 		if r, ok := ev.(mastercore.Received); ok {
 			if m, ok := r.Message.(*message.SlaveReregister); ok && m.Part == 0 {
-				ids[r.Conn] = m.Slave.ID
+				back[r.Conn] = unreachable[m.Slave.ID]
 			}
 		}
 		return ev, true
+	}
+	p.MasterEffects = func(_ string, out []mastercore.Effect) []mastercore.Effect {
+		for i, e := range out {
+			switch e := e.(type) {
+			case mastercore.Propose:
+				for _, c := range e.Commands {
+					if m, ok := c.Op.(*registry.MarkUnreachable); ok {
+						unreachable[m.ID] = true
+					}
+				}
+			case mastercore.Send:
+				if e.Message.Kind() == message.KindSlaveRegistered && back[e.Conn] {
+					e.Message = &message.SlaveRefused{Reason: offer.ReasonSlaveDisconnected, Shutdown: true}
+					out[i] = e
+				}
+			}
+		}
+		return out
 	}
 	return p
 }
