@@ -13,7 +13,7 @@ import (
 )
 
 // near is how many seeds after the stored one are tried: a change of the world gives another run to each, and most bugs are found by many.
-const near = 50
+const near = 100
 
 // A checker that finds nothing is worth nothing: each planted bug is found by the seed that is stored for it, or by one nearby where the world
 // has changed since, under the number of the rule that it breaks; and without the bug the same seed is sound.

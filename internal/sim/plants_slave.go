@@ -10,7 +10,7 @@ import (
 )
 
 // Bugs of the slave, but for those of its disk.
-var slavePlants = []func() *Plant{allIsWell, deafToKill, deafToAcks, neverAgain, gloomy, startsAgain, leaseOfTheNewest, leaseUnsaid, executorUnseen, twoInFlight, newestFirst,
+var slavePlants = []func() *Plant{allIsWell, deafToKill, deafToAcks, neverAgain, gloomy, startsAgain, leaseOfAnyWord, leaseUnsaid, executorUnseen, twoInFlight, newestFirst,
 	freshUUID, deafToShutdown, partOfAGroup, volumesUnmade, volumesTidied, halfNamed, endsEarly, samePort, overtakes}
 
 // allIsWell takes every end for a good one.
@@ -73,12 +73,19 @@ func endsEarly() *Plant {
 	})
 }
 
-// leaseOfTheNewest takes each answer for one to the newest question: leases then count from about when the answer came.
-func leaseOfTheNewest() *Plant {
+// leaseOfAnyWord takes each answer, and every second question of its master whether it is there, for an answer to its newest question: leases
+// then count from about when something was heard last.
+func leaseOfAnyWord() *Plant {
 	newest := map[string]uint64{}
-	p := fromMaster("lease-of-the-newest", "T13", func(node string, e *message.Envelope) bool {
-		if _, is := e.Message.(*message.Renewed); is {
+	pings := 0
+	p := fromMaster("lease-of-any-word", "T13", func(node string, e *message.Envelope) bool {
+		switch e.Message.(type) {
+		case *message.Renewed:
 			e.Message = &message.Renewed{Seq: newest[node]}
+		case *message.Ping:
+			if pings++; pings%2 == 0 {
+				e.Message = &message.Renewed{Seq: newest[node]}
+			}
 		}
 		return true
 	})
