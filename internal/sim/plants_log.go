@@ -88,7 +88,7 @@ func keepsRetired() *Plant {
 
 // countsAnew does not keep how much of a framework's failover time is left.
 func countsAnew() *Plant {
-	return applies("counts-anew", "F2 L5", func(_ string, c *registry.Command) bool {
+	return applies("counts-anew", "F2", func(_ string, c *registry.Command) bool {
 		_, is := c.Op.(*registry.CountDown)
 		return !is
 	})
