@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"log"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -122,6 +124,40 @@ func TestASlowClientGetsAllThatACommandHasPrintedWhenItIsLongOver(t *testing.T) 
 		defer s.sessions.mu.Unlock()
 		return s.sessions.all == 0
 	})
+}
+
+func TestTheEndOfARefusedSessionIsNoFaultOfTheServer(t *testing.T) {
+	s, _ := followed(t)
+	s.cfg.Sessions = true
+	server := httptest.NewUnstartedServer(s.Handler())
+	var said safeText
+	server.Config.ErrorLog = log.New(&said, "", 0)
+	server.Start()
+	for range 50 {
+		c, kind, body := ask(t, server, execIn("t-1", "true"))
+		require.Equal(t, stream.Refused, kind, body)
+		c.close()
+	}
+	server.Close()
+	require.NotContains(t, said.String(), "panic")
+}
+
+// A safeText is written and read by several goroutines.
+type safeText struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (s *safeText) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(b)
+}
+
+func (s *safeText) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
 }
 
 // A quick session is one whose command is over at once.

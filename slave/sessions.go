@@ -125,6 +125,9 @@ func (s *Slave) session(w http.ResponseWriter, r *http.Request) {
 	}
 	control := http.NewResponseController(w)
 	_ = control.EnableFullDuplex() // HTTP/2 always is
+	if r.ProtoMajor == 1 {         // what is read of the request behind the answer is at odds with waiting for another one
+		w.Header().Set("Connection", "close")
+	}
 	_ = control.SetReadDeadline(time.Now().Add(sessionStart))
 	conn := stream.NewConn(r.Body, frameWriter{w, control})
 	kind, body, err := conn.Receive()
