@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -43,6 +45,9 @@ func (testExecutor) Launch(_ context.Context, s *executor.Session, t offer.Task)
 }
 
 func (testExecutor) Kill(_ context.Context, s *executor.Session, id offer.TaskID, _ offer.KillPolicy) error {
+	if strings.HasPrefix(string(id), "deaf") {
+		return nil
+	}
 	return s.Update(offer.Status{TaskID: id, State: offer.Killed})
 }
 
@@ -142,6 +147,41 @@ func TestAnExecutorThatDiesTakesItsTasksWithIt(t *testing.T) {
 	require.NoError(t, first.Signal(9))
 	st = m.state("t-1", offer.Failed)
 	require.Equal(t, offer.ReasonExecutorTerminated, st.Reason)
+	s.stop()
+}
+
+// An executor that does not end a task whose time is over is ended with all of its tasks, where it is configured so.
+func TestAnExecutorThatDoesNotEndATaskInTimeIsEnded(t *testing.T) {
+	pids := make(chan int, 1)
+	network := memtransport.New()
+	m := newMaster(t, network, "master:5050", 1)
+	s := startSlave(t, Config{WorkDir: workDir(t), Masters: []string{"master:5050"}, Network: network, Isolation: executorIsolation(),
+		Observer: Observer{Started: func(_ string, pid int) { pids <- pid }}})
+	take(t, "a registration", m.register)
+	watched := func(id offer.TaskID) offer.Task {
+		task := executorTask(id, "")
+		task.Executor.EndWithLateTask, task.Executor.ShutdownGrace = true, 100*time.Millisecond
+		return task
+	}
+	m.send(executorLaunch(watched("other")))
+	m.state("other", offer.Running)
+	first, err := process.Identify(take(t, "a process", pids))
+	require.NoError(t, err)
+	deaf := watched("deaf")
+	deaf.MaxCompletion = time.Millisecond
+	m.send(executorLaunch(deaf))
+	ends := map[offer.TaskID]*offer.Status{}
+	for len(ends) < 2 {
+		if st := take(t, "the ends", m.updates).Status; st.State.Terminal() {
+			ends[st.TaskID] = st
+		}
+	}
+	require.Equal(t, offer.Failed, ends["deaf"].State)
+	require.Equal(t, offer.ReasonMaxCompletionTimeReached, ends["deaf"].Reason)
+	require.Equal(t, offer.Failed, ends["other"].State)
+	require.Equal(t, offer.ReasonExecutorTerminated, ends["other"].Reason)
+	require.Equal(t, `its executor was ended because it did not end task "deaf" in time`, ends["other"].Message)
+	eventually(t, "it has ended", func() bool { return !first.Alive() })
 	s.stop()
 }
 
