@@ -193,6 +193,9 @@ func (c Chain) Usage(ctx context.Context, container string) (Usage, error) {
 }
 
 func (u Usage) merge(v Usage) Usage {
+	if u.CPUUser == 0 && u.CPUSystem == 0 {
+		u.At = v.At
+	}
 	first(&u.CPUUser, v.CPUUser)
 	first(&u.CPUSystem, v.CPUSystem)
 	first(&u.MemoryBytes, v.MemoryBytes)

@@ -2,6 +2,7 @@ package isolation
 
 import (
 	"context"
+	"time"
 
 	"github.com/meros-project/meros/offer"
 	"github.com/meros-project/meros/offer/resource"
@@ -78,4 +79,6 @@ type Usage struct {
 	MemoryLimit          uint64  // bytes
 	Processes, Threads   int     // at this moment
 	DiskBytes, DiskLimit uint64  // bytes
+	// At is the moment that the cpu time is of, so that what was used between two of them can be told on a busy machine, too; zero: not known.
+	At time.Time
 }

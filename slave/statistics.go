@@ -20,7 +20,7 @@ type containerInfo struct {
 
 // statistics has the names of Mesos' ResourceStatistics.
 type statistics struct {
-	Timestamp   float64 `json:"timestamp"` // seconds since 1970
+	Timestamp   float64 `json:"timestamp"` // seconds since 1970, when the cpu time was read
 	CPUUser     float64 `json:"cpus_user_time_secs"`
 	CPUSystem   float64 `json:"cpus_system_time_secs"`
 	MemoryTotal uint64  `json:"mem_total_bytes,omitempty"`
@@ -54,7 +54,7 @@ func (s *Slave) containers(w http.ResponseWriter, r *http.Request) {
 		}
 		if s.meter != nil {
 			if u, err := s.meter.Usage(r.Context(), spec.Container); err == nil && u != (isolation.Usage{}) { // it may have ended
-				info.Statistics = statisticsOf(u, time.Now())
+				info.Statistics = statisticsOf(u)
 			}
 		}
 		out = append(out, info)
@@ -62,7 +62,11 @@ func (s *Slave) containers(w http.ResponseWriter, r *http.Request) {
 	answer(w, out)
 }
 
-func statisticsOf(u isolation.Usage, now time.Time) *statistics {
-	return &statistics{Timestamp: float64(now.UnixMilli()) / 1000, CPUUser: u.CPUUser, CPUSystem: u.CPUSystem, MemoryTotal: u.MemoryBytes,
+func statisticsOf(u isolation.Usage) *statistics {
+	at := u.At
+	if at.IsZero() {
+		at = time.Now()
+	}
+	return &statistics{Timestamp: float64(at.UnixMilli()) / 1000, CPUUser: u.CPUUser, CPUSystem: u.CPUSystem, MemoryTotal: u.MemoryBytes,
 		RSS: u.RSS, MemoryLimit: u.MemoryLimit, DiskUsed: u.DiskBytes, DiskLimit: u.DiskLimit, Processes: u.Processes, Threads: u.Threads}
 }

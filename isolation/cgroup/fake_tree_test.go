@@ -65,8 +65,11 @@ func TestLimitsAreSetInVersion2(t *testing.T) {
 	f.put(filepath.Join(dir, "memory.current"), "1048576\n")
 	f.put(filepath.Join(dir, "memory.stat"), "anon 4096\nfile 8192\n")
 	f.put(filepath.Join(dir, "pids.current"), "3\n")
+	before := time.Now()
 	u, err := i.Usage(ctx, "c")
 	require.NoError(t, err)
+	require.False(t, u.At.Before(before) || u.At.After(time.Now()), "the moment that the cpu time is of: %v", u.At)
+	u.At = time.Time{}
 	require.Equal(t, isolation.Usage{CPUUser: 2, CPUSystem: 1, MemoryBytes: mebi, RSS: 4096, MemoryLimit: 128 * mebi, Processes: 1, Threads: 3}, u)
 	f.taken()
 	require.NoError(t, i.Kill(ctx, "c"))

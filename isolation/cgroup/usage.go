@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"github.com/meros-project/meros/isolation"
 )
@@ -17,7 +18,7 @@ func (i *Isolator) Usage(_ context.Context, container string) (isolation.Usage, 
 		return u, err
 	}
 	u.Processes = len(list)
-	if err := i.cpuUsage(g, &u); err != nil {
+	if err := i.cpuUsageNow(g, &u); err != nil {
 		return u, fmt.Errorf("cpu time: %w", err)
 	}
 	if err := i.memoryUsage(g, &u); err != nil {
@@ -36,6 +37,26 @@ func (i *Isolator) Usage(_ context.Context, container string) (isolation.Usage, 
 // isUnlimited reports whether a bound on memory is none. Version 1 says so by a number near the highest.
 func isUnlimited(bytes uint64, version int) bool {
 	return bytes == unlimited || version == 1 && bytes > 1<<62
+}
+
+// How close to each other the cpu time and the moment that it is of are read, and how often that is tried where something comes between.
+const (
+	momentTime  = time.Millisecond
+	momentTries = 10
+)
+
+// cpuUsageNow reads the cpu time and when that was, halfway at worst.
+func (i *Isolator) cpuUsageNow(g group, u *isolation.Usage) error {
+	for try := 1; ; try++ {
+		before := time.Now()
+		if err := i.cpuUsage(g, u); err != nil {
+			return err
+		}
+		if took := time.Since(before); took <= momentTime || try == momentTries {
+			u.At = before.Add(took / 2)
+			return nil
+		}
+	}
 }
 
 func (i *Isolator) cpuUsage(g group, u *isolation.Usage) error {

@@ -8,7 +8,10 @@
 // started again connects anew.
 //
 // A supervisor learns which container is its own over the connection to the slave that started it, so that some can be started ahead. One
-// that has no container ends when that slave does.
+// that has no container ends when that slave does. Where supervisors are kept ready, one whose container has simply ended takes another.
+//
+// On Linux a process of a container begins as a fork of its supervisor, which makes one list of system calls and nothing else until it is the
+// program: so its start takes no time to start a program of Go. Elsewhere it is the host program once more, which makes of itself what it can.
 //
 // On Linux supervisors run from a copy of the host program in sealed memory, made once for each slave process and as large as the program's
 // file, so that neither a task nor an upgrade can change what they run; where memory cannot be executed, they run from the file.
