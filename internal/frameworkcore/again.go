@@ -1,6 +1,7 @@
 package frameworkcore
 
 import (
+	"slices"
 	"time"
 
 	"github.com/meros-project/meros/internal/message"
@@ -35,6 +36,14 @@ func (c *Core) keepForLater(st *offer.Status) {
 	c.again.list = append(c.again.list, &message.Update{Status: st})
 	if c.again.at.IsZero() {
 		c.again.at = later
+	}
+}
+
+// forget drops what was to be told of a task whose end the handler has taken over by now (T2).
+func (a *again) forget(id offer.TaskID) {
+	a.list = slices.DeleteFunc(a.list, func(m *message.Update) bool { return m.Status.TaskID == id })
+	if len(a.list) == 0 {
+		*a = again{}
 	}
 }
 

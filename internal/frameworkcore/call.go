@@ -145,7 +145,9 @@ func (c *Core) killTask(m *message.KillTask) {
 		kill.Slave = t.slave
 	}
 	t.kill = &kill // repeated with each subscription
-	c.sendOrDrop(&kill)
+	if !t.over() {
+		c.sendOrDrop(&kill)
+	}
 }
 
 // userReconcile asks in the user's name: the answers are delivered even if they are no news.

@@ -56,20 +56,21 @@ func (d *deliveries) took(u offer.UUID, size int) {
 func (c *Core) full() bool { return c.deliver.queue.len() >= c.cfg.MaxQueued }
 
 // push queues a message for the handler. What is told only once is dropped when the queue is full; a rescission and the news that the
-// master is lost are always kept, since there are never more of them than of what they take back.
-func (c *Core) push(d delivery) {
+// master is lost are always kept, since there are never more of them than of what they take back. It reports whether there was room.
+func (c *Core) push(d delivery) bool {
 	if c.full() && !d.keep {
 		switch d.message.(type) {
 		case *message.Rescind, *message.Leader, *message.Subscribed:
 		default:
 			c.note("delivery dropped", "", offer.ReasonSlowConsumer, "the handler is too slow")
-			return
+			return false
 		}
 	}
 	if !d.uuid.IsZero() {
 		c.deliver.updates[d.uuid] = onItsWay
 	}
 	c.deliver.queue.push(d)
+	return true
 }
 
 // handOver gives the shell as many deliveries as it may hold.

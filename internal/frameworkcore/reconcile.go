@@ -21,8 +21,10 @@ type reconciliation struct {
 func (c *Core) beginReconcile(isNew bool) {
 	r := &c.reconcile
 	r.waiting = make(map[offer.TaskID]bool, len(c.tasks))
-	for id := range c.tasks {
-		r.waiting[id] = true
+	for id, t := range c.tasks {
+		if !t.over() {
+			r.waiting[id] = true
+		}
 	}
 	r.wait, r.all, r.next = c.cfg.ReconcileBackoff, true, zeroTime
 	switch {
@@ -75,7 +77,7 @@ func (c *Core) askFor(which func(id offer.TaskID, t *known) bool) {
 	}
 	found := false
 	for id, t := range c.tasks { // in any order: what comes of it is a set
-		if !which(id, t) {
+		if t.over() || !which(id, t) {
 			continue
 		}
 		if found = true; r.waiting == nil {
@@ -111,7 +113,7 @@ func (c *Core) reconcileAgain() {
 		return
 	}
 	for id := range r.waiting { // those that ended meanwhile are no question any more
-		if c.tasks[id] == nil {
+		if t := c.tasks[id]; t == nil || t.over() {
 			delete(r.waiting, id)
 		}
 	}

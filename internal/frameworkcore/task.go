@@ -18,7 +18,12 @@ type known struct {
 	state offer.State
 	kill  *message.KillTask // asked, and repeated after each subscription
 	asked bool              // the user wants to hear its state, even if it is not news
+	ends  int               // told of it, and queued or in the handler's hands
 }
+
+// over reports whether the session has heard of the task's end. The handler takes it in its own time; to ask for the task, or to kill it, would
+// only bring a second end, from somebody who does not know it any more (T2).
+func (t *known) over() bool { return t.ends > 0 }
 
 func (c *Core) sortedTasks() []offer.TaskID { return slices.Sorted(maps.Keys(c.tasks)) }
 
@@ -77,10 +82,15 @@ func (c *Core) pushUpdate(t *known, m *message.Update) {
 		c.keepForLater(m.Status)
 		return
 	}
-	c.push(delivery{message: m, uuid: m.Status.UUID, task: t})
+	if c.push(delivery{message: m, uuid: m.Status.UUID, task: t}) && t != nil && m.Status.State.Terminal() {
+		t.ends++
+	}
 }
 
 func (c *Core) updateHandled(st *offer.Status, t *known, ok bool) {
+	if t != nil && st.State.Terminal() {
+		t.ends--
+	}
 	if !ok {
 		c.note("update not taken over", st.TaskID, st.Reason, st.State.String())
 		if st.UUID.IsZero() {
@@ -95,7 +105,10 @@ func (c *Core) updateHandled(st *offer.Status, t *known, ok bool) {
 	switch {
 	case t == nil:
 	case st.State.Terminal() || st.State == offer.Unknown:
-		delete(c.tasks, st.TaskID)
+		if c.tasks[st.TaskID] == t {
+			delete(c.tasks, st.TaskID)
+		}
+		c.again.forget(st.TaskID)
 	default:
 		t.told, t.state = true, st.State
 	}
@@ -129,7 +142,7 @@ func (c *Core) acknowledgeOperation(st *offer.OperationStatus) {
 // killAgain repeats the kills of tasks that have not ended, since a kill that is lost on its way is nobody's to repeat.
 func (c *Core) killAgain() {
 	for _, id := range c.sortedTasks() {
-		if t := c.tasks[id]; t.kill != nil {
+		if t := c.tasks[id]; t.kill != nil && !t.over() {
 			c.send(t.kill)
 		}
 	}

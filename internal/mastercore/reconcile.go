@@ -94,6 +94,9 @@ func (j *implicitJob) owner() uint32 { return j.n }
 
 func (c *Core) tellReconciled(f *framework, t *task) {
 	s := c.slaves.get(t.slave)
+	if t.state == offer.Unreachable && s.state == slaveRegistered {
+		return // the slave is back without it (L2), and was asked: it answers
+	}
 	st := t.status(s.info.ID)
 	st.UUID, st.Source, st.Time = offer.UUID{}, offer.SourceMaster, c.now
 	if !t.has(taskLapsed) {

@@ -22,7 +22,7 @@ type office struct {
 	voids    offer.FrameworkID    // whose accept is at hand, if its offers cannot be used
 	stale    map[offer.TaskID]int // of the accept at hand, if its offers cannot be used: how many answers are due
 	intruder *link                // whose message is at hand, if it may not call
-	asked    map[taskKey]bool     // reconciled, and not answered yet; looked up
+	asked    map[taskKey]int64    // reconciled then, and not answered since; looked up
 	waits    map[offer.FrameworkID]*wait
 	retired  map[offer.FrameworkID]bool     // its end was proposed; looked up
 	amounts  map[taskKey]resource.Resources // what tasks were accepted with and not launched yet; looked up
@@ -37,7 +37,7 @@ type taskKey struct {
 
 func newOffice(w *World) office {
 	return office{began: w.ns, book: map[offer.OfferID]*link{}, taken: map[offer.OfferID]bool{}, launched: map[taskKey]bool{},
-		streams: map[offer.FrameworkID]*link{}, asked: map[taskKey]bool{}, waits: map[offer.FrameworkID]*wait{}, retired: map[offer.FrameworkID]bool{},
+		streams: map[offer.FrameworkID]*link{}, asked: map[taskKey]int64{}, waits: map[offer.FrameworkID]*wait{}, retired: map[offer.FrameworkID]bool{},
 		amounts: map[taskKey]resource.Resources{}}
 }
 
@@ -232,7 +232,10 @@ func (h *history) reconciling(r *reign, l *link, m *message.Reconcile) {
 			continue
 		}
 		key := taskKey{l.stream, ref.Task}
-		o.asked[key] = true
+		if o.asked[key] != 0 { // it is being watched
+			continue
+		}
+		o.asked[key] = w.ns
 		open = append(open, key)
 		known[key] = r.core.Knows(key.framework, key.task)
 	}
@@ -242,8 +245,11 @@ func (h *history) reconciling(r *reign, l *link, m *message.Reconcile) {
 	from := w.ns
 	w.after(2*time.Second, func() {
 		for _, key := range open {
+			if o.asked[key] != from { // answered, and asked for again
+				continue
+			}
 			due := known[key] || !o.confirms.mayWait(w.ns, from)
-			if o.asked[key] && due && !r.ended && !r.m.paused && r.m.cost == 0 && r.m.stood < from && o.live(l) && !l.severed {
+			if due && !r.ended && !r.m.paused && r.m.cost == 0 && r.m.stood < from && o.live(l) && !l.severed {
 				w.violate("T8", "%s has not answered %s about %s for two seconds", r.m.id, key.framework, key.task)
 			}
 			delete(o.asked, key)
