@@ -130,8 +130,6 @@ func (c *Core) answerReconcile(n uint32, f *framework, ref message.TaskRef, conf
 			c.askLease(n, sn, c.slaves.mut(sn), ref)
 		}
 		return
-	case s.state == slaveRegistered && !s.connected():
-		return // it may run there since a later leader's time
 	case s.state == slaveRegistered:
 		st.State = offer.Gone
 	case s.state == slaveUnreachable:
