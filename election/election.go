@@ -129,6 +129,7 @@ type Transferer interface {
 
 // Snapshotter is implemented by electors that keep snapshots and can take one on demand.
 type Snapshotter interface {
-	// TakeSnapshot returns when a snapshot of everything applied so far is on disk.
+	// TakeSnapshot returns when a snapshot of everything applied so far is kept. It returns ErrDeposed on a master that does not lead,
+	// where only the leader takes snapshots.
 	TakeSnapshot(ctx context.Context) error
 }
