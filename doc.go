@@ -14,7 +14,7 @@
 //
 //   - offer, offer/resource: the vocabulary. What is offered, launched and reported.
 //   - framework: write a scheduler. Three methods: Subscribed, Offers, Status. framework/executor: write an executor.
-//   - master, slave: embed the other two parts. election, election/raft, election/discovery: who leads, and how it is found.
+//   - master, slave: embed the other two parts. election, election/raft, election/zookeeper, election/discovery: who leads, and how it is found.
 //   - isolation: what it means to contain a task.
 //   - internal/mastercore, with testdata/hello.txt: how the master thinks. Then mastercore/core.go and master/master.go.
 //

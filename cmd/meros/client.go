@@ -38,6 +38,10 @@ var errUnsure = errors.New("nobody leads just now")
 // ask sends a request to the masters, one after the other until one answers; each redirects to the leader. While they elect one, it asks again.
 // The answer's JSON goes into out, unless that is nil.
 func (f *masterFlags) ask(ctx context.Context, method, path string, in, out any) error {
+	f, err := f.known(ctx)
+	if err != nil {
+		return err
+	}
 	client, err := f.http()
 	if err != nil {
 		return err
@@ -207,6 +211,13 @@ func (f *masterFlags) dial(ctx context.Context, network, address string) (net.Co
 
 // trouble tells why no master can be talked to: nil if one can. It is lasting if waiting will not help.
 func (f *masterFlags) trouble(ctx context.Context) (err error, lasting bool) {
+	if err := f.check(); err != nil {
+		return err, true
+	}
+	f, err = f.known(ctx)
+	if err != nil {
+		return err, false
+	}
 	client, err := f.http()
 	if err != nil {
 		return err, true

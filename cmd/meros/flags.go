@@ -59,8 +59,20 @@ type masterFlags struct {
 	tls       tlsFlags
 }
 
+// check reports an address that is not allowed.
+func (f *masterFlags) check() error {
+	if isZK(f.addresses) {
+		_, err := zkAddress("master", f.addresses)
+		return err
+	}
+	if err := checkAddresses("master", f.addresses); err != nil {
+		return err
+	}
+	return f.mayDial()
+}
+
 func (f *masterFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringSliceVar(&f.addresses, "master", []string{"127.0.0.1:5050"}, "`HOST:PORT` of one master or more, with commas; any of them knows who leads")
+	cmd.Flags().StringSliceVar(&f.addresses, "master", []string{"127.0.0.1:5050"}, "`HOST:PORT` of one master or more, with commas, any of which knows who leads, or zk://HOST,.../PATH")
 	f.tls.add(cmd)
 }
 
@@ -84,16 +96,22 @@ func checkAddress(flag, address string) error {
 	return nil
 }
 
+// framework fills in where the masters are. A Detector that is an io.Closer must be closed.
 func (f *masterFlags) framework(cfg *framework.Config) error {
-	if err := checkAddresses("master", f.addresses); err != nil {
+	err := f.check()
+	if err != nil {
 		return err
 	}
-	var err error
-	cfg.Masters, cfg.Insecure = f.addresses, f.tls.insecure
-	if cfg.TLS, err = f.tls.config(); err != nil {
-		return err
+	cfg.Insecure = f.tls.insecure
+	if isZK(f.addresses) {
+		if cfg.Detector, err = zkDetector("master", f.addresses, cfg.Logger); err != nil {
+			return err
+		}
+	} else {
+		cfg.Masters = f.addresses
 	}
-	return f.mayDial()
+	cfg.TLS, err = f.tls.config()
+	return err
 }
 
 // mayDial refuses addresses that are plainly beyond loopback, before anything is tried; names are looked at when they are dialed.
@@ -117,14 +135,11 @@ func (f *masterFlags) scheme() string {
 
 // http is a client for masters and slaves. It follows a master's redirect to the leader.
 func (f *masterFlags) http() (*http.Client, error) {
-	if err := checkAddresses("master", f.addresses); err != nil {
-		return nil, err
-	}
 	config, err := f.tls.config()
 	if err != nil {
 		return nil, err
 	}
-	if err := f.mayDial(); err != nil {
+	if err := f.check(); err != nil {
 		return nil, err
 	}
 	return &http.Client{Transport: &http.Transport{DialContext: f.dial, TLSClientConfig: config, MaxIdleConnsPerHost: 4, IdleConnTimeout: 30 * time.Second},

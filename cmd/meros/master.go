@@ -19,6 +19,7 @@ type masterNodeFlags struct {
 	log       logFlags
 	tls       tlsFlags
 	gossip    gossipFlags
+	zk        zkFlags
 	listen    string
 	advertise string
 	workDir   string
@@ -43,8 +44,9 @@ func newMaster() *cobra.Command {
 
   --masters A,B,C       the addresses of all of them, or
   --join X --expect 3   any gossip address; they wait until three have met
+  --zk zk://H1,H2/P     a path on a ZooKeeper ensemble, where they meet and which keeps the log
 
-Without either, the master is a cluster of its own. Later starts read the work directory. A master that is to join a running cluster is
+Without any of them, the master is a cluster of its own. Later starts read the work directory. A master that is to join a running cluster is
 started with --new-member and then added with: meros members --add HOST:PORT`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
@@ -63,6 +65,8 @@ started with --new-member and then added with: meros members --add HOST:PORT`,
 	flags.StringVar(&f.record, "record", "", "`folder`, of this master alone, to record in what it is told while it leads, for meros replay; nothing is recorded by default")
 	flags.IntVar(&f.recordMiB, "record-mib", 64, "`size` in MiB of one file of --record, about")
 	flags.IntVar(&f.recordN, "record-files", 16, "`number` of files that --record keeps; the oldest are removed")
+	flags.StringSliceVar(&f.zk.address, "zk", nil, "elect the leader on a ZooKeeper ensemble: `zk://USER:PASSWORD@HOST:PORT,.../PATH`, or file:// and the path of a file with that;\nby default masters elect among themselves")
+	flags.DurationVar(&f.zk.timeout, "zk-session-timeout", 10*time.Second, "with --zk: after how long without a word the ensemble lets another master lead")
 	f.gossip.add(cmd)
 	f.tls.add(cmd)
 	f.log.add(cmd)
@@ -100,6 +104,9 @@ func (f *masterNodeFlags) check() error {
 	if len(f.masters) > 0 && !slices.Contains(f.masters, f.advertise) {
 		return badFlag("masters", strings.Join(f.masters, ","), "must contain this master's own address "+f.advertise)
 	}
+	if err := f.zk.check(f); err != nil {
+		return err
+	}
 	switch {
 	case f.expect < 0 || f.expect > 9:
 		return badFlag("expect", fmt.Sprint(f.expect), "must be from 1 to 9")
@@ -107,7 +114,7 @@ func (f *masterNodeFlags) check() error {
 		return badFlag("expect", fmt.Sprint(f.expect), "must not be set with --masters, which says how many there are")
 	case f.expect > 0 && !f.gossip.enabled():
 		return badFlag("expect", fmt.Sprint(f.expect), "needs --gossip or --join, by which the masters meet")
-	case f.expect == 0 && len(f.gossip.join) > 0 && len(f.masters) == 0 && !f.newMember:
+	case f.expect == 0 && len(f.gossip.join) > 0 && len(f.masters) == 0 && !f.newMember && !f.zk.enabled():
 		return badFlag("expect", "0", "must be set with --join, or --masters, or --new-member: how many masters form the cluster?")
 	case f.newMember && (f.expect > 0 || len(f.masters) > 0):
 		return badFlag("new-member", "true", "must not be set with --masters or --expect: it joins a cluster that is there")
@@ -141,17 +148,9 @@ func (f *masterNodeFlags) run(cmd *cobra.Command) error {
 		return err
 	}
 	defer members.stop()
-	config := raft.Config{Dir: f.workDir, Cluster: f.gossip.cluster, Join: f.newMember || f.expect > 0 && !raft.IsNew(f.workDir), Recover: f.recover, HeartbeatTimeout: f.heartbeat}
-	config.NodeID = f.nodeID
-	if f.newMember && f.nodeID == "" && raft.IsNew(f.workDir) {
-		config.NodeID = raft.DeriveID(f.advertise)
-	}
-	if config.Bootstrap, err = f.peers(cmd.Context(), members, log); err != nil {
-		return err
-	}
-	elector, err := raft.New(config)
+	elector, err := f.elector(cmd.Context(), members, log)
 	if err != nil {
-		return &usageError{err}
+		return err
 	}
 	m, err := master.New(master.Config{Election: elector, Listen: f.listen, Advertise: f.advertise, ClusterName: f.gossip.cluster, TLS: tlsConfig,
 		Insecure: f.tls.insecure, Logger: log, OfferTimeout: f.offers, Recorder: f.recorder(),
@@ -160,6 +159,31 @@ func (f *masterNodeFlags) run(cmd *cobra.Command) error {
 		return &usageError{err}
 	}
 	return m.Run(cmd.Context())
+}
+
+// elector is what --zk names, or else that of masters who elect among themselves.
+func (f *masterNodeFlags) elector(ctx context.Context, members *gossip, log *slog.Logger) (election.Elector, error) {
+	if f.zk.enabled() {
+		e, err := f.zk.elector(f.workDir, f.gossip.cluster, f.nodeID)
+		if err != nil {
+			return nil, &usageError{err}
+		}
+		return e, nil
+	}
+	var err error
+	config := raft.Config{Dir: f.workDir, Cluster: f.gossip.cluster, Join: f.newMember || f.expect > 0 && !raft.IsNew(f.workDir), Recover: f.recover, HeartbeatTimeout: f.heartbeat}
+	config.NodeID = f.nodeID
+	if f.newMember && f.nodeID == "" && raft.IsNew(f.workDir) {
+		config.NodeID = raft.DeriveID(f.advertise)
+	}
+	if config.Bootstrap, err = f.peers(ctx, members, log); err != nil {
+		return nil, err
+	}
+	e, err := raft.New(config)
+	if err != nil {
+		return nil, &usageError{err}
+	}
+	return e, nil
 }
 
 // peers are the masters of a new cluster: those of --masters, or those that have met by gossip. With a work directory that has been used,

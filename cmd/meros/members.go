@@ -158,18 +158,22 @@ func (f *membersFlags) masters(ctx context.Context) ([]memberRow, error) {
 		Members []memberRow `json:"members"`
 	}
 	var answer members
-	if err := f.master.ask(ctx, "GET", "/members", nil, &answer); err != nil {
+	master, err := f.master.known(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := master.ask(ctx, "GET", "/members", nil, &answer); err != nil {
 		return nil, err
 	}
 	rows := answer.Members
 	led := func() bool { return slices.ContainsFunc(answer.Members, func(m memberRow) bool { return m.Leader }) }
-	for _, address := range f.master.addresses {
+	for _, address := range master.addresses {
 		if led() {
 			rows = answer.Members
 			break
 		}
 		answer = members{}
-		other := f.master
+		other := *master
 		other.addresses = []string{address}
 		_ = other.ask(ctx, "GET", "/members", nil, &answer) // those that do not answer know no better
 	}

@@ -221,6 +221,9 @@ func (f *runFlags) run(cmd *cobra.Command, args []string) error {
 	if err := f.master.framework(&cfg); err != nil {
 		return err
 	}
+	if c, ok := cfg.Detector.(io.Closer); ok {
+		defer c.Close()
+	}
 	client, err := f.master.http()
 	if err != nil {
 		return err

@@ -52,14 +52,14 @@ func newSlave() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "slave",
 		Short: "Run a slave: offer this machine's resources and run tasks on it",
-		Long: `Run a slave. It finds the leading master by --master (any masters' addresses) or by gossip (--join).
+		Long: `Run a slave. It finds the leading master by --master (any masters' addresses, or a path on a ZooKeeper ensemble) or by gossip (--join).
 
 Its tasks outlive it: stop it, start it again on the same --work-dir, and they are still there.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
 	flags := cmd.Flags()
-	flags.StringSliceVar(&f.masters, "master", nil, "`HOST:PORT` of one master or more, with commas; any of them knows who leads; required without --join")
+	flags.StringSliceVar(&f.masters, "master", nil, "`HOST:PORT` of one master or more, with commas, any of which knows who leads, or zk://HOST,.../PATH; required without --join")
 	flags.StringVar(&f.listen, "listen", "127.0.0.1:5051", "`HOST:PORT` to serve sandboxes and health on")
 	flags.StringVar(&f.advertise, "advertise", "", "`HOST:PORT` under which others reach --listen; the same by default")
 	flags.StringVar(&f.workDir, "work-dir", "", "`folder` for sandboxes and for what a restart needs; required")
@@ -154,7 +154,12 @@ func (f *slaveFlags) config() (slave.Config, error) {
 	if f.workDir == "" {
 		return cfg, badFlag("work-dir", "", "is required: a folder that survives a restart")
 	}
-	if err := checkAddresses("master", f.masters); err != nil {
+	if isZK(f.masters) {
+		if _, err := zkAddress("master", f.masters); err != nil {
+			return cfg, err
+		}
+		cfg.Masters = nil // a detector takes their place
+	} else if err := checkAddresses("master", f.masters); err != nil {
 		return cfg, err
 	}
 	if err := checkAddress("listen", f.listen); err != nil {
@@ -222,7 +227,14 @@ func (f *slaveFlags) run(cmd *cobra.Command) error {
 		return err
 	}
 	defer members.stop()
-	if len(f.masters) == 0 {
+	if isZK(f.masters) {
+		d, err := zkDetector("master", f.masters, cfg.Logger)
+		if err != nil {
+			return err
+		}
+		defer d.Close()
+		cfg.Detector = d
+	} else if len(f.masters) == 0 {
 		cfg.Detector = members.detector()
 	}
 	s, err := slave.New(cfg)

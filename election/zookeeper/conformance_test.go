@@ -23,7 +23,7 @@ func TestZooKeeperKeepsTheContract(t *testing.T) {
 			p := newProxy(t, servers[0].address)
 			masters = append(masters, electiontest.Master{
 				New: func(t testing.TB) (election.Elector, election.Env) {
-					e, err := New(Config{Address: "zk://meros:secret@" + p.address() + path, SessionTimeout: 2 * time.Second, SnapshotEvery: 100})
+					e, err := New(Config{Address: "zk://meros:secret@" + p.address() + path, SessionTimeout: 3 * time.Second, SnapshotEvery: 100})
 					require.NoError(t, err)
 					return e, election.Env{Advertise: fmt.Sprintf("127.0.0.1:%d", 5050+i)}
 				},

@@ -23,7 +23,7 @@ func (*stubborn) Restore(io.Reader) error              { return errors.New("none
 func TestTheLeaderIsFoundByItsRecord(t *testing.T) {
 	t.Parallel()
 	servers := startEnsemble(t, 1)
-	d, err := NewDetector(DetectorConfig{Address: url(servers, "/found"), SessionTimeout: 2 * time.Second})
+	d, err := NewDetector(DetectorConfig{Address: url(servers, "/found"), SessionTimeout: 10 * time.Second})
 	require.NoError(t, err)
 	defer d.Close()
 	found := make(chan election.Peer, 1)
@@ -33,7 +33,7 @@ func TestTheLeaderIsFoundByItsRecord(t *testing.T) {
 			found <- p
 		}
 	}()
-	cfg := Config{Address: "zk://meros:secret@" + servers[0].address + "/found", SessionTimeout: 2 * time.Second}
+	cfg := Config{Address: "zk://meros:secret@" + servers[0].address + "/found", SessionTimeout: 10 * time.Second}
 	first := startMember(t, 0, cfg)
 	term := first.next()
 	var leader election.Peer

@@ -55,6 +55,13 @@ func (m *member) end() error {
 	}
 }
 
+// present is the reign of this master, if it leads.
+func (m *member) present() *term {
+	m.elector.mu.Lock()
+	defer m.elector.mu.Unlock()
+	return m.elector.term
+}
+
 func (m *member) next() election.Term { return nextOf(m.t, m) }
 
 // nextOf waits for a reign of any of the masters.

@@ -36,7 +36,7 @@ func TestWhatIsNotThisClustersIsRefused(t *testing.T) {
 	servers := startEnsemble(t, 1)
 	host := servers[0].address
 	dir := t.TempDir()
-	own := Config{Address: "zk://meros:secret@" + host + "/prod/a", Cluster: "a", SessionTimeout: time.Second, Dir: dir}
+	own := Config{Address: "zk://meros:secret@" + host + "/prod/a", Cluster: "a", SessionTimeout: 3 * time.Second, Dir: dir}
 	m := startMember(t, 0, own)
 	require.NoError(t, propose(t, m.next(), "a"))
 
@@ -50,7 +50,7 @@ func TestWhatIsNotThisClustersIsRefused(t *testing.T) {
 		refused(t, 1, Config{Address: own.Address, Cluster: "b"}, ErrForeign, `belongs to the cluster "a", this master to "b"`)
 	})
 	t.Run("the same id twice", func(t *testing.T) {
-		refused(t, 1, Config{Address: own.Address, Cluster: "a", NodeID: m.elector.cfg.NodeID, SessionTimeout: time.Second}, ErrDuplicateID,
+		refused(t, 1, Config{Address: own.Address, Cluster: "a", NodeID: m.elector.cfg.NodeID, SessionTimeout: 3 * time.Second}, ErrDuplicateID,
 			m.elector.cfg.NodeID, "127.0.0.1:5050", "127.0.0.1:5051")
 	})
 	t.Run("a folder that is in use", func(t *testing.T) {

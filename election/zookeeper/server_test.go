@@ -105,7 +105,7 @@ func (s *server) start() {
 		main = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
 	}
 	s.out = &bytes.Buffer{}
-	s.cmd = exec.Command("java", "-Xmx64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dzookeeper.preAllocSize=1024",
+	s.cmd = exec.Command("java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dzookeeper.preAllocSize=1024",
 		"-cp", jar, main, filepath.Join(s.dir, "zoo.cfg"))
 	s.cmd.Stdout, s.cmd.Stderr = s.out, s.out
 	require.NoError(s.t, s.cmd.Start())

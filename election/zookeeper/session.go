@@ -161,13 +161,16 @@ func (s *session) keep() {
 			err = <-done
 		}
 		patience.Stop()
+		pause := timeout / 6
 		if err == nil {
 			s.lease.Store(int64(began.Sub(s.base) + timeout*2/3))
+		} else {
+			pause /= 8
 		}
 		select {
 		case <-s.ended:
 			return
-		case <-time.After(timeout / 6):
+		case <-time.After(pause):
 		}
 	}
 }
