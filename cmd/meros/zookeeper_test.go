@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -33,6 +34,13 @@ func startZooKeeper(t *testing.T) string {
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
+	})
+	eventually(t, "a ZooKeeper server listens", func() bool {
+		c, err := net.Dial("tcp", address)
+		if err == nil {
+			_ = c.Close()
+		}
+		return err == nil
 	})
 	return address
 }
@@ -71,9 +79,16 @@ func TestAClusterOnZooKeeper(t *testing.T) {
 	masters[leads].kill()
 	hello("after")
 	masters[leads].start()
-	list[taskRow](t, "tasks", "--master", public) // ends with 0
+	eventually(t, "both masters are members", func() bool {
+		slavesToo := list[memberRow](t, "members", "--master", public)
+		masters := slices.DeleteFunc(slavesToo, func(m memberRow) bool { return m.Role != "master" })
+		return len(masters) == 2 && masters[0].Leader != masters[1].Leader
+	})
+	_, errs, code := meros(t, "members", "--master", public, "--remove", "m-1")
+	require.Equal(t, 1, code)
+	require.Contains(t, errs, "masters come and go by themselves")
 
-	_, errs, code := meros(t, "master", "--listen", ports(t, 1)[0], "--zk", "zk://meros:guess@"+zk+"/test", "--work-dir", filepath.Join(dir, "x"))
+	_, errs, code = meros(t, "master", "--listen", ports(t, 1)[0], "--zk", "zk://meros:guess@"+zk+"/test", "--work-dir", filepath.Join(dir, "x"))
 	require.Equal(t, 1, code)
 	require.Equal(t, 1, strings.Count("\n"+errs, "\nmeros: "), errs)
 	require.Contains(t, errs, `not allowed with these credentials: /test/meros`)

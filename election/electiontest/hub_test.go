@@ -22,6 +22,7 @@ type hub struct {
 	snap    []byte
 	snapAt  int
 	calls   int // of Propose
+	held    []hubEntry
 }
 
 type hubEntry struct {
@@ -245,8 +246,11 @@ func (t *hubTerm) Propose(entry []byte, done func(uint64, any, error)) {
 		go done(0, nil, election.ErrDeposed)
 	case h.fault == "never told" && h.calls%10 == 5:
 		h.log = append(h.log, hubEntry{data: entry, by: t, done: func(uint64, any, error) {}})
+	case h.fault == "out of order" && len(h.held) == 0:
+		h.held = []hubEntry{{data: entry, by: t, done: done}}
 	default:
-		h.log = append(h.log, hubEntry{data: entry, by: t, done: done})
+		h.log = append(append(h.log, hubEntry{data: entry, by: t, done: done}), h.held...)
+		h.held = nil
 		h.signal()
 	}
 }

@@ -24,6 +24,7 @@ func TestAWrongElectorFails(t *testing.T) {
 		{"deposed still writes", "a deposed reign cannot propose", "was committed in reign"},
 		{"deposed still leads", "a deposed reign cannot propose", "which has ended: <nil>"},
 		{"forgets", "what was committed survives the end of every master", "two masters applied different entries"},
+		{"out of order", "entries are applied everywhere in the order of the calls", "proposal 1 has index"},
 		{"other order", "a snapshot equals the replay of what it covers", "do not agree|two masters applied different entries"},
 		{"snapshot loses", "a snapshot equals the replay of what it covers", "two masters applied different entries"},
 		{"nobody follows", "reigns rise and are handed over", "nobody leads after"},

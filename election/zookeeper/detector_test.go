@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"slices"
 	"testing"
 	"time"
 
@@ -62,6 +63,15 @@ func TestTheLeaderIsFoundByItsRecord(t *testing.T) {
 	second := startMember(t, 1, cfg)
 	require.NoError(t, propose(t, term, "a"))
 	agree(t, "a", first, second)
+	want := []election.Member{{Peer: leader, Voter: true, Leader: true}, {Peer: election.Peer{ID: second.elector.cfg.NodeID, Address: "127.0.0.1:5051"}, Voter: true}}
+	for _, m := range []*member{first, second} {
+		eventually(t, "both masters are listed", func() bool {
+			list, err := m.elector.Members(t.Context())
+			return err == nil && slices.Equal(list, want)
+		})
+		require.ErrorIs(t, m.elector.Add(t.Context(), leader), ErrByThemselves)
+		require.ErrorIs(t, m.elector.Remove(t.Context(), leader.ID), ErrByThemselves)
+	}
 	require.NoError(t, term.Resign(t.Context()))
 	second.next()
 	other, err := d.Detect(t.Context(), leader)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"io"
 	"math/rand/v2"
 	"net"
 	"sync"
@@ -20,6 +21,7 @@ type dialer struct {
 
 	mu     sync.Mutex
 	closed bool
+	again  bool // there was a connection before
 	conns  map[*conn]struct{}
 }
 
@@ -46,9 +48,13 @@ func (d *dialer) open(_, address string, timeout time.Duration) (net.Conn, error
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{Conn: nc, d: d}
+	c := &conn{Conn: nc, d: d, gone: make(chan struct{})}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.again {
+		c.gate = make(chan struct{})
+	}
+	d.again = true
 	if d.closed {
 		_ = nc.Close()
 		return nil, net.ErrClosed
@@ -76,21 +82,31 @@ const maxHandshake = 1024
 var errHandshake = errors.New("zookeeper: what answers is not a ZooKeeper server")
 
 // A conn looks at the first answer of the server: its length, the protocol's version, the session's timeout in milliseconds.
+//
+// A connection that takes the place of another has a gate. The library sets its watches again when it is connected again, for what has
+// changed since the last answer that it had. It reads which one that was while answers may come in already: one that overtakes it moves
+// the mark, and what changed in between is never told. So answers that move the mark wait until the watches are on their way.
 type conn struct {
 	net.Conn
 	d    *dialer
 	head [12]byte
 	seen int // bytes of the first answer
 	size int // of the first answer; zero while it is not known
+
+	gate  chan struct{} // closed when the watches are on their way; nil if there are none to be set again
+	held  []byte        // of an answer that was read whole
+	once  sync.Once
+	close sync.Once
+	gone  chan struct{} // closed by Close
 }
 
 func (c *conn) shaken() bool { return c.size > 0 && c.seen >= c.size }
 
 func (c *conn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
 	if c.shaken() {
-		return n, err
+		return c.gated(p)
 	}
+	n, err := c.Conn.Read(p)
 	if c.seen < len(c.head) {
 		copy(c.head[c.seen:], p[:n])
 	}
@@ -102,6 +118,72 @@ func (c *conn) Read(p []byte) (int, error) {
 		}
 		c.size = 4 + int(length)
 		c.d.negotiated.Store(int64(time.Duration(binary.BigEndian.Uint32(c.head[8:])) * time.Millisecond))
+	}
+	return n, err
+}
+
+const (
+	frameHead    = 4 + 4 + 8 // of an answer: its length, the number of the question, the mark
+	opSetWatches = 101
+	gateTimeout  = time.Second // for a library that had no watches to set
+)
+
+// gated reads what follows the handshake.
+func (c *conn) gated(p []byte) (int, error) {
+	if len(c.held) == 0 {
+		if c.gate == nil {
+			return c.Conn.Read(p)
+		}
+		select {
+		case <-c.gate:
+			return c.Conn.Read(p)
+		default:
+		}
+		if err := c.hold(); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(p, c.held)
+	c.held = c.held[n:]
+	return n, nil
+}
+
+// hold reads the next answer and waits at the gate if it moves the mark.
+func (c *conn) hold() error {
+	head := make([]byte, frameHead)
+	if _, err := io.ReadFull(c.Conn, head); err != nil {
+		return err
+	}
+	length := binary.BigEndian.Uint32(head)
+	if length < frameHead-4 || length > maxPacket {
+		return errHandshake
+	}
+	frame := append(head, make([]byte, int(length)-(frameHead-4))...)
+	if _, err := io.ReadFull(c.Conn, frame[frameHead:]); err != nil {
+		return err
+	}
+	if asked, mark := int32(binary.BigEndian.Uint32(head[4:])), int64(binary.BigEndian.Uint64(head[8:])); asked >= 0 && mark > 0 {
+		timer := time.NewTimer(gateTimeout)
+		defer timer.Stop()
+		select {
+		case <-c.gate:
+		case <-c.gone:
+			return net.ErrClosed
+		case <-timer.C:
+			c.pass()
+		}
+	}
+	c.held = frame
+	return nil
+}
+
+func (c *conn) pass() { c.once.Do(func() { close(c.gate) }) }
+
+// Write looks for the watches. The library writes each request at once: its length, number and kind.
+func (c *conn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	if c.gate != nil && err == nil && len(p) >= 12 && binary.BigEndian.Uint32(p[8:]) == opSetWatches {
+		c.pass()
 	}
 	return n, err
 }
@@ -119,6 +201,7 @@ func (c *conn) Close() error {
 	c.d.mu.Lock()
 	delete(c.d.conns, c)
 	c.d.mu.Unlock()
+	c.close.Do(func() { close(c.gone) })
 	return c.Conn.Close()
 }
 

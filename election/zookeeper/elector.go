@@ -21,7 +21,7 @@ var (
 
 const sessionPause = 100 * time.Millisecond // between two sessions, and after a reign that another master has ended
 
-// An Elector is one master's part in the election. It implements election.Elector and Snapshotter.
+// An Elector is one master's part in the election. It implements election.Elector, Snapshotter and Membership.
 type Elector struct {
 	cfg     Config
 	address Address
@@ -35,6 +35,7 @@ type Elector struct {
 	seen    election.Peer
 	leader  election.Peer // what Leader reports
 	changed chan struct{}
+	members []election.Member
 
 	// Of Run.
 	env        election.Env
@@ -195,7 +196,8 @@ func (e *Elector) live(ctx context.Context) error {
 		return err
 	}
 	e.log.Info("session with the ensemble", "address", e.address.String(), "timeout", s.timeout(), "id", e.self.ID)
-	s.tasks.Go(func() { e.watchLeader(s) })
+	s.help(func() { e.watchLeader(s) })
+	s.help(func() { e.watchMembers(s) })
 	own := ""
 	for {
 		if own == "" {

@@ -3,6 +3,7 @@ package zookeeper
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"testing"
 	"time"
@@ -134,7 +135,7 @@ func agree(t testing.TB, entry string, members ...*member) []string {
 
 // client is a plain connection of the test's own.
 func client(t testing.TB, s *server, auth string) *zk.Conn {
-	c, _, err := zk.Connect([]string{s.address}, 5*time.Second, zk.WithLogInfo(false))
+	c, _, err := zk.Connect([]string{s.address}, 5*time.Second, zk.WithLogInfo(false), zk.WithLogger(quiet{slog.New(slog.DiscardHandler)}))
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
 	if auth != "" {

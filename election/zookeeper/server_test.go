@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -61,14 +62,32 @@ type server struct {
 	address string
 	peers   string // server.N lines; empty for one server alone
 	cmd     *exec.Cmd
+	exited  chan struct{}
 	out     *bytes.Buffer
 }
 
+var (
+	portMu    sync.Mutex
+	portsUsed = map[int]bool{}
+)
+
+// freePort finds a port that no connection is given by chance and that no other test has: a server that is killed finds it free again.
 func freePort(t testing.TB) int {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer ln.Close()
-	return ln.Addr().(*net.TCPAddr).Port
+	portMu.Lock()
+	defer portMu.Unlock()
+	for range 1000 {
+		port := 15000 + rand.IntN(15000)
+		if portsUsed[port] {
+			continue
+		}
+		if ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			portsUsed[port] = true
+			_ = ln.Close()
+			return port
+		}
+	}
+	t.Fatal("no free port")
+	return 0
 }
 
 // startEnsemble starts n servers that form one ensemble, and waits until they serve.
@@ -109,19 +128,34 @@ func (s *server) start() {
 		"-cp", jar, main, filepath.Join(s.dir, "zoo.cfg"))
 	s.cmd.Stdout, s.cmd.Stderr = s.out, s.out
 	require.NoError(s.t, s.cmd.Start())
+	s.exited = make(chan struct{})
+	go func(cmd *exec.Cmd, exited chan struct{}) {
+		defer close(exited)
+		_ = cmd.Wait()
+	}(s.cmd, s.exited)
 }
 
 func (s *server) kill() {
 	if s.cmd != nil {
 		_ = s.cmd.Process.Kill()
-		_ = s.cmd.Wait()
+		<-s.exited
 		s.cmd = nil
+		if s.t.Failed() {
+			s.t.Logf("server %d at %s:\n%s", s.id, s.address, s.out.Bytes()[max(0, s.out.Len()-3000):])
+		}
 	}
 }
 
 // ready waits until the server takes part in a quorum.
 func (s *server) ready() {
-	eventually(s.t, "a ZooKeeper server", func() bool { return strings.Contains(s.ask(), "Mode: ") })
+	eventually(s.t, "a ZooKeeper server", func() bool {
+		select {
+		case <-s.exited:
+			s.t.Fatalf("server %d has ended:\n%s", s.id, s.out)
+		default:
+		}
+		return strings.Contains(s.ask(), "Mode: ")
+	})
 }
 
 func (s *server) ask() string {

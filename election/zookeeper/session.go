@@ -105,6 +105,15 @@ func (s *session) finish(expired bool) {
 	}
 }
 
+// help runs f, which ends with the session, beside it, unless it has ended.
+func (s *session) help(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.over {
+		s.tasks.Go(f)
+	}
+}
+
 // close ends the session and its ephemeral nodes, where a server can be told, and waits for its goroutines.
 func (s *session) close() {
 	s.closing.Do(func() {
@@ -193,6 +202,14 @@ func (s *session) wait(ctx context.Context) error {
 	}
 }
 
+// watched sets a watch that never fires, so that there always is one to be set again.
+func (s *session) watched() error {
+	return s.retry(func() error {
+		_, _, _, err := s.conn.ExistsW(s.address.Path + "/never")
+		return err
+	})
+}
+
 // transient tells that the call may have been carried out or not, and may be repeated.
 func transient(err error) bool {
 	for _, e := range []error{zk.ErrConnectionClosed, zk.ErrNoServer, zk.ErrSessionMoved, zk.ErrClosing, zk.ErrSessionExpired, io.EOF, io.ErrClosedPipe, net.ErrClosed} {
@@ -272,8 +289,8 @@ func (s *session) remove(path string) error {
 
 // authenticate says who this is, before anything else is asked.
 func (s *session) authenticate() error {
-	if s.address.User == "" {
-		return nil
+	if err := s.watched(); err != nil || s.address.User == "" {
+		return err
 	}
 	return s.retry(func() error { return s.conn.AddAuth("digest", []byte(s.address.User+":"+s.address.Password)) })
 }
