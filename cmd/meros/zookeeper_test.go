@@ -55,7 +55,7 @@ func TestAClusterOnZooKeeper(t *testing.T) {
 	var masters []*node
 	for i, a := range addresses[:2] {
 		name := fmt.Sprintf("master-%d", i)
-		masters = append(masters, startNode(t, dir, name, "master", "--listen", a, "--zk", "file://"+secret, "--zk-session-timeout", "2s",
+		masters = append(masters, startNode(t, dir, name, "master", "--listen", a, "--zk", "file://"+secret, "--zk-session-timeout", "4s",
 			"--work-dir", filepath.Join(dir, name)))
 	}
 	public := "zk://127.0.0.1:1," + zk + "/test" // a server that is down, and no password: who leads is for all to read

@@ -18,10 +18,10 @@ type dialer struct {
 	dial       func(ctx context.Context, address string) (net.Conn, error)
 	handshake  time.Duration
 	negotiated atomic.Int64 // nanoseconds; zero before the first handshake
+	watching   atomic.Bool  // there are watches, which the library will set again on each new connection
 
 	mu     sync.Mutex
 	closed bool
-	again  bool // there was a connection before
 	conns  map[*conn]struct{}
 }
 
@@ -51,10 +51,9 @@ func (d *dialer) open(_, address string, timeout time.Duration) (net.Conn, error
 	c := &conn{Conn: nc, d: d, gone: make(chan struct{})}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.again {
+	if d.watching.Load() {
 		c.gate = make(chan struct{})
 	}
-	d.again = true
 	if d.closed {
 		_ = nc.Close()
 		return nil, net.ErrClosed
@@ -125,7 +124,6 @@ func (c *conn) Read(p []byte) (int, error) {
 const (
 	frameHead    = 4 + 4 + 8 // of an answer: its length, the number of the question, the mark
 	opSetWatches = 101
-	gateTimeout  = time.Second // for a library that had no watches to set
 )
 
 // gated reads what follows the handshake.
@@ -163,7 +161,7 @@ func (c *conn) hold() error {
 		return err
 	}
 	if asked, mark := int32(binary.BigEndian.Uint32(head[4:])), int64(binary.BigEndian.Uint64(head[8:])); asked >= 0 && mark > 0 {
-		timer := time.NewTimer(gateTimeout)
+		timer := time.NewTimer(c.d.handshake / 2) // the library has dropped its watches: the session has expired
 		defer timer.Stop()
 		select {
 		case <-c.gate:

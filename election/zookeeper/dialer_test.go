@@ -44,6 +44,7 @@ func TestAnswersWaitForTheWatches(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, frame(1, 7), read[:16])
 
+	d.watching.Store(true)
 	second, err := d.open("tcp", "x", time.Second)
 	require.NoError(t, err)
 	defer second.Close()

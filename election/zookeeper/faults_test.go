@@ -204,3 +204,21 @@ func TestASnapshotTakesThePlaceOfTheLog(t *testing.T) {
 	require.ErrorIs(t, err, ErrDamaged)
 	require.ErrorContains(t, err, path)
 }
+
+// A server that is slow to take a session in does not keep a master out for ever: the connections before the one that it is taken in on
+// leave nothing behind that holds up the answers of that one.
+func TestAServerThatIsSlowAtFirst(t *testing.T) {
+	t.Parallel()
+	servers := startEnsemble(t, 1)
+	p := newProxy(t, servers[0].address)
+	p.cut() // it accepts, and says nothing
+	m := startMember(t, 0, Config{Address: "zk://" + p.address() + "/slow", SessionTimeout: 2 * time.Second})
+	eventually(t, "three connections were tried", func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return len(p.conns) >= 3
+	})
+	p.heal()
+	commit(t, m.next(), "a", m)
+	agree(t, "a", m)
+}

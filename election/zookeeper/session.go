@@ -57,7 +57,7 @@ func (q quiet) Printf(format string, args ...any) {
 // openSession begins to look for a server. The session must be closed.
 func openSession(a Address, timeout time.Duration, dial func(context.Context, string) (net.Conn, error), log *slog.Logger) (*session, error) {
 	s := &session{
-		dialer: newDialer(dial, max(timeout/3, 200*time.Millisecond)), address: a, log: log, base: time.Now(),
+		dialer: newDialer(dial, max(timeout/3, time.Second)), address: a, log: log, base: time.Now(),
 		up: make(chan struct{}), ended: make(chan struct{}),
 	}
 	started := make(chan struct{})
@@ -206,6 +206,9 @@ func (s *session) wait(ctx context.Context) error {
 func (s *session) watched() error {
 	return s.retry(func() error {
 		_, _, _, err := s.conn.ExistsW(s.address.Path + "/never")
+		if err == nil {
+			s.dialer.watching.Store(true)
+		}
 		return err
 	})
 }
