@@ -231,6 +231,9 @@ func (h *history) reconciling(r *reign, l *link, m *message.Reconcile) {
 		if rec == nil || rec.slave == nil || rec.slave.conn == nil || w.operator.marking(ref.Slave) { // a change of the slave may be under way
 			continue
 		}
+		if s, is := v.Slave(ref.Slave); is && s.State == mastercore.SlaveDisconnected && rec.slave.sid != ref.Slave {
+			continue // its machine is another slave now, which the leader cannot know: to it the one of before may come back
+		}
 		key := taskKey{l.stream, ref.Task}
 		if o.asked[key] != 0 { // it is being watched
 			continue
