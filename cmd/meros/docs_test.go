@@ -66,6 +66,9 @@ func TestEveryCommandOfTheDocumentationRuns(t *testing.T) {
 		".ci/run": func(t *testing.T, line string) {
 			shell(t, "test -x .ci/run && bash -n .ci/run")
 		},
+		".ci/fuzz 60": func(t *testing.T, line string) {
+			shell(t, "test -x .ci/fuzz && bash -n .ci/fuzz")
+		},
 		"go install ./cmd/meros": func(t *testing.T, line string) {
 			bin := t.TempDir()
 			shell(t, line, "GOBIN="+bin)
