@@ -99,7 +99,7 @@ func (h *history) looked(s *slave, c *container, good bool) {
 	}
 	v.bad++
 	grace := v.health.EffectiveGrace()
-	if v.passed || h.w.ns-v.since > int64(grace+grace/10+time.Second) { // by any clock
+	if v.passed || h.w.ns-max(v.since, s.stood) > int64(grace+grace/10+time.Second) { // by any clock, also one that stood still
 		v.late++
 	}
 	if v.late != v.health.EffectiveFailures() {
