@@ -84,8 +84,8 @@ const (
 	signalSet  = lastSignal / 8
 )
 
-// signalAction is the system's own struct sigaction; all zero is what programs expect.
-type signalAction struct{ handler, flags, restorer, mask uint64 }
+// signalAction is the system's own struct sigaction: handler, flags, restorer, mask. All zero is what programs expect.
+type signalAction [4]uint64
 
 func address[T any](p *T) uintptr { return uintptr(unsafe.Pointer(p)) }
 
