@@ -27,10 +27,10 @@ func launchBenchmark() benchmark {
 		goals: []goal{{key: "tasks_per_s", limit: 15_000}, {key: "ratio", limit: 2}},
 		flags: func(fs *flag.FlagSet) func(context.Context, *report) error {
 			var o launchOptions
-			fs.IntVar(&o.tasks, "tasks", 400_000, "tasks in a run: enough for some twenty collections of garbage")
+			fs.IntVar(&o.tasks, "tasks", 400_000, "tasks of each side in a round, in two runs")
 			fs.IntVar(&o.slaves, "slaves", 4, "slaves")
 			fs.IntVar(&o.parallel, "parallel", 2500, "tasks that fit on a slave at once")
-			fs.IntVar(&o.rounds, "rounds", 5, "pairs of runs; the figures are medians")
+			fs.IntVar(&o.rounds, "rounds", 5, "rounds; the figures are medians")
 			fs.IntVar(&o.gc, "gogc", 400, "garbage collection target in percent for the process, which holds the whole cluster")
 			fs.BoolVar(&o.unpaired, "unpaired", false, "leave out the runs with one message a frame, and the ratio")
 			return o.run
@@ -62,16 +62,16 @@ func (o *launchOptions) run(ctx context.Context, r *report) error {
 	}
 	var batched, ratios, processor []float64
 	for i := range o.rounds {
-		fast, slow, err := o.pair(ctx, r, i)
+		fast, slow, err := o.pair(ctx, r)
 		if err != nil {
 			return err
 		}
-		batched = append(batched, fast.rate)
+		batched = append(batched, fast.rate())
 		r.say("round %d: %s", i+1, fast)
 		if !o.unpaired {
-			ratios = append(ratios, fast.rate/slow.rate)
+			ratios = append(ratios, fast.rate()/slow.rate())
 			processor = append(processor, float64(slow.cpu)/float64(fast.cpu))
-			r.say("round %d: %s with one message a frame: ratio %.2f", i+1, slow, fast.rate/slow.rate)
+			r.say("round %d: %s with one message a frame: ratio %.2f", i+1, slow, fast.rate()/slow.rate())
 		}
 	}
 	r.print("tasks/s: %.0f", batched)
@@ -83,34 +83,51 @@ func (o *launchOptions) run(ctx context.Context, r *report) error {
 	return nil
 }
 
-// pair makes both runs of a round. Which of them is first alternates, because whatever else the machine does comes and goes.
-func (o *launchOptions) pair(ctx context.Context, r *report, round int) (fast, slow launchResult, err error) {
-	for i := range 2 {
-		switch unbatched := (round+i)%2 == 1; {
-		case !unbatched:
-			fast, err = o.steady(ctx, r, network{})
-		case !o.unpaired:
-			if slow, err = o.steady(ctx, r, network{unbatched: true}); err != nil {
-				err = fmt.Errorf("unbatched: %w", err)
-			}
+// pair makes the runs of a round: each side has two, and they stand around those of the other, since whatever else the machine does comes and
+// goes. A side's figures are those of both its runs together.
+func (o *launchOptions) pair(ctx context.Context, r *report) (fast, slow launchResult, err error) {
+	half := *o
+	half.tasks = max(o.tasks/2, 1)
+	for _, unbatched := range []bool{false, true, true, false} {
+		if unbatched && o.unpaired {
+			continue
 		}
-		if err != nil {
-			break
+		one, err := half.steady(ctx, r, network{unbatched: unbatched})
+		switch {
+		case err != nil && unbatched:
+			return fast, slow, fmt.Errorf("unbatched: %w", err)
+		case err != nil:
+			return fast, slow, err
+		case unbatched:
+			slow.add(one)
+		default:
+			fast.add(one)
 		}
 	}
-	return fast, slow, err
+	return fast, slow, nil
 }
 
-// A launchResult is what one run has taken.
+// A launchResult is what runs have taken.
 type launchResult struct {
-	rate   float64       // tasks a second
-	cpu    time.Duration // of all that took part, for one task
-	busy   float64       // processors, on average
-	writes float64       // to connections, for one task
+	tasks  int
+	wall   time.Duration
+	cpu    time.Duration // of all that took part
+	writes int64         // to connections
 }
+
+func (l *launchResult) add(other launchResult) {
+	l.tasks += other.tasks
+	l.wall += other.wall
+	l.cpu += other.cpu
+	l.writes += other.writes
+}
+
+// rate is tasks a second.
+func (l launchResult) rate() float64 { return float64(l.tasks) / l.wall.Seconds() }
 
 func (l launchResult) String() string {
-	return fmt.Sprintf("%.0f tasks/s, for each %s of processor and %.2f writes to connections, %.2f processors busy", l.rate, l.cpu, l.writes, l.busy)
+	return fmt.Sprintf("%.0f tasks/s, for each %s of processor and %.2f writes to connections, %.2f processors busy", l.rate(),
+		l.cpu/time.Duration(l.tasks), float64(l.writes)/float64(l.tasks), l.cpu.Seconds()/l.wall.Seconds())
 }
 
 // errElection says that the leader changed during a run, which then measures something else.
@@ -163,9 +180,7 @@ func (o *launchOptions) once(ctx context.Context, via network, logger *slog.Logg
 	if err != nil {
 		return out, err
 	}
-	tasks := float64(o.tasks)
-	return launchResult{rate: tasks / wall.Seconds(), cpu: cpu / time.Duration(o.tasks), busy: cpu.Seconds() / wall.Seconds(),
-		writes: float64(via.writes.Load()) / tasks}, nil
+	return launchResult{tasks: o.tasks, wall: wall, cpu: cpu, writes: via.writes.Load()}, nil
 }
 
 // A launcher is a scheduler that launches tasks on whatever it is offered until all are launched. It holds the offers of the beginning back
