@@ -27,7 +27,7 @@ func launchBenchmark() benchmark {
 		goals: []goal{{key: "tasks_per_s", limit: 15_000}, {key: "ratio", limit: 2}},
 		flags: func(fs *flag.FlagSet) func(context.Context, *report) error {
 			var o launchOptions
-			fs.IntVar(&o.tasks, "tasks", 400_000, "tasks of each side in a round, in two runs")
+			fs.IntVar(&o.tasks, "tasks", 800_000, "tasks of each side in a round, in two runs: enough for some twenty collections of garbage each")
 			fs.IntVar(&o.slaves, "slaves", 4, "slaves")
 			fs.IntVar(&o.parallel, "parallel", 2500, "tasks that fit on a slave at once")
 			fs.IntVar(&o.rounds, "rounds", 5, "rounds; the figures are medians")
