@@ -2,53 +2,36 @@ package main
 
 import (
 	"fmt"
-	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/meros-project/meros/internal/zkserver"
 )
 
-const zooKeeperJar = "/usr/share/java/zookeeper.jar" // of Debian's package zookeeper
-
-// startZooKeeper starts a server of the test's own and returns its address.
-func startZooKeeper(t *testing.T) string {
-	if _, err := os.Stat(zooKeeperJar); err != nil {
+// startZooKeeper starts a server of the test's own.
+func startZooKeeper(t *testing.T, o zkserver.Options) *zkserver.Server {
+	if missing := zkserver.Missing(); missing != nil {
 		if os.Getenv("CI") == "true" {
-			t.Fatalf("no %s: in CI Debian's package zookeeper must be installed", zooKeeperJar)
+			t.Fatalf("%v: in CI it must be there", missing)
 		}
-		t.Skipf("no %s: install Debian's package zookeeper to run this test", zooKeeperJar)
+		t.Skipf("%v to run this test", missing)
 	}
-	dir, address := t.TempDir(), ports(t, 1)[0]
-	_, port, err := net.SplitHostPort(address)
+	o.Dir = t.TempDir()
+	servers, err := zkserver.Start(o)
 	require.NoError(t, err)
-	config := filepath.Join(dir, "zoo.cfg")
-	require.NoError(t, os.WriteFile(config, fmt.Appendf(nil, "tickTime=200\ndataDir=%s\nclientPort=%s\nclientPortAddress=127.0.0.1\nadmin.enableServer=false\n", dir, port), 0o600))
-	cmd := exec.Command("java", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dzookeeper.preAllocSize=1024", "-cp", zooKeeperJar,
-		"org.apache.zookeeper.server.ZooKeeperServerMain", config)
-	require.NoError(t, cmd.Start())
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	eventually(t, "a ZooKeeper server listens", func() bool {
-		c, err := net.Dial("tcp", address)
-		if err == nil {
-			_ = c.Close()
-		}
-		return err == nil
-	})
-	return address
+	t.Cleanup(func() { zkserver.Close(servers) })
+	return servers[0]
 }
 
 // Masters, slaves and commands that know only the ensemble make up a cluster, and go on when the leading master is killed.
 func TestAClusterOnZooKeeper(t *testing.T) {
 	t.Parallel()
-	zk := startZooKeeper(t)
+	zk := startZooKeeper(t, zkserver.Options{}).Address
 	dir, addresses := folder(t), ports(t, 3)
 	secret := filepath.Join(dir, "zk")
 	require.NoError(t, os.WriteFile(secret, []byte("zk://meros:secret@"+zk+",127.0.0.1:1/test\n"), 0o600))

@@ -33,9 +33,9 @@ func TestServersAreKilledOneByOneAndThenAll(t *testing.T) {
 	}
 	for i, s := range servers {
 		say(fmt.Sprint("before server ", i))
-		leader := s.leads()
+		leader := s.Leads()
 		began := time.Now()
-		s.kill()
+		s.Kill()
 		say(fmt.Sprint("without server ", i))
 		t.Logf("server %d killed (it led the ensemble: %v): the next entry was committed after %v", i, leader, time.Since(began).Round(time.Millisecond))
 		s.start()
@@ -45,7 +45,7 @@ func TestServersAreKilledOneByOneAndThenAll(t *testing.T) {
 	agree(t, want[len(want)-1], members...)
 
 	for _, s := range servers {
-		s.kill()
+		s.Kill()
 	}
 	select {
 	case <-term.Done():

@@ -1,14 +1,8 @@
 package zookeeper
 
 import (
-	"bytes"
-	"fmt"
-	"io"
-	"math/rand/v2"
 	"net"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -16,14 +10,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"github.com/meros-project/meros/internal/zkserver"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const (
-	jar      = "/usr/share/java/zookeeper.jar" // of Debian's package zookeeper
-	patience = 60 * time.Second
-)
+const patience = 60 * time.Second
 
 // eventually waits for a condition, for far longer than it should take.
 func eventually(t testing.TB, what string, is func() bool) {
@@ -39,138 +32,49 @@ func eventually(t testing.TB, what string, is func() bool) {
 // needsServer skips where no ZooKeeper is installed, but not in CI.
 func needsServer(t testing.TB) {
 	t.Helper()
-	missing := ""
-	if _, err := exec.LookPath("java"); err != nil {
-		missing = "no java"
-	} else if _, err := os.Stat(jar); err != nil {
-		missing = "no " + jar
-	}
-	switch {
-	case missing == "":
+	switch missing := zkserver.Missing(); {
+	case missing == nil:
 	case os.Getenv("CI") == "true":
-		t.Fatalf("%s: in CI Debian's package zookeeper must be installed", missing)
+		t.Fatalf("%v: in CI it must be there", missing)
 	default:
-		t.Skipf("%s: install Debian's package zookeeper to run the tests against real servers", missing)
+		t.Skipf("%v to run the tests against real servers", missing)
 	}
 }
 
-// A server is a real ZooKeeper process on loopback, with a folder of its own.
+// A server is a real ZooKeeper process.
 type server struct {
+	*zkserver.Server
 	t       testing.TB
-	id      int
-	dir     string
 	address string
-	peers   string // server.N lines; empty for one server alone
-	cmd     *exec.Cmd
-	exited  chan struct{}
-	out     *bytes.Buffer
-}
-
-var (
-	portMu    sync.Mutex
-	portsUsed = map[int]bool{}
-)
-
-// freePort finds a port that no connection is given by chance and that no other test has: a server that is killed finds it free again.
-func freePort(t testing.TB) int {
-	portMu.Lock()
-	defer portMu.Unlock()
-	for range 1000 {
-		port := 15000 + rand.IntN(15000)
-		if portsUsed[port] {
-			continue
-		}
-		if ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
-			portsUsed[port] = true
-			_ = ln.Close()
-			return port
-		}
-	}
-	t.Fatal("no free port")
-	return 0
 }
 
 // startEnsemble starts n servers that form one ensemble, and waits until they serve.
 func startEnsemble(t testing.TB, n int) []*server {
+	return startServers(t, zkserver.Options{Servers: n})
+}
+
+func startServers(t testing.TB, o zkserver.Options) []*server {
 	needsServer(t)
-	var list []*server
-	var peers strings.Builder
-	for i := range n {
-		fmt.Fprintf(&peers, "server.%d=127.0.0.1:%d:%d\n", i+1, freePort(t), freePort(t))
-	}
-	for i := range n {
-		s := &server{t: t, id: i + 1, dir: t.TempDir(), address: fmt.Sprintf("127.0.0.1:%d", freePort(t))}
-		if n > 1 {
-			s.peers = peers.String()
+	o.Dir = t.TempDir()
+	started, err := zkserver.Start(o)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		zkserver.Close(started)
+		for _, s := range started {
+			if t.Failed() {
+				t.Logf("the server at %s:\n%s", s.Address, s.Said())
+			}
 		}
-		list = append(list, s)
-		t.Cleanup(s.kill)
-		s.start()
-	}
-	for _, s := range list {
-		s.ready()
+	})
+	var list []*server
+	for _, s := range started {
+		list = append(list, &server{Server: s, t: t, address: s.Address})
 	}
 	return list
 }
 
-func (s *server) start() {
-	_, port, _ := net.SplitHostPort(s.address)
-	config := fmt.Sprintf("tickTime=200\ninitLimit=50\nsyncLimit=25\ndataDir=%s\nclientPort=%s\nclientPortAddress=127.0.0.1\nadmin.enableServer=false\n"+
-		"4lw.commands.whitelist=srvr\nminSessionTimeout=400\nmaxSessionTimeout=20000\nmaxClientCnxns=0\n%s", s.dir, port, s.peers)
-	require.NoError(s.t, os.WriteFile(filepath.Join(s.dir, "zoo.cfg"), []byte(config), 0o600))
-	require.NoError(s.t, os.WriteFile(filepath.Join(s.dir, "myid"), fmt.Appendf(nil, "%d\n", s.id), 0o600))
-	main := "org.apache.zookeeper.server.ZooKeeperServerMain"
-	if s.peers != "" {
-		main = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
-	}
-	s.out = &bytes.Buffer{}
-	s.cmd = exec.Command("java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dzookeeper.preAllocSize=1024",
-		"-cp", jar, main, filepath.Join(s.dir, "zoo.cfg"))
-	s.cmd.Stdout, s.cmd.Stderr = s.out, s.out
-	require.NoError(s.t, s.cmd.Start())
-	s.exited = make(chan struct{})
-	go func(cmd *exec.Cmd, exited chan struct{}) {
-		defer close(exited)
-		_ = cmd.Wait()
-	}(s.cmd, s.exited)
-}
-
-func (s *server) kill() {
-	if s.cmd != nil {
-		_ = s.cmd.Process.Kill()
-		<-s.exited
-		s.cmd = nil
-		if s.t.Failed() {
-			s.t.Logf("server %d at %s:\n%s", s.id, s.address, s.out.Bytes()[max(0, s.out.Len()-3000):])
-		}
-	}
-}
-
-// ready waits until the server takes part in a quorum.
-func (s *server) ready() {
-	eventually(s.t, "a ZooKeeper server", func() bool {
-		select {
-		case <-s.exited:
-			s.t.Fatalf("server %d has ended:\n%s", s.id, s.out)
-		default:
-		}
-		return strings.Contains(s.ask(), "Mode: ")
-	})
-}
-
-func (s *server) ask() string {
-	c, err := net.DialTimeout("tcp", s.address, time.Second)
-	if err != nil {
-		return ""
-	}
-	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(2 * time.Second))
-	_, _ = io.WriteString(c, "srvr")
-	b, _ := io.ReadAll(c)
-	return string(b)
-}
-
-func (s *server) leads() bool { return strings.Contains(s.ask(), "Mode: leader") }
+func (s *server) start() { require.NoError(s.t, s.Start()) }
+func (s *server) ready() { require.NoError(s.t, s.Ready()) }
 
 // url is the address of a path on these servers.
 func url(list []*server, path string) string {
