@@ -57,6 +57,7 @@ func (j *answers) run(c *Core) bool {
 		c.answerQuestion(&j.questions[i])
 	}
 	j.questions = j.questions[k:]
+	c.proposeConfirmation() // for what has to be asked again
 	return len(j.questions) > 0
 }
 

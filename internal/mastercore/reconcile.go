@@ -109,8 +109,9 @@ func (c *Core) tellReconciled(f *framework, t *task) {
 	c.toFramework(f, &message.Update{Status: &st})
 }
 
-// answerReconcile follows the table of Mesos' explicit reconciliation. It is silent as long as the answer may still come back with a
-// slave (T8). What it does not know it only says so of if it is confirmed that this master leads; until then that is a question.
+// answerReconcile follows the table of Mesos' explicit reconciliation, but that it is silent only about a slave that has not come back to this
+// leader and may: one whose fate a write is about to decide is asked about again behind that write (T8). What it does not know it only says so
+// of if it is confirmed that this master leads; until then that is a question.
 func (c *Core) answerReconcile(n uint32, f *framework, ref message.TaskRef, confirmed bool) {
 	if slot := c.tasks.find(n, ref.Task); slot != 0 {
 		c.tellReconciled(f, c.tasks.records.get(slot))
@@ -125,7 +126,15 @@ func (c *Core) answerReconcile(n uint32, f *framework, ref message.TaskRef, conf
 			return
 		}
 	case !known || s.state == slaveAbsent:
-	case s.state == slaveRecovering || s.busy && !s.connected():
+	case s.busy && !s.connected(): // the write that decides about it is ahead of the one that a question waits for
+		if ref.Lease > 0 {
+			c.askLease(n, sn, c.slaves.mut(sn), ref)
+		}
+		if offer.ValidateID("task id", string(ref.Task)) == nil {
+			c.ask(f, taskQuestion(n, f, ref))
+		}
+		return
+	case s.state == slaveRecovering:
 		if ref.Lease > 0 {
 			c.askLease(n, sn, c.slaves.mut(sn), ref)
 		}

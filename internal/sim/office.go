@@ -228,7 +228,7 @@ func (h *history) reconciling(r *reign, l *link, m *message.Reconcile) {
 			break
 		}
 		rec := h.find(l.stream, ref.Task)
-		if rec == nil || rec.slave == nil || rec.slave.conn == nil || w.operator.marking(ref.Slave) { // a change of the slave may be under way
+		if rec == nil || rec.slave == nil || rec.slave.conn == nil {
 			continue
 		}
 		if s, is := v.Slave(ref.Slave); is && s.State == mastercore.SlaveDisconnected && rec.slave.sid != ref.Slave {

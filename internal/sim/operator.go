@@ -54,16 +54,6 @@ func (o *operator) ask(op message.Operate) {
 	r.step(mastercore.Called{Token: o.token, Call: op})
 }
 
-// marking reports whether a call that marks the slave gone is under way.
-func (o *operator) marking(id offer.SlaveID) bool {
-	for _, c := range o.calls {
-		if c.op.Verb == message.VerbMarkGone && c.op.Slave == id {
-			return true
-		}
-	}
-	return false
-}
-
 // answered checks that what was answered with yes is in the registry of whoever answers (L4).
 func (o *operator) answered(r *reign, e mastercore.Answer) {
 	c, ok := o.calls[e.Token]
