@@ -38,6 +38,8 @@ type Config struct {
 	// Key encrypts and authenticates all gossip: 16, 24 or 32 bytes, the same for everyone. Defaults to none, which is accepted on
 	// loopback only.
 	Key []byte
+	// MoreKeys are understood beside Key, while a cluster changes from one to another: see Gossip.SetKeys. At most seven. Defaults to none.
+	MoreKeys [][]byte
 	// Insecure accepts gossip without a Key on any address. Defaults to false.
 	Insecure bool
 	// Cluster is the cluster's name; members of different names never talk. Defaults to "meros".
@@ -108,6 +110,12 @@ func (c Config) Validate() error {
 	default:
 		return fmt.Errorf("discovery: Config.Key has %d bytes, allowed are 16, 24 and 32", len(c.Key))
 	}
+	if len(c.MoreKeys) > 0 && len(c.Key) == 0 {
+		return errors.New("discovery: Config.MoreKeys is set and Config.Key is not: none of them would encrypt")
+	}
+	if _, err := newRing(c.keys()); err != nil {
+		return err
+	}
 	if len(c.Join) > maxJoin {
 		return fmt.Errorf("discovery: Config.Join has %d addresses, at most %d are allowed", len(c.Join), maxJoin)
 	}
@@ -123,6 +131,13 @@ func (c Config) Validate() error {
 	}
 	_, err = encodeMeta(c.Tags, false)
 	return err
+}
+
+func (c Config) keys() [][]byte {
+	if len(c.Key) == 0 {
+		return nil
+	}
+	return append([][]byte{c.Key}, c.MoreKeys...)
 }
 
 func splitHostPort(field, address string) (host string, port int, err error) {

@@ -23,6 +23,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var key = []byte("0123456789abcdef0123456789abcdef")
 
+const (
+	longest = 30 * time.Second
+	pause   = time.Millisecond
+)
+
 type logText struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -83,7 +88,7 @@ func joins(addresses ...string) func(*Config) {
 // eventually waits for a change of g's table until cond holds.
 func (r *running) eventually(cond func([]Member) bool) {
 	r.t.Helper()
-	limit := time.After(30 * time.Second)
+	limit := time.After(longest)
 	for {
 		members, changed := r.table.snapshot(time.Now())
 		if cond(members) {
@@ -132,11 +137,27 @@ func TestMembersFindEachOtherAndSayWhenTheyLeave(t *testing.T) {
 
 // A program that only knows the gossip library joins and is listed, without tags; when it dies it is found out.
 func TestAPlainMemberIsListedAndItsDeathIsSeen(t *testing.T) {
-	a := start(t, "a")
-	plain := plainMember(t, "plain")
+	for _, k := range [][]byte{key, nil} {
+		plainDies(t, k)
+	}
+}
+
+func plainDies(t *testing.T, k []byte) {
+	a := start(t, "a", func(c *Config) { c.Key = k })
+	plain := plainMember(t, "plain", k)
 	_, err := plain.Join([]string{a.Address()})
 	require.NoError(t, err)
 	a.eventually(is("a alive master, plain alive "))
+	require.NoError(t, a.UpdateTags(map[string]string{"news": "yes"}))
+	require.Eventually(t, func() bool {
+		for _, n := range plain.Members() {
+			if n.Name == "a" && bytes.Contains(n.Meta, []byte("news")) {
+				return true
+			}
+		}
+		return false
+	}, longest, pause)
+	require.NotContains(t, a.log.String(), "gossip refused")
 	require.NoError(t, plain.Shutdown()) // without a word
 	a.eventually(is("a alive master, plain failed "))
 }
@@ -145,7 +166,7 @@ func TestAPlainMemberIsListedAndItsDeathIsSeen(t *testing.T) {
 func TestNothingIsLeftBehind(t *testing.T) {
 	for i := range 3 {
 		g := start(t, "g")
-		dead := plainMember(t, fmt.Sprint("x", i))
+		dead := plainMember(t, fmt.Sprint("x", i), key)
 		_, err := dead.Join([]string{g.Address()})
 		require.NoError(t, err)
 		g.eventually(is("g alive master, " + dead.LocalNode().Name + " alive "))
@@ -161,9 +182,9 @@ func TestNothingIsLeftBehind(t *testing.T) {
 }
 
 // plainMember is a program that only knows the gossip library.
-func plainMember(t *testing.T, name string) *memberlist.Memberlist {
+func plainMember(t *testing.T, name string, k []byte) *memberlist.Memberlist {
 	c := memberlist.DefaultLocalConfig()
-	c.Name, c.Label, c.SecretKey, c.BindAddr, c.BindPort, c.AdvertisePort = name, "test", key, "127.0.0.1", 0, 0
+	c.Name, c.Label, c.SecretKey, c.BindAddr, c.BindPort, c.AdvertisePort = name, "test", k, "127.0.0.1", 0, 0
 	c.Logger = log.New(io.Discard, "", 0)
 	var plain *memberlist.Memberlist
 	var err error
@@ -184,7 +205,7 @@ func TestWrongKeyAndWrongClusterAreRefusedAndSaidSo(t *testing.T) {
 		"cluster": func(c *Config) { c.Cluster = "other" },
 	} {
 		b := start(t, name, joins(a.Address()), edit)
-		require.Eventually(t, func() bool { return strings.Contains(b.log.String(), "same cluster name and key") }, 20*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return strings.Contains(b.log.String(), "same cluster name and key") }, longest, pause)
 		require.Len(t, b.Members(), 1)
 		b.stop()
 	}

@@ -55,6 +55,7 @@ type Event struct {
 const (
 	maxEvents   = 256  // queued for one watcher; beyond, it gets a Resync
 	maxDeparted = 1024 // listed that left or failed
+	maxMembers  = 1 << 14
 )
 
 // A table is what this member knows. The gossip library calls it under a lock of its own, so it never blocks.
@@ -92,6 +93,14 @@ func (t *table) put(now time.Time, name, address string, meta []byte) {
 	}
 	e.Address, e.Tags, e.leaving = address, tags, leaving
 	t.tell(Event{Kind: kind, Member: e.Member})
+}
+
+// hasRoom tells whether a member of this name may be put.
+func (t *table) hasRoom(name string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	_, known := t.members[name]
+	return known || len(t.members) < maxMembers+maxDeparted
 }
 
 func (t *table) gone(now time.Time, name string) {
