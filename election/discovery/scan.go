@@ -13,8 +13,9 @@ import (
 	"unicode/utf8"
 )
 
-// The library believes what a message says of its own length: a header of twenty bytes makes it allocate 112 MiB, a nested value ends the
-// process by its stack. So each message is read here before, and what the library would never write is refused.
+// The library believes what a message says of its own length: a header of twenty bytes makes it allocate 112 MiB, a packet of 16 KiB
+// is unpacked to 40 MiB, an empty message that is encrypted with the key ends the process. So each message is read here before, and what the
+// library would never write is refused.
 
 // Types of messages, as the library numbers them.
 const (
