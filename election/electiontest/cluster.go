@@ -178,8 +178,10 @@ func (c *cluster) heal() {
 }
 
 // next returns a reign that was not returned before and has not ended.
-func (c *cluster) next() reign {
-	timer := time.NewTimer(c.patience)
+func (c *cluster) next() reign { return c.nextWithin(c.patience) }
+
+func (c *cluster) nextWithin(d time.Duration) reign {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	for {
 		select {
@@ -188,7 +190,7 @@ func (c *cluster) next() reign {
 				return r
 			}
 		case <-timer.C:
-			c.t.fail("nobody leads after %v", c.patience)
+			c.t.fail("nobody leads after %v", d)
 		}
 	}
 }

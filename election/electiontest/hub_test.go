@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/meros-project/meros/election"
 )
@@ -13,7 +14,8 @@ import (
 // A hub is what the electors of a cluster in one process agree by: its log is committed as soon as it is appended to. With fault set its
 // electors break the promise that the fault is named after.
 type hub struct {
-	fault string
+	fault   string
+	timeout time.Duration // with "resignation is waited out": how long
 
 	mu      sync.Mutex
 	changed chan struct{} // closed at each change
@@ -21,7 +23,8 @@ type hub struct {
 	queue   []*hubElector // of those that run: the first leads
 	snap    []byte
 	snapAt  int
-	calls   int // of Propose
+	calls   int  // of Propose
+	rest    bool // nobody may lead
 	held    []hubEntry
 }
 
@@ -92,7 +95,7 @@ func (e *hubElector) Run(ctx context.Context, env election.Env) error {
 	h.signal()
 	var err error
 	for ctx.Err() == nil && err == nil {
-		if leads := h.queue[0] == e || h.fault == "two lead" && h.queue[min(1, len(h.queue)-1)] == e; leads && e.term == nil {
+		if leads := h.queue[0] == e || h.fault == "two lead" && h.queue[min(1, len(h.queue)-1)] == e; leads && e.term == nil && !h.rest {
 			e.term = &hubTerm{e: e, ended: make(chan struct{})}
 			h.log = append(h.log, hubEntry{data: env.Opening(), by: e.term})
 			h.signal()
@@ -256,17 +259,52 @@ func (t *hubTerm) Propose(entry []byte, done func(uint64, any, error)) {
 }
 
 func (t *hubTerm) Resign(context.Context) error {
+	t.e.h.mu.Lock()
+	defer t.e.h.mu.Unlock()
+	t.resign("")
+	return nil
+}
+
+// resign goes to the end of the queue, and brings the heir to its head.
+func (t *hubTerm) resign(heir string) {
 	h := t.e.h
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	if t.over {
-		return nil
+		return
 	}
 	t.e.end()
 	h.queue = append(slices.DeleteFunc(h.queue, func(o *hubElector) bool { return o == t.e }), t.e)
-	if h.fault == "nobody follows" {
+	if at := slices.IndexFunc(h.queue, func(o *hubElector) bool { return o.address == heir }); at > 0 {
+		h.queue[0], h.queue[at] = h.queue[at], h.queue[0]
+	}
+	switch h.fault {
+	case "nobody follows":
 		h.queue = append([]*hubElector{{h: h}}, h.queue...)
+	case "resignation is waited out":
+		h.rest = true
+		time.AfterFunc(h.timeout, func() {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			h.rest = false
+			h.signal()
+		})
 	}
 	h.signal()
+}
+
+// Transfer implements election.Transferer.
+func (e *hubElector) Transfer(_ context.Context, id string) error {
+	h := e.h
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case e.term == nil && h.fault != "anybody hands over":
+		return election.ErrDeposed
+	case !slices.ContainsFunc(h.queue, func(o *hubElector) bool { return o.address == id }) && h.fault != "hands over to nobody":
+		return errors.New("hub: no such master")
+	case e.term != nil && h.fault == "hands over to whoever is next":
+		e.term.resign("")
+	case e.term != nil:
+		e.term.resign(id)
+	}
 	return nil
 }

@@ -14,6 +14,10 @@ type Master struct {
 	// New makes its elector and the environment to run it in; the suite fills in StateMachine and Opening. It is called at each start of
 	// the master: what an earlier elector of this master has kept must be found again. Required.
 	New func(t testing.TB) (election.Elector, election.Env)
+	// Patient is New with an elector that gives up a leader of whom nothing is heard only after timeout, so that a resignation that is
+	// handed over can be told from one that is waited out. Without it New is used there, and a timeout of its own of five seconds or less
+	// hides that nobody hands over.
+	Patient func(t testing.TB, timeout time.Duration) (election.Elector, election.Env)
 	// Forgets says that nothing is kept when all masters have ended, so that nothing is expected to survive. Defaults to false.
 	Forgets bool
 	// Cut separates this master from the others and from whatever they agree by, and Heal ends that. Heal may be called without Cut.
@@ -47,11 +51,15 @@ type check struct {
 	run  func(*cluster)
 }
 
+const waitedOut = "a reign that is resigned is handed over, not waited out"
+
 var checks = []check{
 	{"a reign leads and ends with Run", reignEnds},
 	{"entries are applied everywhere in the order of the calls", callOrder},
 	{"each outcome is told once and is true when a reign is resigned", outcomes},
 	{"reigns rise and are handed over", reignsRise},
+	{waitedOut, handedOver},
+	{"leadership goes to the master that is named", transferred},
 	{"a deposed reign cannot propose", deposed},
 	{"an entry that is too large is refused", tooLarge},
 	{"a snapshot equals the replay of what it covers", snapshots},
@@ -76,6 +84,9 @@ func (k check) try(t testing.TB, masters []Master, patience time.Duration) strin
 	c := &cluster{t: r, tb: t, patience: patience, terms: make(chan reign, 1024), reigns: map[uint64]int{}, history: history{t0: time.Now()}}
 	r.watch(func() {
 		for _, m := range masters {
+			if k.name == waitedOut && m.Patient != nil {
+				m.New = func(t testing.TB) (election.Elector, election.Env) { return m.Patient(t, c.timeout()) }
+			}
 			c.nodes = append(c.nodes, &node{Master: m, index: len(c.nodes)})
 		}
 		c.startAll()

@@ -31,14 +31,16 @@ func conforming(t *testing.T, n int) []electiontest.Master {
 	var masters []electiontest.Master
 	for _, address := range addresses {
 		dir, self := t.TempDir(), []string{address}
+		patient := func(t testing.TB, timeout time.Duration) (election.Elector, election.Env) {
+			e, err := New(Config{Dir: dir, Bootstrap: peers, HeartbeatTimeout: timeout})
+			require.NoError(t, err)
+			return e, election.Env{Advertise: address, Listener: network.listen(address), Dial: network.dialer(address)}
+		}
 		masters = append(masters, electiontest.Master{
-			New: func(t testing.TB) (election.Elector, election.Env) {
-				e, err := New(Config{Dir: dir, Bootstrap: peers, HeartbeatTimeout: 500 * time.Millisecond})
-				require.NoError(t, err)
-				return e, election.Env{Advertise: address, Listener: network.listen(address), Dial: network.dialer(address)}
-			},
-			Cut:  func() { network.set(true, self, addresses); network.set(true, addresses, self) },
-			Heal: func() { network.set(false, self, addresses); network.set(false, addresses, self) },
+			New:     func(t testing.TB) (election.Elector, election.Env) { return patient(t, 500*time.Millisecond) },
+			Patient: patient,
+			Cut:     func() { network.set(true, self, addresses); network.set(true, addresses, self) },
+			Heal:    func() { network.set(false, self, addresses); network.set(false, addresses, self) },
 		})
 	}
 	return masters

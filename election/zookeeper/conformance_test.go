@@ -21,14 +21,16 @@ func TestZooKeeperKeepsTheContract(t *testing.T) {
 		var masters []electiontest.Master
 		for i := range 3 {
 			p := newProxy(t, servers[0].address)
+			patient := func(t testing.TB, timeout time.Duration) (election.Elector, election.Env) {
+				e, err := New(Config{Address: "zk://meros:secret@" + p.address() + path, SessionTimeout: timeout, SnapshotEvery: 100})
+				require.NoError(t, err)
+				return e, election.Env{Advertise: fmt.Sprintf("127.0.0.1:%d", 5050+i)}
+			}
 			masters = append(masters, electiontest.Master{
-				New: func(t testing.TB) (election.Elector, election.Env) {
-					e, err := New(Config{Address: "zk://meros:secret@" + p.address() + path, SessionTimeout: 3 * time.Second, SnapshotEvery: 100})
-					require.NoError(t, err)
-					return e, election.Env{Advertise: fmt.Sprintf("127.0.0.1:%d", 5050+i)}
-				},
-				Cut:  p.cut,
-				Heal: p.heal,
+				New:     func(t testing.TB) (election.Elector, election.Env) { return patient(t, 3*time.Second) },
+				Patient: patient,
+				Cut:     p.cut,
+				Heal:    p.heal,
 			})
 		}
 		return masters

@@ -17,11 +17,12 @@ import (
 var (
 	_ election.Elector     = (*Elector)(nil)
 	_ election.Snapshotter = (*Elector)(nil)
+	_ election.Transferer  = (*Elector)(nil)
 )
 
 const sessionPause = 100 * time.Millisecond // between two sessions, and after a reign that another master has ended
 
-// An Elector is one master's part in the election. It implements election.Elector, Snapshotter and Membership.
+// An Elector is one master's part in the election. It implements election.Elector, Snapshotter, Membership and Transferer.
 type Elector struct {
 	cfg     Config
 	address Address
@@ -85,7 +86,9 @@ func (e *Elector) LeaderChanged() <-chan struct{} {
 func (e *Elector) setTerm(t *term) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.term = t
+	if e.term = t; t != nil {
+		e.seen = e.self // whose record takes the place of what was seen before
+	}
 	e.compare()
 }
 
@@ -154,7 +157,7 @@ func (e *Elector) Run(ctx context.Context, env election.Env) error {
 		err := e.live(ctx)
 		e.sees(election.Peer{})
 		switch {
-		case errors.Is(err, errSession), errors.Is(err, errNotQueued):
+		case errors.Is(err, errSession):
 			if ctx.Err() == nil {
 				e.log.Warn("the session with the ensemble has ended", "address", e.address.String(), "why", err)
 			}
@@ -205,22 +208,22 @@ func (e *Elector) live(ctx context.Context) error {
 				return err
 			}
 		}
-		if err := e.follow(ctx, s, own); err != nil {
+		if err := e.follow(ctx, s, own); errors.Is(err, errNotQueued) { // another was brought forward
+			own = ""
+			continue
+		} else if err != nil {
 			return err
 		}
-		resigned, err := e.lead(ctx, s)
+		t, err := e.lead(ctx, s)
 		if err == nil {
 			err = e.withdraw(s) // before anybody else leads
 		}
+		if err == nil && t.wasResigned() {
+			own, err = "", e.leave(s, own, t)
+		}
+		t.handedOver(err)
 		if err != nil {
 			return err
-		}
-		if resigned {
-			path := e.candidates() + "/" + own
-			if err := s.remove(path); err != nil {
-				return s.explain(path, err)
-			}
-			own = ""
 		}
 	}
 }

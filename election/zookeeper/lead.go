@@ -41,28 +41,28 @@ type written struct {
 	err       error // why it was not, or why nobody knows
 }
 
-// lead opens a reign and serves it to its end. An error ends the session or Run.
-func (e *Elector) lead(ctx context.Context, s *session) (resigned bool, err error) {
+// lead opens a reign and serves it to its end. The term is nil if there was none; an error ends the session or Run.
+func (e *Elector) lead(ctx context.Context, s *session) (*term, error) {
 	for !s.valid() { // the first sign of life
 		select {
 		case <-s.ended:
-			return false, errSession
+			return nil, errSession
 		case <-ctx.Done():
-			return false, ctx.Err()
+			return nil, ctx.Err()
 		case <-time.After(retryPause):
 		}
 	}
 	version, err := e.bump(s)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	if err := e.catchUp(s); err != nil {
-		return false, err
+		return nil, err
 	}
 	l := &leadership{e: e, s: s, t: newTerm(s, version), results: make(chan written, 1), stop: make(chan struct{})}
 	open, err := l.open(ctx)
 	if err != nil || !open {
-		return false, err
+		return nil, err
 	}
 	s.leading.Store(true)
 	defer s.leading.Store(false)
@@ -75,7 +75,7 @@ func (e *Elector) lead(ctx context.Context, s *session) (resigned bool, err erro
 		}
 	})
 	err = l.run(ctx)
-	return l.close(ctx, err)
+	return l.t, l.close(ctx, err)
 }
 
 // open writes the opening entry and the leader's record. It tells whether this master still leads.
@@ -261,12 +261,12 @@ func fail(batch []proposal, err error) {
 }
 
 // close ends the reign and whatever it has under way.
-func (l *leadership) close(ctx context.Context, err error) (resigned bool, _ error) {
+func (l *leadership) close(ctx context.Context, err error) error {
 	over, _ := l.t.state()
 	inTime := err == nil && (over || ctx.Err() != nil) && l.s.valid() // resigned, or Run is to end
 	l.t.end()
 	l.e.setTerm(nil)
-	_, resigned = l.t.state()
+	_, resigned := l.t.state()
 	for batch := l.t.take(); len(batch) > 0; batch = l.t.take() {
 		fail(batch, election.ErrDeposed)
 	}
@@ -296,16 +296,8 @@ func (l *leadership) close(ctx context.Context, err error) (resigned bool, _ err
 	l.answer(election.ErrDeposed)
 	close(l.t.gone)
 	l.e.log.Info("reign ended", "reign", l.t.reign, "resigned", resigned)
-	if err == nil {
-		err = l.pauseUnless(ctx, resigned)
+	if err == nil && !resigned { // it was lost: others have time to take it
+		err = l.pause(ctx)
 	}
-	return resigned, err
-}
-
-// pauseUnless gives others time where the reign was lost rather than resigned.
-func (l *leadership) pauseUnless(ctx context.Context, resigned bool) error {
-	if resigned {
-		return nil
-	}
-	return l.pause(ctx)
+	return err
 }

@@ -19,6 +19,7 @@ type term struct {
 	mu       sync.Mutex
 	over     bool
 	resigned bool
+	heir     *heir // who is to lead next; nil for whoever is next in the queue
 	queue    []proposal
 }
 
