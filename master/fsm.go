@@ -14,8 +14,9 @@ import (
 
 // fsm is the registry as the elector drives it. Entries come from one goroutine at a time; view is asked by others.
 type fsm struct {
-	mu    sync.Mutex
-	state *registry.State
+	mu      sync.Mutex
+	state   *registry.State
+	applied uint64 // index of the last entry that was applied here
 }
 
 func newFSM() *fsm { return &fsm{state: registry.New()} }
@@ -26,6 +27,13 @@ func (f *fsm) view() *registry.View {
 	return f.state.View()
 }
 
+// at is the registry after the entry index.
+func (f *fsm) at() (view *registry.View, index uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.state.View(), f.applied
+}
+
 // Apply implements election.StateMachine. The result is the reign of an entry that opens one, else []registry.Result.
 func (f *fsm) Apply(index uint64, entry []byte) (any, error) {
 	e, err := wire.DecodeEntry(entry)
@@ -34,6 +42,7 @@ func (f *fsm) Apply(index uint64, entry []byte) (any, error) {
 	}
 	f.mu.Lock()
 	results := f.state.Apply(e)
+	f.applied = index
 	f.mu.Unlock()
 	if len(e.Commands) > 0 {
 		if _, opens := e.Commands[0].Op.(*registry.Open); opens {

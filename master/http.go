@@ -58,6 +58,7 @@ func (m *Master) newHandler() http.Handler {
 			return m.AddMember(ctx, election.Peer{ID: id, Address: address})
 		},
 		RemoveMember: m.RemoveMember,
+		Snapshot:     m.Save,
 		TLS:          m.cfg.TLS != nil,
 	})
 }

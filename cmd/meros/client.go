@@ -38,6 +38,45 @@ var errUnsure = errors.New("nobody leads just now")
 // ask sends a request to the masters, one after the other until one answers; each redirects to the leader. While they elect one, it asks again.
 // The answer's JSON goes into out, unless that is nil.
 func (f *masterFlags) ask(ctx context.Context, method, path string, in, out any) error {
+	var body []byte
+	if in != nil {
+		var err error
+		if body, err = json.Marshal(in); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	return f.each(ctx, func(f *masterFlags, client *http.Client, address string) error {
+		answer, err := f.one(ctx, client, method, address, path, body)
+		if err == nil && out != nil {
+			if err = json.Unmarshal(answer, out); err != nil {
+				err = fmt.Errorf("%s: %w", address, err)
+			}
+		}
+		return err
+	})
+}
+
+// stream is ask for an answer of any length, which take reads. It may take as long as the masters go on sending.
+func (f *masterFlags) stream(ctx context.Context, method, path string, take func(io.Reader) error) error {
+	return f.each(ctx, func(f *masterFlags, client *http.Client, address string) error {
+		patient := *client
+		patient.Timeout = 0
+		resp, err := f.open(ctx, &patient, method, address, path, nil)
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		if err := take(resp.Body); err != nil {
+			return &refused{address, err.Error()} // the others would send the same
+		}
+		return nil
+	})
+}
+
+// each goes through the masters, again and again while they elect their leader, until one has answered.
+func (f *masterFlags) each(ctx context.Context, one func(f *masterFlags, client *http.Client, address string) error) error {
 	f, err := f.known(ctx)
 	if err != nil {
 		return err
@@ -46,23 +85,11 @@ func (f *masterFlags) ask(ctx context.Context, method, path string, in, out any)
 	if err != nil {
 		return err
 	}
-	var body []byte
-	if in != nil {
-		if body, err = json.Marshal(in); err != nil {
-			return err
-		}
-	}
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
+	defer client.CloseIdleConnections()
 	for begun := time.Now(); ; {
 		var failures []error
 		for _, address := range f.addresses {
-			answer, err := f.one(ctx, client, method, address, path, body)
-			if err == nil && out != nil {
-				if err = json.Unmarshal(answer, out); err != nil {
-					err = fmt.Errorf("%s: %w", address, err)
-				}
-			}
+			err := one(f, client, address)
 			if err == nil || errors.As(err, new(*refused)) {
 				return err
 			}
@@ -94,6 +121,20 @@ func join(failures []error) error {
 
 // one sends the request to one master. Its errors name the address.
 func (f *masterFlags) one(ctx context.Context, client *http.Client, method, address, path string, body []byte) ([]byte, error) {
+	resp, err := f.open(ctx, client, method, address, path, body)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", address, err)
+	}
+	return answer, nil
+}
+
+// open sends the request to one master, which has agreed to it when there is no error. The answer's body must be closed.
+func (f *masterFlags) open(ctx context.Context, client *http.Client, method, address, path string, body []byte) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, f.scheme()+"://"+address+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
@@ -113,13 +154,14 @@ func (f *masterFlags) one(ctx context.Context, client *http.Client, method, addr
 		}
 		return nil, f.explain(ctx, address, err)
 	}
+	if resp.StatusCode/100 == 2 {
+		return resp, nil
+	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("%s: %w", address, err)
-	case resp.StatusCode/100 == 2:
-		return answer, nil
 	case resp.StatusCode == http.StatusServiceUnavailable:
 		return nil, fmt.Errorf("%s: %w", address, errUnsure)
 	}

@@ -192,6 +192,9 @@ func (e *Elector) open() (_ *node, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkSeeded(e.cfg.Dir); err != nil {
+		return nil, err
+	}
 	n := &node{notify: make(chan bool, 16), voted: make(chan struct{}, 1), stop: make(chan struct{})}
 	want := election.Identity{Elector: "raft", Cluster: e.cfg.Cluster, Node: e.cfg.NodeID}
 	if IsNew(e.cfg.Dir) && len(peers) > 0 {

@@ -11,6 +11,7 @@
 //	GET    /members           the masters
 //	POST   /members           {"id": "...", "address": "host:port"}
 //	DELETE /members/{id}
+//	POST   /snapshot          the registry as a saved state, after a commit; see election.OpenSaved
 //
 // Queries read a view of the core that never changes, so that they neither wait for decisions nor hold them up; but for /explain, of which the
 // core answers one at a time.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"time"
@@ -27,6 +28,8 @@ type Source struct {
 	Members      func(ctx context.Context) ([]Member, error)
 	AddMember    func(ctx context.Context, id, address string) error
 	RemoveMember func(ctx context.Context, id string) error
+	// Snapshot writes the registry as a saved state. When it fails before the first byte, the error can be answered.
+	Snapshot func(ctx context.Context, w io.Writer) error
 	// TLS says that the leader is to be reached by https.
 	TLS bool
 }
@@ -60,6 +63,7 @@ func New(s Source) http.Handler {
 	mux.HandleFunc("GET /members", h.members)
 	mux.HandleFunc("POST /members", h.leading(h.addMember))
 	mux.HandleFunc("DELETE /members/{id}", h.leading(h.removeMember))
+	mux.HandleFunc("POST /snapshot", h.leading(h.snapshot))
 	return http.NewCrossOriginProtection().Handler(secured(mux))
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -91,6 +92,46 @@ func source(v *mastercore.View) masterhttp.Source {
 		},
 		AddMember:    func(context.Context, string, string) error { return nil },
 		RemoveMember: func(context.Context, string) error { return nil },
+		Snapshot: func(_ context.Context, w io.Writer) error {
+			_, err := io.WriteString(w, `"the registry"`)
+			return err
+		},
+	}
+}
+
+func TestASnapshotIsTheLeadersAndNeverHalfOfOne(t *testing.T) {
+	r := httptest.NewRequest("POST", "http://m1:5050/snapshot", nil)
+	w := httptest.NewRecorder()
+	masterhttp.New(source(aView(t))).ServeHTTP(w, r)
+	require.Equal(t, http.StatusOK, w.Code)
+	require.Equal(t, `"the registry"`, w.Body.String())
+	require.Equal(t, "application/octet-stream", w.Header().Get("Content-Type"))
+
+	code, header, _ := get(t, masterhttp.New(source(nil)), "POST", "/snapshot", "")
+	require.Equal(t, http.StatusTemporaryRedirect, code)
+	require.Equal(t, "http://m2:5050/snapshot", header.Get("Location"))
+
+	for _, sent := range []string{"", "half"} {
+		s := source(aView(t))
+		s.Snapshot = func(_ context.Context, w io.Writer) error {
+			if sent != "" {
+				_, err := io.WriteString(w, sent)
+				require.NoError(t, err)
+			}
+			return offer.Refuse(offer.ReasonNotLeader, "it was deposed")
+		}
+		server := httptest.NewServer(masterhttp.New(s))
+		resp, err := http.Post(server.URL+"/snapshot", "", nil)
+		if sent == "" {
+			require.NoError(t, err)
+			require.Equal(t, http.StatusServiceUnavailable, resp.StatusCode)
+			require.NoError(t, resp.Body.Close())
+		} else if err == nil {
+			_, err = io.ReadAll(resp.Body)
+			require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+			require.NoError(t, resp.Body.Close())
+		}
+		server.Close()
 	}
 }
 

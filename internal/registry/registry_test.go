@@ -513,3 +513,32 @@ func BenchmarkApplyWithViews(b *testing.B) {
 		l.s.View()
 	}
 }
+
+// A registry that is taken up from an older copy hands nothing out again that it may have handed out since.
+func TestWhatWasHandedOutAfterACopyIsNotHandedOutAgain(t *testing.T) {
+	l := newLog(t)
+	first := l.ok(&AdmitSlave{Slave: host("h1")}).Slave
+	copied, err := Import(stream(l.s.View()))
+	require.NoError(t, err)
+	later := l.ok(&AdmitSlave{Slave: host("h2")}).Slave
+	framework := l.ok(&AdmitFramework{Framework: offer.Framework{Name: "fw"}}).Framework
+	reign := l.ok(&Open{Master: "m2", Level: 1}).Reign
+
+	copied.Skip(1000)
+	l.s = copied
+	require.Greater(t, l.ok(&Open{Master: "m3", Level: 1}).Reign, reign)
+	other := l.ok(&AdmitSlave{Slave: host("h3")}).Slave
+	require.NotEqual(t, later, other)
+	require.NotEqual(t, framework, l.ok(&AdmitFramework{Framework: offer.Framework{Name: "fw"}}).Framework)
+	require.True(t, l.s.View().Removed(framework), "it has to begin anew, and is told so")
+
+	// The slave that the copy does not know comes back under its own id.
+	back := host("h2")
+	back.ID = later
+	l.ok(&MarkReachable{Slave: back})
+	var ids []offer.SlaveID
+	for r := range l.s.View().Slaves() {
+		ids = append(ids, r.Slave.ID)
+	}
+	require.Equal(t, []offer.SlaveID{first, later, other}, ids)
+}
