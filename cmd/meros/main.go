@@ -106,7 +106,7 @@ Start with:
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef("%s: %v; see meros %s --help", cmd.Name(), err, cmd.Name())
 	})
-	root.AddCommand(newDev(), newMaster(), newSlave(), newRun(), newExec(), newAttach(), newTasks(), newExplain(), newMembers(), newSnapshot(), newReplay(), newVersion())
+	root.AddCommand(newDev(), newMaster(), newSlave(), newRun(), newExec(), newAttach(), newTasks(), newExplain(), newMembers(), newSnapshot(), newRecoverQuorum(), newReplay(), newVersion())
 	return root
 }
 

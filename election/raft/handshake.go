@@ -35,6 +35,10 @@ type hello struct {
 	// In an answer: why the dialler is refused.
 	Refusal    string `json:"refusal,omitempty"`
 	RolledBack bool   `json:"rolledBack,omitempty"`
+	Expelled   bool   `json:"expelled,omitempty"`
+
+	// In an answer: how far the log goes now.
+	At mark `json:"at"`
 }
 
 func writeHello(w io.Writer, h hello) error {
@@ -85,6 +89,10 @@ type gate struct {
 	guard *guard
 	// members tells the configuration in force, as addresses by id; empty while this node waits to be added.
 	members func() map[string]string
+	// expelled are the nodes that the cluster was recovered without; they may have been added again since.
+	expelled map[string]bool
+	// at tells how far the log goes now. Nil says nothing.
+	at func() mark
 }
 
 // check judges what the other side said of itself, whichever side dialled.
@@ -99,7 +107,9 @@ func (g *gate) check(other hello) error {
 		return fmt.Errorf("%w: two masters have the id %s", ErrRefused, other.Node)
 	}
 	if members := g.members(); len(members) > 0 {
-		if _, ok := members[other.Node]; !ok {
+		if _, ok := members[other.Node]; !ok && g.expelled[other.Node] {
+			return fmt.Errorf("%w: %w: node %s must begin anew, with an empty folder, and join", ErrRefused, ErrExpelled, other.Node)
+		} else if !ok {
 			return fmt.Errorf("%w: node %q is not in the configuration that node %s has", ErrRefused, other.Node, g.self.Node)
 		}
 	}
@@ -116,7 +126,10 @@ func (g *gate) accept(conn net.Conn) (hello, error) {
 	err = g.check(other)
 	if err != nil {
 		answer.Refusal = err.Error()
-		answer.RolledBack = errors.Is(err, ErrRolledBack)
+		answer.RolledBack, answer.Expelled = errors.Is(err, ErrRolledBack), errors.Is(err, ErrExpelled)
+	}
+	if g.at != nil {
+		answer.At = g.at()
 	}
 	return other, errors.Join(err, writeHello(conn, answer))
 }
@@ -132,8 +145,11 @@ func (g *gate) dial(conn net.Conn, address string) (hello, error) {
 	}
 	if other.Refusal != "" {
 		err := fmt.Errorf("%w by node %s at %s: %s", ErrRefused, other.Node, address, other.Refusal)
-		if other.RolledBack {
+		switch {
+		case other.RolledBack:
 			return other, errors.Join(ErrRolledBack, err)
+		case other.Expelled:
+			return other, errors.Join(ErrExpelled, err)
 		}
 		return other, err
 	}

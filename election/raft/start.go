@@ -39,10 +39,17 @@ func (e *Elector) start(n *node, peers []election.Peer) error {
 		return err
 	}
 	var current atomic.Pointer[hraft.Raft]
-	var run [8]byte
-	_, _ = rand.Read(run[:]) // never fails
 	g := &gate{guard: e.guard, members: func() map[string]string { return configuration(current.Load()) }}
-	g.self = hello{Version: helloVersion, Cluster: e.cfg.Cluster, Node: e.nodeID, Run: hex.EncodeToString(run[:]), Opening: opening,
+	if g.expelled, err = expelled(n.folder.Dir); err != nil {
+		return err
+	}
+	g.at = func() mark {
+		if r := current.Load(); r != nil {
+			return mark{Term: r.CurrentTerm(), Index: r.LastIndex()}
+		}
+		return opening
+	}
+	g.self = hello{Version: helloVersion, Cluster: e.cfg.Cluster, Node: e.nodeID, Run: newRun(), Opening: opening,
 		Recover: e.cfg.Recover}
 	n.stream = newStream(e.env.Advertise, e.env.Listener, e.env.Dial, g, e.cfg.MaxSnapshot, e.log, e.die)
 	inner := hraft.NewNetworkTransportWithConfig(&hraft.NetworkTransportConfig{
@@ -66,6 +73,13 @@ func (e *Elector) start(n *node, peers []election.Peer) error {
 	current.Store(r)
 	e.raft = r
 	return nil
+}
+
+// newRun tells one start of a node from the next.
+func newRun() string {
+	var run [8]byte
+	_, _ = rand.Read(run[:]) // never fails
+	return hex.EncodeToString(run[:])
 }
 
 // newLibrary turns the panics by which the library answers a disk that fails into errors.

@@ -29,7 +29,7 @@ type stream struct {
 	gate        *gate
 	maxSnapshot int64
 	log         *slog.Logger
-	rolledBack  func(error) // another master says that this node's folder is older than it was
+	unwanted    func(error) // another master says that this node's folder is older than it was, or of a cluster that is no more
 
 	ctx      context.Context
 	cancel   context.CancelFunc
@@ -44,10 +44,10 @@ type stream struct {
 }
 
 func newStream(self string, l net.Listener, dial func(context.Context, string) (net.Conn, error), g *gate,
-	maxSnapshot int64, log *slog.Logger, rolledBack func(error)) *stream {
+	maxSnapshot int64, log *slog.Logger, unwanted func(error)) *stream {
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &stream{
-		self: hraft.ServerAddress(self), listener: l, dialer: dial, gate: g, maxSnapshot: maxSnapshot, log: log, rolledBack: rolledBack,
+		self: hraft.ServerAddress(self), listener: l, dialer: dial, gate: g, maxSnapshot: maxSnapshot, log: log, unwanted: unwanted,
 		ctx: ctx, cancel: cancel, accepted: make(chan net.Conn), slots: make(chan struct{}, maxHandshakes),
 		conns: map[net.Conn]struct{}{}, inbound: map[string]int{},
 	}
@@ -196,8 +196,8 @@ func (s *stream) Dial(address hraft.ServerAddress, timeout time.Duration) (net.C
 	if err != nil {
 		s.untrack(conn)
 		_ = conn.Close()
-		if other.Refusal != "" && other.RolledBack {
-			s.rolledBack(err)
+		if other.Refusal != "" && (other.RolledBack || other.Expelled) {
+			s.unwanted(err)
 		}
 		return nil, err
 	}
