@@ -41,8 +41,8 @@ func newOffice(w *World) office {
 		amounts: map[taskKey]resource.Resources{}}
 }
 
-// live reports whether a connection is the framework's one stream.
-func (o *office) live(l *link) bool { return l.stream != "" && o.streams[l.stream] == l }
+// live reports whether a connection is the framework's one stream, which the leader has not closed.
+func (o *office) live(l *link) bool { return l.stream != "" && o.streams[l.stream] == l && !l.dismissed }
 
 // asked sees what arrives at a leader.
 func (h *history) asked(r *reign, l *link, m message.Message) {

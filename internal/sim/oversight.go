@@ -256,6 +256,11 @@ func (x *oversight) at(s *slave) bool {
 	return ok && v.State == mastercore.SlaveConnected
 }
 
+// hears reports whether a connection is the one on which a framework is told things, and neither side has closed it.
+func (x *oversight) hears(l *link, id offer.FrameworkID) bool {
+	return x.current[id] == l && !l.severed && !l.dismissed
+}
+
 // later runs a check some time from now, if the leader was able to do its work meanwhile.
 func (x *oversight) later(d time.Duration, check func()) {
 	w, m := x.r.m.w, x.r.m
@@ -279,7 +284,7 @@ func (x *oversight) mustAnswer(l *link, id offer.FrameworkID, ref message.TaskRe
 	}
 	from, known := h.w.ns, x.r.core.Knows(id, ref.Task)
 	x.later(answerTime, func() {
-		if at, ok := x.spoken[rec.key]; (!ok || at < from) && (known || !x.r.office.confirms.mayWait(h.w.ns, from)) && x.current[id] == l && !l.severed && rec.running && x.at(rec.slave) {
+		if at, ok := x.spoken[rec.key]; (!ok || at < from) && (known || !x.r.office.confirms.mayWait(h.w.ns, from)) && x.hears(l, id) && rec.running && x.at(rec.slave) {
 			h.w.violate("T8", "%s was asked for %s %v ago, which runs on %s, and has not answered", x.r.m.id, rec.key, answerTime, rec.slave.id)
 		}
 	})
@@ -295,7 +300,7 @@ func (x *oversight) mustKill(l *link, id offer.FrameworkID, task offer.TaskID) {
 	s := rec.slave
 	to := s.conn
 	x.later(answerTime, func() {
-		if rec.running && s.conn == to && x.at(s) && x.current[id] == l && x.kills[rec.key] != to {
+		if rec.running && s.conn == to && x.at(s) && x.hears(l, id) && x.kills[rec.key] != to {
 			h.w.violate("T7", "%s was asked %v ago to kill %s, and has not told %s", x.r.m.id, answerTime, rec.key, s.id)
 		}
 	})
@@ -359,12 +364,12 @@ func (x *oversight) mustMourn(id offer.SlaveID) {
 	from := h.w.ns
 	for _, rec := range s.runtime.running {
 		l := x.current[rec.framework]
-		if l == nil || l.severed || h.retired[rec.framework] {
+		if l == nil || !x.hears(l, rec.framework) || h.retired[rec.framework] {
 			continue
 		}
 		x.later(answerTime, func() {
 			v, ok := x.r.core.View().Slave(id)
-			if !ok || v.State != mastercore.SlaveUnreachable || x.current[rec.framework] != l || l.severed || h.retired[rec.framework] {
+			if !ok || v.State != mastercore.SlaveUnreachable || !x.hears(l, rec.framework) || h.retired[rec.framework] {
 				return
 			}
 			if at, ok := x.lost[rec.key]; !ok || at < from {
