@@ -65,6 +65,7 @@ var rooms = []room{
 	{path: "internal/synctier"},
 	{path: "internal/zkserver"},
 	{path: "internal/bench/...", ours: []string{"..."}},
+	{path: "internal/lab/...", ours: []string{"offer", "offer/resource", "framework", "internal/lab"}},
 	{path: "internal/tidy"},
 	{path: "cmd/...", ours: []string{"..."}},
 	{path: "examples/...", ours: []string{"", "offer/...", "election/...", "isolation/...", "master", "slave", "framework/...", "examples/..."}},
