@@ -41,8 +41,8 @@ func newOffice(w *World) office {
 		amounts: map[taskKey]resource.Resources{}}
 }
 
-// live reports whether a connection is the framework's one stream, which the leader has not closed.
-func (o *office) live(l *link) bool { return l.stream != "" && o.streams[l.stream] == l && !l.dismissed }
+// live reports whether a connection is the framework's one stream.
+func (o *office) live(l *link) bool { return l.stream != "" && o.streams[l.stream] == l }
 
 // asked sees what arrives at a leader.
 func (h *history) asked(r *reign, l *link, m message.Message) {
@@ -218,7 +218,7 @@ func (h *history) streamed(r *reign, l *link, m message.Message) {
 func (h *history) reconciling(r *reign, l *link, m *message.Reconcile) {
 	w, o := h.w, &r.office
 	v := r.core.View()
-	if !o.live(l) || w.log.leader != r || v.Summary().Recovering > 0 {
+	if !o.live(l) || l.dismissed || w.log.leader != r || v.Summary().Recovering > 0 {
 		return
 	}
 	var open []taskKey
@@ -252,7 +252,7 @@ func (h *history) reconciling(r *reign, l *link, m *message.Reconcile) {
 				continue
 			}
 			due := known[key] || !o.confirms.mayWait(w.ns, from)
-			if due && !r.ended && !r.m.paused && r.m.cost == 0 && r.m.stood < from && o.live(l) && !l.severed {
+			if due && !r.ended && !r.m.paused && r.m.cost == 0 && r.m.stood < from && o.live(l) && !l.severed && !l.dismissed {
 				w.violate("T8", "%s has not answered %s about %s for two seconds", r.m.id, key.framework, key.task)
 			}
 			delete(o.asked, key)
