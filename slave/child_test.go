@@ -183,5 +183,5 @@ func TestTasksOfAFrameworkWithoutCheckpointsEndWithTheSlave(t *testing.T) {
 	eventually(t, "the task has ended too", func() bool { return !first.Alive() })
 	startChild(t, dir, m.address)
 	require.Empty(t, take(t, "a re-registration", m.register).(*message.SlaveReregister).Tasks)
-	eventually(t, "nothing is left of it", func() bool { return len(globbed(filepath.Join(dir, "run", "*", "run"))) == 0 })
+	eventually(t, "nothing is left of it", func() bool { return len(runFiles(dir)) == 0 })
 }

@@ -38,7 +38,9 @@ type Config struct {
 	// missing. One process uses it at a time, and it belongs to one cluster for ever. Required.
 	WorkDir string
 	// RuntimeDir is the folder for supervisors and sockets; its path is short because a socket's must be. It must outlive the slave's
-	// process. Defaults to "run" in WorkDir, or, where that path is too long, to a folder in /tmp named after it.
+	// process, and need not outlive the machine's boot. Defaults to "run" in WorkDir, or, where that path is too long, to a folder in /tmp named
+	// after it. Where that is what it is, a slave that is root has what it can of it in a folder of its own in /run/meros or /dev/shm/meros, where that is a
+	// file system in memory: tasks start faster then.
 	RuntimeDir string
 
 	// Masters are addresses of masters, host:port: any of them tells who leads. Defaults to none; then Detector is required.

@@ -112,7 +112,7 @@ func TestAfterAnotherBootOfTheMachineTasksAreSaidToBeGone(t *testing.T) {
 			break
 		}
 	}
-	eventually(t, "its files are gone", func() bool { return len(globbed(filepath.Join(cfg.WorkDir, "run", "*", "run"))) == 0 })
+	eventually(t, "its files are gone", func() bool { return len(runFiles(cfg.WorkDir)) == 0 })
 	s.stop()
 	require.NoError(t, first.Signal(syscall.SIGKILL)) // which did not survive the boot
 }

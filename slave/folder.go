@@ -25,7 +25,7 @@ import (
 //	slaves/.deleted/...                           and those that are being deleted
 //	volumes/roles/ROLE/VOLUME                     persistent volumes,
 //	volumes/deleted/...                           and those that were destroyed
-//	run/...                                       supervisors and sockets
+//	run/...                                       supervisors and sockets, as far as they are not in memory
 type folder struct {
 	dir  string
 	lock *os.File

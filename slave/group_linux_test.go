@@ -97,5 +97,5 @@ func TestAGroupStandsAndFallsTogetherAcrossARestart(t *testing.T) {
 	for _, p := range processes {
 		require.False(t, p.Alive(), "process %d of the group runs", p.PID)
 	}
-	eventually(t, "nothing is left of the containers", func() bool { return len(globbed(filepath.Join(dir, "run", "*", "run"))) == 0 })
+	eventually(t, "nothing is left of the containers", func() bool { return len(runFiles(dir)) == 0 })
 }

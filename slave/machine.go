@@ -34,3 +34,11 @@ func runtimeDir(work string) string {
 	sum := sha256.Sum256([]byte(work))
 	return filepath.Join("/tmp", "meros-"+strconv.Itoa(os.Geteuid())+"-"+hex.EncodeToString(sum[:8]))
 }
+
+// memoryDir is where containers have their files in memory, empty for none: not for a slave that was told where to have them.
+func (c Config) memoryDir() string {
+	if c.RuntimeDir != runtimeDir(c.WorkDir) {
+		return ""
+	}
+	return supervisor.MemoryDir(nameOf(c.WorkDir))
+}

@@ -74,7 +74,7 @@ func (s *Slave) recover() (closers []func(), err error) {
 		}
 		chain = append(chain, fetcher) // last: it works as the user that the others have decided on
 		s.meter = chain
-		s.runner = supervisor.New(supervisor.Config{Dir: s.cfg.RuntimeDir, Isolation: chain, Ready: s.cfg.ReadySupervisors,
+		s.runner = supervisor.New(supervisor.Config{Dir: s.cfg.RuntimeDir, Memory: s.cfg.memoryDir(), Isolation: chain, Ready: s.cfg.ReadySupervisors,
 			OutputBytes: s.cfg.OutputBytes, OutputFiles: s.cfg.OutputFiles, Logger: s.cfg.Logger})
 	}
 	if err := s.executors.open(s); err != nil {

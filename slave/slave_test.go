@@ -64,6 +64,7 @@ func workDir(t testing.TB) string {
 		if t.Failed() {
 			endAll(filepath.Join(dir, "work"))
 		}
+		require.NoError(t, os.RemoveAll(memoryOf(filepath.Join(dir, "work")))) // where a slave was killed, something is left
 		require.NoError(t, os.RemoveAll(dir))
 	})
 	usedDirs.Store(filepath.Join(dir, "work"), nil)
@@ -482,6 +483,19 @@ func TestAPersistentVolumeIsInTheSandboxAndOutlivesTheTask(t *testing.T) {
 func globbed(pattern string) []string {
 	found, _ := filepath.Glob(pattern)
 	return found
+}
+
+// memoryOf is where the containers of a slave have their files in memory; a folder that there is not where they have none.
+func memoryOf(dir string) string {
+	if memory := (Config{WorkDir: dir, RuntimeDir: runtimeDir(dir)}).memoryDir(); memory != "" {
+		return memory
+	}
+	return filepath.Join(dir, "no memory")
+}
+
+// runFiles are what is known of the runs of a slave's containers, wherever it is.
+func runFiles(dir string) []string {
+	return append(globbed(filepath.Join(dir, "run", "*", "run")), globbed(filepath.Join(memoryOf(dir), "*", "run"))...)
 }
 
 func TestTheListenerServesOverTCPAndRefusesPlainTextBeyondLoopback(t *testing.T) {

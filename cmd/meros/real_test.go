@@ -304,7 +304,7 @@ func processesOf(dir string) map[int]string {
 		args, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "cmdline"))
 		env, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "environ"))
 		cwd, _ := os.Readlink(filepath.Join("/proc", e.Name(), "cwd"))
-		if bytes.Contains(args, []byte(dir)) || bytes.Contains(env, []byte("MEROS_RUN="+dir)) || strings.HasPrefix(cwd, dir) {
+		if bytes.Contains(args, []byte(dir)) || bytes.Contains(env, []byte("MESOS_SANDBOX="+dir)) || strings.HasPrefix(cwd, dir) {
 			found[pid] = strings.ReplaceAll(string(args), "\x00", " ")
 		}
 	}

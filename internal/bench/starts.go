@@ -172,7 +172,7 @@ func openHeld(ready, room int) (*held, error) {
 		return nil, err
 	}
 	h := &held{dir: dir, events: make(chan isolation.Event, room)}
-	h.runner = supervisor.New(supervisor.Config{Dir: filepath.Join(dir, "run"), Isolation: isolation.Chain{process.New(process.Config{})}, Ready: ready})
+	h.runner = supervisor.New(supervisor.Config{Dir: filepath.Join(dir, "run"), Memory: supervisor.MemoryDir(filepath.Base(dir)), Isolation: isolation.Chain{process.New(process.Config{})}, Ready: ready})
 	h.close = func() error { return errors.Join(h.runner.Close(), os.RemoveAll(dir)) }
 	if err = os.Chmod(dir, 0o711); err == nil {
 		err = h.runner.Open(nil, func(ev isolation.Event) { h.events <- ev })

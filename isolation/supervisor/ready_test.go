@@ -102,7 +102,7 @@ func TestAnOrderThatWasGivenRightBeforeTheSlaveEndedIsCarriedOut(t *testing.T) {
 	p := b.r.ready.take()
 	// It cannot read the order before the slave is gone.
 	require.NoError(t, p.program.Signal(syscall.SIGSTOP))
-	c, _ := b.r.add("a")
+	c, _ := b.r.add("a", b.r.dir("a"))
 	c.spec = b.spec("a", "echo ran; exec sleep 1000")
 	b.r.ready.mu.Lock()
 	b.r.ready.idle = append([]*supervisorProcess{p}, b.r.ready.idle...)

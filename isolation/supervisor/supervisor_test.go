@@ -70,7 +70,7 @@ func newBench(t *testing.T) *bench {
 		if b.r != nil {
 			require.NoError(t, b.r.Close())
 		}
-		entries, _ := listContainers(b.runtime)
+		entries, _ := b.r.listAll()
 		for dir := range entries {
 			killRemains(dir)
 		}
