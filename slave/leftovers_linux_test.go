@@ -28,7 +28,7 @@ type census struct {
 }
 
 func takeCensus(t *testing.T, dir string, slave int) census {
-	c := census{Cgroups: cgroupsOf(dir), Files: append(globbed(filepath.Join(dir, "run", "*")), globbed(filepath.Join(memoryOf(dir), "*"))...)}
+	c := census{Cgroups: cgroupsOf(dir), Files: append(globbed(filepath.Join(dir, "run", "*")), globbed(filepath.Join(memoryOf(dir), "[^.]*"))...)}
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	require.NoError(t, err)
 	for line := range strings.Lines(string(mounts)) {

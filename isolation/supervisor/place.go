@@ -1,11 +1,14 @@
 package supervisor
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
 	"github.com/meros-project/meros/isolation"
+	"github.com/meros-project/meros/isolation/process"
 )
 
 // memoryFolder is the folder, right below where the system has a file system in memory, that holds those of slaves.
@@ -38,6 +41,58 @@ func (r *Runner) makeDirs() error {
 		}
 	}
 	return nil
+}
+
+// diskLink, in Config.Memory, leads to Config.Dir: where that is gone, nobody will ever ask for what is in memory.
+const diskLink = ".disk"
+
+// openMemory notes whose the folder in memory is, and removes those beside it whose owners are gone.
+func (r *Runner) openMemory() error {
+	if r.cfg.Memory == "" {
+		return nil
+	}
+	link := filepath.Join(r.cfg.Memory, diskLink)
+	if to, err := os.Readlink(link); err != nil || to != r.cfg.Dir {
+		_ = os.Remove(link)
+		if err := os.Symlink(r.cfg.Dir, link); err != nil {
+			return fmt.Errorf("runtime dir: %w", err)
+		}
+	}
+	links, _ := filepath.Glob(filepath.Join(filepath.Dir(r.cfg.Memory), "*", diskLink))
+	for _, link := range links {
+		to, err := os.Readlink(link)
+		if err != nil || !filepath.IsAbs(to) {
+			continue
+		}
+		if _, err = os.Lstat(to); errors.Is(err, fs.ErrNotExist) && !anyRuns(filepath.Dir(link)) {
+			_ = os.RemoveAll(filepath.Dir(link))
+		}
+	}
+	return nil
+}
+
+// anyRuns reports whether a container that has its files in a folder may still run.
+func anyRuns(dir string) bool {
+	found, err := listContainers(dir)
+	for dir := range found {
+		var first process.ID
+		if err := readRecord(dir, processRecord, &first); err == nil && first.Alive() || errors.Is(err, errDamaged) {
+			return true
+		}
+	}
+	return err != nil
+}
+
+// closeMemory removes the folder in memory if there are no containers in it.
+func (r *Runner) closeMemory() {
+	if r.cfg.Memory == "" {
+		return
+	}
+	if found, err := listContainers(r.cfg.Memory); err == nil && len(found) == 0 {
+		_ = os.Remove(filepath.Join(r.cfg.Memory, diskLink))
+		_ = os.Remove(r.cfg.Memory)
+		_ = os.Remove(filepath.Dir(r.cfg.Memory)) // refused while others have theirs in it
+	}
 }
 
 // listAll returns the folders of containers with what they were told to run.

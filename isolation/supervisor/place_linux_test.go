@@ -30,7 +30,9 @@ func namesIn(t *testing.T, dir string) []string {
 	}
 	names := []string{}
 	for _, e := range entries {
-		names = append(names, e.Name())
+		if e.Name() != diskLink {
+			names = append(names, e.Name())
+		}
 	}
 	return names
 }
@@ -105,6 +107,40 @@ func TestAContainerThatIsToldMuchOrFindsNoRoomInMemoryHasItsFilesOnDisk(t *testi
 	b.started("b")
 	require.True(t, b.exited("b").Exit.Success())
 	require.Equal(t, filepath.Join(b.runtime, folderName("b")), b.r.dir("b"))
+}
+
+func TestAFolderInMemoryGoesWhenItsOwnerIsGoneAndNothingOfItRuns(t *testing.T) {
+	b := newBench(t)
+	above := filepath.Join(b.base, "memory")
+	disk := b.runtime
+	left := func(name string) (memory string, pid int) {
+		b.runtime = filepath.Join(b.base, "disk-"+name)
+		memory = filepath.Join(above, name)
+		b.openIn(memory)
+		b.r.Start(b.spec(name, "exec sleep 1000"), false)
+		return memory, b.started(name)
+	}
+	ended, pid := left("ended")
+	first, err := process.Identify(pid)
+	require.NoError(t, err)
+	running, _ := left("running")
+	stays, _ := left("stays")
+	require.NoError(t, b.r.Close())
+	for _, name := range []string{"ended", "running"} {
+		require.NoError(t, os.RemoveAll(filepath.Join(b.base, "disk-"+name)))
+	}
+	require.NoError(t, first.Signal(9))
+	eventually(t, "it has ended", func() bool { return !first.Alive() })
+	b.runtime = disk
+	b.openIn(filepath.Join(above, "mine"))
+	require.NoDirExists(t, ended)
+	require.Len(t, namesIn(t, running), 1)
+	require.Len(t, namesIn(t, stays), 1)
+	for _, memory := range []string{running, stays} { // their owners come back, and know nothing
+		b.runtime = filepath.Join(b.base, "disk-"+filepath.Base(memory))
+		b.openIn(memory)
+		eventually(t, "it is ended", func() bool { return len(namesIn(t, memory)) == 0 })
+	}
 }
 
 func TestAFolderInMemoryIsOnlyUsedWhereItIsOneAndNobodyElseCanChangeIt(t *testing.T) {

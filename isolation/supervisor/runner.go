@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"runtime"
 	"sync"
 	"time"
@@ -101,7 +100,11 @@ func (r *Runner) Open(known []string, events func(isolation.Event)) error {
 	if !Entered() {
 		return errors.New("the program does not call slave.Supervise first in main, so that it cannot supervise tasks")
 	}
-	if err := r.makeDirs(); err != nil {
+	err := r.makeDirs()
+	if err == nil {
+		err = r.openMemory()
+	}
+	if err != nil {
 		return err
 	}
 	r.events = events
@@ -255,9 +258,6 @@ func (r *Runner) Close() error {
 		r.cancel()
 	}
 	r.wg.Wait()
-	if r.cfg.Memory != "" {
-		_ = os.Remove(r.cfg.Memory) // refused while there are containers
-		_ = os.Remove(filepath.Dir(r.cfg.Memory))
-	}
+	r.closeMemory()
 	return nil
 }
