@@ -95,6 +95,7 @@ func TestEveryCommandOfTheDocumentationRuns(t *testing.T) {
 		"go test ./internal/synctier -seed 7 -seeds 100": func(t *testing.T, line string) {
 			shell(t, strings.Replace(line, "-seeds 100", "-seeds 1", 1))
 		},
+		"go run ./internal/lab/run -seed 7 -time 10m": there("internal/lab/run/main.go", "internal/lab/*_test.go"), // which run it
 		"go run ./internal/bench": func(t *testing.T, line string) {
 			require.Contains(t, shell(t, line), "e2e/offer")
 		},
