@@ -57,15 +57,12 @@ func (f *tlsFlags) config() (*tls.Config, error) {
 type masterFlags struct {
 	addresses []string
 	tls       tlsFlags
+	zk        zkTLS
 }
 
 // check reports an address that is not allowed.
 func (f *masterFlags) check() error {
-	if isZK(f.addresses) {
-		_, err := zkAddress("master", f.addresses)
-		return err
-	}
-	if err := checkAddresses("master", f.addresses); err != nil {
+	if err := checkMasters("master", f.addresses, &f.zk); err != nil || isZK(f.addresses) {
 		return err
 	}
 	return f.mayDial()
@@ -74,6 +71,7 @@ func (f *masterFlags) check() error {
 func (f *masterFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringSliceVar(&f.addresses, "master", []string{"127.0.0.1:5050"}, "`HOST:PORT` of one master or more, with commas, any of which knows who leads, or zk://HOST,.../PATH")
 	f.tls.add(cmd)
+	f.zk.add(cmd)
 }
 
 func checkAddresses(flag string, addresses []string) error {
@@ -104,7 +102,7 @@ func (f *masterFlags) framework(cfg *framework.Config) error {
 	}
 	cfg.Insecure = f.tls.insecure
 	if isZK(f.addresses) {
-		if cfg.Detector, err = zkDetector("master", f.addresses, cfg.Logger); err != nil {
+		if cfg.Detector, err = zkDetector("master", f.addresses, &f.zk, cfg.Logger); err != nil {
 			return err
 		}
 	} else {

@@ -24,6 +24,7 @@ type slaveFlags struct {
 	tls        tlsFlags
 	gossip     gossipFlags
 	masters    []string
+	zk         zkTLS
 	listen     string
 	advertise  string
 	workDir    string
@@ -85,6 +86,7 @@ Its tasks outlive it: stop it, start it again on the same --work-dir, and they a
 	flags.IntVar(&f.outputKeep, "output-files", 1, "how many of the renamed files are kept of each; 0 to 100")
 	f.gossip.add(cmd)
 	f.tls.add(cmd)
+	f.zk.add(cmd)
 	f.log.add(cmd)
 	return cmd
 }
@@ -154,13 +156,11 @@ func (f *slaveFlags) config() (slave.Config, error) {
 	if f.workDir == "" {
 		return cfg, badFlag("work-dir", "", "is required: a folder that survives a restart")
 	}
-	if isZK(f.masters) {
-		if _, err := zkAddress("master", f.masters); err != nil {
-			return cfg, err
-		}
-		cfg.Masters = nil // a detector takes their place
-	} else if err := checkAddresses("master", f.masters); err != nil {
+	if err := checkMasters("master", f.masters, &f.zk); err != nil {
 		return cfg, err
+	}
+	if isZK(f.masters) {
+		cfg.Masters = nil // a detector takes their place
 	}
 	if err := checkAddress("listen", f.listen); err != nil {
 		return cfg, err
@@ -228,7 +228,7 @@ func (f *slaveFlags) run(cmd *cobra.Command) error {
 	}
 	defer members.stop()
 	if isZK(f.masters) {
-		d, err := zkDetector("master", f.masters, cfg.Logger)
+		d, err := zkDetector("master", f.masters, &f.zk, cfg.Logger)
 		if err != nil {
 			return err
 		}

@@ -97,6 +97,9 @@ func checkPath(path string) error {
 	if path == "/" {
 		return fmt.Errorf("path %q is the root, which many may use: give the cluster a path of its own, as in /meros", path)
 	}
+	if strings.Contains(path, ",") {
+		return fmt.Errorf("path %q must not have a comma: all servers stand before the one path", path)
+	}
 	for part := range strings.SplitSeq(path[1:], "/") {
 		if part == "" || part == "." || part == ".." || part == "zookeeper" && strings.HasPrefix(path, "/zookeeper") {
 			return fmt.Errorf("path %q must be names with slashes between, none of them empty, a dot or two, and not below /zookeeper", path)
@@ -116,6 +119,9 @@ func redact(s string) string {
 	if at < 0 {
 		return fmt.Sprintf("%.200s", s)
 	}
-	head, _, _ := strings.Cut(strings.TrimPrefix(s[:at], scheme), ":")
+	head, _, ok := strings.Cut(strings.TrimPrefix(s[:at], scheme), ":")
+	if !ok { // a password that is alone
+		head = ""
+	}
 	return fmt.Sprintf("%s%.60s:***%.200s", scheme, head, s[at:])
 }

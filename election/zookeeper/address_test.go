@@ -41,6 +41,10 @@ func TestAddresses(t *testing.T) {
 		"zk://h/p//q":            "none of them empty",
 		"zk://h/p/../q":          "a dot or two",
 		"zk://h/zookeeper/quota": "not below /zookeeper",
+		"zk://h/p,g":             "all servers stand before the one path",
+		"zk://h/p,zk://g/p":      "all servers stand before the one path",
+		"zk:/h/p":                "must be zk://",
+		"ZK://h/p":               "must be zk://",
 		"zk://h/p q":             "printable ASCII",
 		"zk://secret@h/p":        "must have user:password before the @",
 		"zk://:secret@h/p":       "must have user:password before the @",
@@ -52,7 +56,7 @@ func TestAddresses(t *testing.T) {
 	} {
 		_, err := ParseAddress(text)
 		require.ErrorContains(t, err, says, text)
-		if strings.Contains(text, ":secret") || strings.Contains(text, "sec/ret") {
+		if strings.Contains(text, "sec") {
 			require.NotContains(t, err.Error(), "sec", text)
 		}
 	}

@@ -3,6 +3,7 @@ package zookeeper
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -17,6 +18,8 @@ var (
 	ErrForeign = errors.New("zookeeper: the path is not this cluster's")
 	// ErrNotAllowed says that the ensemble does not let these credentials read or write below the path.
 	ErrNotAllowed = errors.New("zookeeper: not allowed with these credentials")
+	// ErrSASL says that the ensemble lets in only who authenticates by a scheme of SASL, which is not supported.
+	ErrSASL = errors.New("zookeeper: sasl: not supported; use digest or TLS")
 	// ErrDuplicateID says that another master runs under this master's id.
 	ErrDuplicateID = errors.New("zookeeper: another master has this id")
 	// ErrDamaged says that a node does not hold what a master writes.
@@ -26,7 +29,8 @@ var (
 // Config says where the ensemble is and who this master is. Only Address is required.
 type Config struct {
 	// Address is the path of the cluster on the ensemble: zk://user:password@host1:2181,host2/path. With user and password all that is
-	// written can be changed, and all but who leads be read, by them alone. Required.
+	// written can be changed, and all but who leads be read, by them alone: they are for the digest scheme. SASL (Kerberos, DIGEST-MD5) is
+	// not supported; use digest, or TLS, or both. Required.
 	Address string
 	// Cluster is the cluster's name; a path of another is refused. Defaults to "meros".
 	Cluster string
@@ -42,8 +46,11 @@ type Config struct {
 	SnapshotEvery int
 	// MaxSnapshot bounds a snapshot, in bytes: an ensemble keeps everything in memory. Defaults to 256 MiB.
 	MaxSnapshot int64
-	// Dial opens connections to servers, for TLS say. Defaults to TCP.
+	// Dial opens connections to servers. Defaults to TCP.
 	Dial func(ctx context.Context, address string) (net.Conn, error)
+	// TLS is for servers with a secureClientPort, whose number goes into Address. Without a ServerName each server's certificate must be for
+	// its host in Address. Servers that run on Java 8 know no version above 1.2. Defaults to plain text.
+	TLS *tls.Config
 }
 
 func (c Config) withDefaults() Config {

@@ -2,6 +2,7 @@ package zookeeper
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -20,6 +21,8 @@ type DetectorConfig struct {
 	SessionTimeout time.Duration
 	// Dial opens connections to servers. Defaults to TCP.
 	Dial func(ctx context.Context, address string) (net.Conn, error)
+	// TLS is as in Config. Defaults to plain text.
+	TLS *tls.Config
 	// Logger defaults to none.
 	Logger *slog.Logger
 }
@@ -38,6 +41,7 @@ type Detector struct {
 	leader  election.Peer
 	err     error         // why there is none to be known
 	changed chan struct{} // closed at each change of the two
+	session *session      // the present one, or the one before
 }
 
 var _ election.Detector = (*Detector)(nil)
@@ -63,7 +67,8 @@ func NewDetector(cfg DetectorConfig) (*Detector, error) {
 }
 
 // Detect returns the leader as soon as it differs from previous. While the ensemble does not answer, the leader that was last known is
-// taken for the leader. It returns net.ErrClosed after Close, and the ensemble's refusal where the record may not be read.
+// taken for the leader. It returns net.ErrClosed after Close, the ensemble's refusal where the record may not be read, and with ctx's error
+// why no server could be reached, if none could.
 func (d *Detector) Detect(ctx context.Context, previous election.Peer) (election.Peer, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -90,6 +95,9 @@ func (d *Detector) Detect(ctx context.Context, previous election.Peer) (election
 		}
 		d.mu.Lock()
 		if err != nil {
+			if why := d.session.trouble(); why != nil {
+				err = fmt.Errorf("%w: %w", err, why)
+			}
 			return election.Peer{}, err
 		}
 	}
@@ -137,11 +145,14 @@ func (d *Detector) run() {
 
 // live is one session.
 func (d *Detector) live() error {
-	s, err := openSession(d.address, d.cfg.SessionTimeout, d.cfg.Dial, d.cfg.Logger)
+	s, err := openSession(d.address, d.cfg.SessionTimeout, d.cfg.Dial, d.cfg.TLS, d.cfg.Logger)
 	if err != nil {
 		return err
 	}
 	defer s.close()
+	d.mu.Lock()
+	d.session = s
+	d.mu.Unlock()
 	stop := context.AfterFunc(d.ctx, s.close)
 	defer stop()
 	if err := s.wait(d.ctx); err != nil {

@@ -2,11 +2,14 @@ package zookeeper
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,6 +19,7 @@ import (
 // the session), bounds what it leaves unbounded (a server that accepts and says nothing), and can end them all.
 type dialer struct {
 	dial       func(ctx context.Context, address string) (net.Conn, error)
+	secure     *tls.Config // nil for plain text
 	handshake  time.Duration
 	negotiated atomic.Int64 // nanoseconds; zero before the first handshake
 	watching   atomic.Bool  // there are watches, which the library will set again on each new connection
@@ -23,16 +27,17 @@ type dialer struct {
 	mu     sync.Mutex
 	closed bool
 	conns  map[*conn]struct{}
+	why    error // the last connection came to nothing
 }
 
-func newDialer(dial func(context.Context, string) (net.Conn, error), handshake time.Duration) *dialer {
+func newDialer(dial func(context.Context, string) (net.Conn, error), secure *tls.Config, handshake time.Duration) *dialer {
 	if dial == nil {
 		dial = func(ctx context.Context, address string) (net.Conn, error) {
 			var d net.Dialer
 			return d.DialContext(ctx, "tcp", address)
 		}
 	}
-	return &dialer{dial: dial, handshake: handshake, conns: map[*conn]struct{}{}}
+	return &dialer{dial: dial, secure: secure, handshake: handshake, conns: map[*conn]struct{}{}}
 }
 
 func (d *dialer) open(_, address string, timeout time.Duration) (net.Conn, error) {
@@ -45,10 +50,14 @@ func (d *dialer) open(_, address string, timeout time.Duration) (net.Conn, error
 		return nil, net.ErrClosed
 	}
 	nc, err := d.dial(ctx, address)
+	if err == nil && d.secure != nil {
+		nc, err = d.encrypt(ctx, nc, address)
+	}
 	if err != nil {
+		d.failed(address, err)
 		return nil, err
 	}
-	c := &conn{Conn: nc, d: d, gone: make(chan struct{})}
+	c := &conn{Conn: nc, d: d, address: address, gone: make(chan struct{})}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.watching.Load() {
@@ -60,6 +69,38 @@ func (d *dialer) open(_, address string, timeout time.Duration) (net.Conn, error
 	}
 	d.conns[c] = struct{}{}
 	return c, nil
+}
+
+// encrypt makes a connection one of TLS, or closes it.
+func (d *dialer) encrypt(ctx context.Context, nc net.Conn, address string) (net.Conn, error) {
+	config := d.secure.Clone()
+	if config.ServerName == "" {
+		config.ServerName, _, _ = net.SplitHostPort(address)
+	}
+	c := tls.Client(nc, config)
+	if err := c.HandshakeContext(ctx); err != nil {
+		_ = nc.Close()
+		if !strings.HasPrefix(err.Error(), "tls: ") {
+			err = fmt.Errorf("tls: %w", err)
+		}
+		return nil, err
+	}
+	return c, nil
+}
+
+// failed notes why a server was of no use; nil says that one was.
+func (d *dialer) failed(address string, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.why = err; err != nil {
+		d.why = fmt.Errorf("server %s: %w", address, err)
+	}
+}
+
+func (d *dialer) trouble() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.why
 }
 
 // cut closes what is open, so that the library tries the next server.
@@ -87,10 +128,11 @@ var errHandshake = errors.New("zookeeper: what answers is not a ZooKeeper server
 // the mark, and what changed in between is never told. So answers that move the mark wait until the watches are on their way.
 type conn struct {
 	net.Conn
-	d    *dialer
-	head [12]byte
-	seen int // bytes of the first answer
-	size int // of the first answer; zero while it is not known
+	d       *dialer
+	address string
+	head    [12]byte
+	seen    int // bytes of the first answer
+	size    int // of the first answer; zero while it is not known
 
 	gate  chan struct{} // closed when the watches are on their way; nil if there are none to be set again
 	held  []byte        // of an answer that was read whole
@@ -113,10 +155,15 @@ func (c *conn) Read(p []byte) (int, error) {
 	if c.seen >= len(c.head) && c.size == 0 {
 		length := binary.BigEndian.Uint32(c.head[:])
 		if length < 16 || length > maxHandshake {
+			c.d.failed(c.address, errHandshake)
 			return 0, errHandshake
 		}
 		c.size = 4 + int(length)
+		c.d.failed(c.address, nil)
 		c.d.negotiated.Store(int64(time.Duration(binary.BigEndian.Uint32(c.head[8:])) * time.Millisecond))
+	}
+	if err != nil && !c.shaken() {
+		c.d.failed(c.address, err)
 	}
 	return n, err
 }

@@ -30,7 +30,7 @@ func TestAnswersWaitForTheWatches(t *testing.T) {
 		a, b := net.Pipe()
 		ends <- b
 		return a, nil
-	}, time.Minute)
+	}, nil, time.Minute)
 	first, err := d.open("tcp", "x", time.Second)
 	require.NoError(t, err)
 	defer first.Close()
@@ -95,7 +95,7 @@ func TestAHandshakeThatLies(t *testing.T) {
 			a, b := net.Pipe()
 			ends <- b
 			return a, nil
-		}, time.Minute)
+		}, nil, time.Minute)
 		c, err := d.open("tcp", "x", time.Second)
 		require.NoError(t, err)
 		server := <-ends

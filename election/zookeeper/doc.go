@@ -14,6 +14,9 @@
 //	PATH/meros/snapshots/S/C     chunks of the state after some entry
 //	PATH/meros/snapshot          which of the snapshots counts
 //
+// Servers are reached in plain text, or with Config.TLS by TLS: a secureClientPort of ZooKeeper 3.5 or later. Masters authenticate by digest,
+// which is what user and password in the address are for, by a certificate, or by both. SASL (Kerberos, DIGEST-MD5) is not supported.
+//
 // A leader that has not heard of the ensemble for two thirds of its session's time ends its reign by its own clock, before the session
 // can have expired. If the session is still there when a server answers, it opens another reign; an expired one it replaces by a new
 // session and goes to the end of the queue. Clocks matter for who leads only: what is written is safe without them.

@@ -175,7 +175,7 @@ func (e *Elector) Run(ctx context.Context, env election.Env) error {
 
 // live is one session.
 func (e *Elector) live(ctx context.Context) error {
-	s, err := openSession(e.address, e.cfg.SessionTimeout, e.cfg.Dial, e.log)
+	s, err := openSession(e.address, e.cfg.SessionTimeout, e.cfg.Dial, e.cfg.TLS, e.log)
 	if err != nil {
 		return err
 	}

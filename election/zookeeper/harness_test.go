@@ -2,9 +2,11 @@ package zookeeper
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -142,4 +144,31 @@ func client(t testing.TB, s *server, auth string) *zk.Conn {
 		require.NoError(t, c.AddAuth("digest", []byte(auth)))
 	}
 	return c
+}
+
+// tree is every node below the root that no session owns, with its data and versions.
+func tree(t testing.TB, s *server, auth string) map[string]string {
+	t.Helper()
+	c := client(t, s, auth)
+	nodes := map[string]string{}
+	var walk func(path string)
+	walk = func(path string) {
+		data, stat, err := c.Get(path)
+		if errors.Is(err, zk.ErrNoNode) {
+			return
+		}
+		require.NoError(t, err, path)
+		if stat.EphemeralOwner != 0 {
+			return
+		}
+		nodes[path] = fmt.Sprintf("%d %d %q", stat.Czxid, stat.Version, data)
+		names, _, err := c.Children(path)
+		require.NoError(t, err, path)
+		for _, name := range names {
+			walk(strings.TrimSuffix(path, "/") + "/" + name)
+		}
+	}
+	walk("/")
+	delete(nodes, "/zookeeper")
+	return nodes
 }

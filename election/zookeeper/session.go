@@ -2,6 +2,7 @@ package zookeeper
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -18,8 +19,10 @@ import (
 const (
 	retryPause   = 20 * time.Millisecond
 	longestPause = 500 * time.Millisecond
-	silence      = 10 * time.Second // between two lines of the log about an ensemble that does not answer
+	firstSilence = 2 * time.Second  // before the log says that an ensemble does not answer
+	silence      = 10 * time.Second // between two lines that say so
 	maxPacket    = 8 << 20
+	wantsSASL    = "unknown error: -124" // the library's words for a code that it does not know
 )
 
 // errSession says that the session has ended: expired, or closed.
@@ -34,6 +37,7 @@ type session struct {
 	base    time.Time
 
 	up      chan struct{} // closed when a server has accepted it
+	known   chan struct{} // closed when the server knows who this is: before that nothing else is asked
 	ended   chan struct{} // closed when it has expired or is being closed
 	leading atomic.Bool   // an end of the context is the leader's to deal with
 	lease   atomic.Int64  // nanoseconds after base until which it cannot have expired
@@ -55,10 +59,10 @@ func (q quiet) Printf(format string, args ...any) {
 }
 
 // openSession begins to look for a server. The session must be closed.
-func openSession(a Address, timeout time.Duration, dial func(context.Context, string) (net.Conn, error), log *slog.Logger) (*session, error) {
+func openSession(a Address, timeout time.Duration, dial func(context.Context, string) (net.Conn, error), secure *tls.Config, log *slog.Logger) (*session, error) {
 	s := &session{
-		dialer: newDialer(dial, max(timeout/3, time.Second)), address: a, log: log, base: time.Now(),
-		up: make(chan struct{}), ended: make(chan struct{}),
+		dialer: newDialer(dial, secure, max(timeout/3, time.Second)), address: a, log: log, base: time.Now(),
+		up: make(chan struct{}), known: make(chan struct{}), ended: make(chan struct{}),
 	}
 	started := make(chan struct{})
 	conn, events, err := zk.Connect(a.Servers, timeout, zk.WithDialer(s.dialer.open), zk.WithHostProvider(&servers{}), zk.WithLogger(quiet{log}),
@@ -149,7 +153,7 @@ func (s *session) valid() bool {
 // a quarter of the shortest timeout: the lease is shorter than the timeout by a third.
 func (s *session) keep() {
 	select {
-	case <-s.up:
+	case <-s.known:
 	case <-s.ended:
 		return
 	}
@@ -186,7 +190,7 @@ func (s *session) keep() {
 
 // wait returns when a server has accepted the session.
 func (s *session) wait(ctx context.Context) error {
-	tick := time.NewTicker(silence)
+	tick := time.NewTimer(firstSilence)
 	defer tick.Stop()
 	for {
 		select {
@@ -197,7 +201,8 @@ func (s *session) wait(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-tick.C:
-			s.log.Warn("no server of the ensemble answers", "address", s.address.String())
+			s.log.Warn("no server of the ensemble answers", "address", s.address.String(), "err", s.trouble())
+			tick.Reset(silence)
 		}
 	}
 }
@@ -292,10 +297,22 @@ func (s *session) remove(path string) error {
 
 // authenticate says who this is, before anything else is asked.
 func (s *session) authenticate() error {
-	if err := s.watched(); err != nil || s.address.User == "" {
-		return err
+	if s.address.User != "" {
+		err := s.retry(func() error { return s.conn.AddAuth("digest", []byte(s.address.User+":"+s.address.Password)) })
+		if err != nil {
+			return err
+		}
 	}
-	return s.retry(func() error { return s.conn.AddAuth("digest", []byte(s.address.User+":"+s.address.Password)) })
+	close(s.known)
+	return s.watched()
+}
+
+// trouble is why no server has taken this session in, if none has and it is known.
+func (s *session) trouble() error {
+	if s == nil {
+		return nil
+	}
+	return s.dialer.trouble()
 }
 
 // private and public are the access rights of what is made: with credentials only they may change it, and what is public all may read.
@@ -324,6 +341,9 @@ func (s *session) explain(path string, err error) error {
 	}
 	if err == nil || errors.Is(err, errSession) {
 		return err
+	}
+	if err.Error() == wantsSASL {
+		return fmt.Errorf("%w (%s, %s)", ErrSASL, s.address, who)
 	}
 	return fmt.Errorf("zookeeper: %s: %w", path, err)
 }

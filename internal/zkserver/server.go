@@ -9,12 +9,15 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 )
 
 const (
-	jar      = "/usr/share/java/zookeeper.jar" // of Debian's package zookeeper
-	patience = 60 * time.Second                // for a server that comes up
+	jar = "/usr/share/java/zookeeper.jar" // of Debian's package zookeeper
+	// What a server with TLS needs beyond what that file names; all of a package that it depends on.
+	jars     = jar + ":/usr/share/java/netty-codec.jar:/usr/share/java/netty-resolver.jar:/usr/share/java/netty-transport-native-unix-common.jar"
+	patience = 60 * time.Second // for a server that comes up
 )
 
 // Missing says what this machine lacks to run a server; nil if it lacks nothing.
@@ -37,6 +40,8 @@ type Options struct {
 	// KeyStore and TrustStore are PEM files: the server's certificate with its key, and the certificates that clients are signed by. With
 	// both each server has a SecureAddress. Default to none.
 	KeyStore, TrustStore string
+	// Config is lines that are appended to each server's configuration. Defaults to none.
+	Config string
 }
 
 // A Server is a ZooKeeper process on loopback. Its methods must not be called at the same time.
@@ -108,6 +113,7 @@ func (o Options) server(id int) (*Server, error) {
 		s.config += fmt.Sprintf("secureClientPort=%d\nsecureClientPortAddress=127.0.0.1\nserverCnxnFactory=org.apache.zookeeper.server.NettyServerCnxnFactory\n"+
 			"ssl.keyStore.location=%s\nssl.trustStore.location=%s\n", s.ports[3].number, o.KeyStore, o.TrustStore)
 	}
+	s.config += o.Config
 	err := os.MkdirAll(s.dir, 0o700)
 	if err == nil {
 		err = os.WriteFile(filepath.Join(s.dir, "myid"), fmt.Appendf(nil, "%d\n", id), 0o600)
@@ -154,7 +160,7 @@ func (s *Server) Start() error {
 		return err
 	}
 	defer log.Close()
-	cmd := exec.Command("java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dzookeeper.preAllocSize=1024", "-cp", jar, main, config)
+	cmd := exec.Command("java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dzookeeper.preAllocSize=1024", "-cp", jars, main, config)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		return err
@@ -176,6 +182,12 @@ func (s *Server) Kill() {
 		s.cmd = nil
 	}
 }
+
+// Hang stops the server where it is: it keeps its connections and says nothing, as one that is cut off. Continue ends that.
+func (s *Server) Hang() { _ = s.cmd.Process.Signal(syscall.SIGSTOP) }
+
+// Continue lets a server that hangs go on.
+func (s *Server) Continue() { _ = s.cmd.Process.Signal(syscall.SIGCONT) }
 
 // Ready waits until the server takes part in a quorum, for up to a minute.
 func (s *Server) Ready() error {
