@@ -27,7 +27,7 @@ type benchmark struct {
 // benchmarks is the table, in the order in which it is listed.
 func benchmarks() []benchmark {
 	return append([]benchmark{launchBenchmark(), offerBenchmark(), failoverBenchmark(), recoverBenchmark(), recordBenchmark(), memoryBenchmark(),
-		startsBenchmark(), slaveRecoverBenchmark(), cpuBenchmark(), restBenchmark()}, allocBenchmarks()...)
+		startsBenchmark(), slaveRecoverBenchmark(), cpuBenchmark(), restBenchmark(), placeBenchmark()}, allocBenchmarks()...)
 }
 
 func main() {

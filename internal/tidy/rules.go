@@ -57,6 +57,8 @@ var rooms = []room{
 	{path: "framework", ours: []string{"offer", "offer/resource", "election", "internal/message", "internal/frameworkcore",
 		"internal/runloop", "internal/wire", "internal/transport/...", "internal/invariant", "internal/recording"}},
 	{path: "framework/executor", ours: []string{"offer", "offer/resource", "internal/message", "internal/wire", "internal/transport/..."}},
+	{path: "framework/launcher/core", ours: []string{"offer", "offer/resource"}, pure: true},
+	{path: "framework/launcher", ours: []string{"framework/...", "offer", "offer/resource"}},
 	{path: "framework/frameworktest", ours: []string{"offer/...", "framework", "internal/message", "internal/sim"}},
 	{path: "internal/sim", ours: []string{"offer/...", "internal/mastercore", "internal/slavecore", "internal/frameworkcore",
 		"internal/registry", "internal/message", "internal/wire", "internal/invariant", "internal/image", "internal/recording"},
