@@ -53,10 +53,15 @@ func (c *Core) classOf(m *member) *class {
 		k.want = k.want.Add(e.Resources)
 	}
 	for _, con := range t.Constraints {
-		r, err := con.compile()
-		if err != nil {
-			panic(err) // it was validated
+		r := c.rules[con]
+		if r == nil {
+			var err error
+			if r, err = con.compile(); err != nil {
+				panic(err) // it was validated
+			}
+			c.rules[con] = r
 		}
+		r.refs++
 		k.rules = append(k.rules, r)
 		k.widens = k.widens || r.widens()
 		if r.moves() {
@@ -97,6 +102,11 @@ func (c *Core) classKey(m *member) []byte {
 func (c *Core) unclass(k *class) {
 	if k.refs--; k.refs == 0 {
 		delete(c.classes, k.key)
+		for _, r := range k.rules {
+			if r.refs--; r.refs == 0 {
+				delete(c.rules, r.key)
+			}
+		}
 	}
 }
 

@@ -85,9 +85,11 @@ func (c Constraint) Validate() error {
 	return err
 }
 
-// A rule is a constraint made ready for use.
+// A rule is a constraint made ready for use. Classes with the same constraint share it.
 type rule struct {
 	Constraint
+	key     Constraint // as it was submitted
+	refs    int
 	pattern *regexp.Regexp
 	number  int
 	memo    map[string]bool // what the pattern says of values
@@ -96,7 +98,7 @@ type rule struct {
 const maxMemo = 4096
 
 func (c Constraint) compile() (*rule, error) {
-	r := &rule{Constraint: c}
+	r := &rule{Constraint: c, key: c}
 	switch c.Field {
 	case "hostname":
 		r.Field = FieldHostname

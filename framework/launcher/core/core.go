@@ -27,6 +27,7 @@ type Core struct {
 	lost     *btree.BTreeG[*stray] // strays, in the order in which they were given up
 	sets     map[string]*set
 	classes  map[string]*class
+	rules    map[Constraint]*rule
 	backoffs map[string]*backoff
 	fading   *btree.BTreeG[*backoff]
 	queue    *btree.BTreeG[*unit]  // that wait, the most urgent first
@@ -46,7 +47,7 @@ func New(cfg Config) (*Core, error) {
 		return nil, err
 	}
 	c := &Core{cfg: cfg.withDefaults(), roles: map[string]*role{}, units: map[string]*unit{}, tasks: map[offer.TaskID]*member{},
-		attempts: map[offer.TaskID]*member{}, strays: map[offer.TaskID]*stray{}, sets: map[string]*set{}, classes: map[string]*class{},
+		attempts: map[offer.TaskID]*member{}, strays: map[offer.TaskID]*stray{}, sets: map[string]*set{}, classes: map[string]*class{}, rules: map[Constraint]*rule{},
 		backoffs: map[string]*backoff{}, slaves: map[offer.SlaveID]int{}}
 	options := btree.Options{NoLocks: true}
 	c.lost = btree.NewBTreeGOptions(lessStray, options)

@@ -126,8 +126,10 @@ func (c *Core) ended(m *member, st *offer.Status) {
 		rest++
 		if bad && !x.ending {
 			x.ending = true
-			u.killAt = c.now.Add(c.cfg.KillAgain)
-			c.effect(Kill{Task: x.at.Task, Slave: x.at.Slave, Policy: u.policy})
+			if !u.killed { // otherwise it was said already
+				u.killAt = c.now.Add(c.cfg.KillAgain)
+				c.effect(Kill{Task: x.at.Task, Slave: x.at.Slave, Policy: u.policy})
+			}
 		}
 	}
 	if rest > 0 {

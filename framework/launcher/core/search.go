@@ -168,7 +168,9 @@ func (x *hunt) better(s *slot) bool {
 func (x *hunt) byValue(g *grove) {
 	k := x.k
 	rule, t := k.rules[k.driverRule], k.tallies[k.driverRule]
-	if t != nil && (k.counts == nil || k.countsStale != t.stale) {
+	// Where most values have a task, all counts are at hand; where few have, one without is found at once.
+	many := t != nil && 2*t.used >= len(g.values)
+	if many && (k.counts == nil || k.countsStale != t.stale) {
 		k.counts, k.countsStale = make([]*int, len(g.values)), t.stale
 		for i, v := range g.values {
 			k.counts[i] = t.at(v.text)
@@ -182,8 +184,10 @@ func (x *hunt) byValue(g *grove) {
 				at = 0
 			}
 			n := 0
-			if t != nil {
+			if many {
 				n = *k.counts[at]
+			} else if t != nil {
+				n = t.of(g.values[at].text)
 			}
 			if g.tried[at] == g.search || best >= 0 && n >= least {
 				continue
@@ -198,7 +202,9 @@ func (x *hunt) byValue(g *grove) {
 				x.reject(k.driverRule, g.trees[at].largest(dimCPUs), len(g.trees[at].slots))
 				continue
 			}
-			best, least = at, n
+			if best, least = at, n; n == 0 {
+				break
+			}
 		}
 		if best < 0 {
 			return

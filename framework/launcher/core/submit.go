@@ -43,7 +43,7 @@ func (c *Core) free(id string, tasks []Task) *offer.Refusal {
 }
 
 func (c *Core) submit(t Task) {
-	if err := t.validate("Task", c.cfg); err != nil {
+	if err := t.validate("Task", c.cfg, c.rules); err != nil {
 		c.refuse(refusal(err))
 		return
 	}
@@ -56,7 +56,7 @@ func (c *Core) submit(t Task) {
 }
 
 func (c *Core) submitGroup(g Group) {
-	if err := g.Validate(c.cfg); err != nil {
+	if err := g.validate(c.cfg, c.rules); err != nil {
 		c.refuse(refusal(err))
 		return
 	}
@@ -69,7 +69,7 @@ func (c *Core) submitGroup(g Group) {
 }
 
 func (c *Core) adopt(ev Adopted) {
-	err := ev.Task.validate("Task", c.cfg)
+	err := ev.Task.validate("Task", c.cfg, c.rules)
 	if err == nil {
 		err = ev.At.validate(&ev.Task)
 	}

@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/meros-project/meros/offer"
@@ -110,7 +111,9 @@ func within(text string) string {
 }
 
 // Validate checks a group and its members; the error names the field, the value and what is allowed.
-func (g *Group) Validate(cfg Config) error {
+func (g *Group) Validate(cfg Config) error { return g.validate(cfg, nil) }
+
+func (g *Group) validate(cfg Config, known map[Constraint]*rule) error {
 	cfg = cfg.withDefaults()
 	if err := offer.ValidateID("id", g.ID); err != nil || len(g.ID) > MaxTaskID {
 		return bad("Group.ID", within(g.ID), fmt.Sprintf("must have 1 to %d bytes without '/', '\\' and control characters", MaxTaskID))
@@ -138,7 +141,7 @@ func (g *Group) Validate(cfg Config) error {
 			return bad(field+".Role", within(t.Role), "must be that of the first member")
 		}
 		seen[t.Task.ID] = true
-		if err := t.validate(field, cfg); err != nil {
+		if err := t.validate(field, cfg, known); err != nil {
 			return err
 		}
 	}
@@ -146,9 +149,10 @@ func (g *Group) Validate(cfg Config) error {
 }
 
 // Validate checks a task; the error names the field, the value and what is allowed.
-func (t *Task) Validate(cfg Config) error { return t.validate("Task", cfg.withDefaults()) }
+func (t *Task) Validate(cfg Config) error { return t.validate("Task", cfg.withDefaults(), nil) }
 
-func (t *Task) validate(path string, cfg Config) error {
+// validate checks a task. Constraints that are known are valid.
+func (t *Task) validate(path string, cfg Config, known map[Constraint]*rule) error {
 	if err := validateRun(path+".Task", &t.Task); err != nil {
 		return err
 	}
@@ -159,12 +163,15 @@ func (t *Task) validate(path string, cfg Config) error {
 		return bad(path+".Policy", uint8(t.Policy), "must be Spread, BestFit or Pack (1 to 3), or 0 for the configured one")
 	case t.Ports < 0 || t.Ports > MaxPorts:
 		return bad(path+".Ports", t.Ports, fmt.Sprintf("must be 0 to %d", MaxPorts))
-	case len(t.Set) > offer.MaxID:
-		return bad(path+".Set", within(t.Set), fmt.Sprintf("must have at most %d bytes", offer.MaxID))
+	case len(t.Set) > offer.MaxID || strings.HasPrefix(t.Set, "\x00"):
+		return bad(path+".Set", within(t.Set), fmt.Sprintf("must have at most %d bytes, of which the first is not zero", offer.MaxID))
 	case len(t.Constraints) > MaxConstraints:
 		return bad(path+".Constraints", fmt.Sprintf("of %d", len(t.Constraints)), fmt.Sprintf("must be at most %d", MaxConstraints))
 	}
 	for i := range t.Constraints {
+		if known[t.Constraints[i]] != nil {
+			continue
+		}
 		if err := t.Constraints[i].Validate(); err != nil {
 			return offer.Refuse(offer.ReasonInvalidField, fmt.Sprintf("launcher: %s.Constraints[%d].%s", path, i, err))
 		}
@@ -181,8 +188,8 @@ func validateOrder(path string, priority int, backoff string, r *Retry) error {
 	switch {
 	case priority > MaxPriority || priority < -MaxPriority:
 		return bad(path+".Priority", priority, fmt.Sprintf("must be %d to %d", -MaxPriority, MaxPriority))
-	case len(backoff) > offer.MaxID:
-		return bad(path+".Backoff", within(backoff), fmt.Sprintf("must have at most %d bytes", offer.MaxID))
+	case len(backoff) > offer.MaxID || strings.HasPrefix(backoff, "\x00"):
+		return bad(path+".Backoff", within(backoff), fmt.Sprintf("must have at most %d bytes, of which the first is not zero", offer.MaxID))
 	case r != nil:
 		return r.validate(path + ".Retry")
 	}
