@@ -133,6 +133,8 @@ type Launcher struct {
 	alarm    time.Time     // of the timer that is armed; zero: none is
 	stop     func()
 	arming   uint64
+	last     time.Time               // the session's time when it was last asked for
+	ahead    time.Duration           // by how much the core's time is ahead of it, because it was set back
 	tellAt   time.Time               // when an outcome is told again that could not be told
 	launched map[offer.TaskID]Placed // told, and not accepted yet
 }
@@ -248,11 +250,20 @@ func (l *Launcher) ask(ev core.Event) error {
 }
 
 func (l *Launcher) step(ev core.Event, out []core.Effect) []core.Effect {
-	var now time.Time
-	if l.session != nil {
-		now = l.session.Now()
+	return l.core.Step(l.now(), ev, out)
+}
+
+// now is the time for the core: that of the session, but it never goes back. Zero before there is a session.
+func (l *Launcher) now() time.Time {
+	if l.session == nil {
+		return time.Time{}
 	}
-	return l.core.Step(now, ev, out)
+	now := l.session.Now()
+	if now.Before(l.last) {
+		l.ahead += l.last.Sub(now)
+	}
+	l.last = now
+	return now.Add(l.ahead)
 }
 
 // rouse has the handlers' goroutine do what there is to do, at once or when the core says.
@@ -261,7 +272,7 @@ func (l *Launcher) rouse() {
 		return
 	}
 	if len(l.todo) > 0 {
-		at := l.session.Now()
+		at := l.now()
 		if l.tellAt.After(at) {
 			at = l.tellAt
 		}
@@ -282,7 +293,7 @@ func (l *Launcher) arm(at time.Time) {
 	l.alarm = at
 	l.arming++
 	this := l.arming
-	l.stop = l.session.After(max(at.Sub(l.session.Now()), 0), func(ctx context.Context, s *framework.Session) error {
+	l.stop = l.session.After(max(at.Sub(l.now()), 0), func(ctx context.Context, s *framework.Session) error {
 		l.mu.Lock()
 		if this != l.arming {
 			l.mu.Unlock()
@@ -317,7 +328,7 @@ func (l *Launcher) work(ctx context.Context) error {
 				return fmt.Errorf("launcher: Config.MaxUntold %d: more waits to be told: %w", l.cfg.MaxUntold, err)
 			}
 			l.log.Warn("an outcome could not be told", "err", err)
-			l.tellAt = l.session.Now().Add(l.cfg.TellAgain)
+			l.tellAt = l.now().Add(l.cfg.TellAgain)
 			return errUntold
 		}
 		l.todo[0] = nil

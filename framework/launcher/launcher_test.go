@@ -69,16 +69,55 @@ func many(n int) []launcher.Task {
 	return list
 }
 
-func TestEveryTaskIsDoneOnceThroughTroubleOfAllKinds(t *testing.T) {
-	runs := func(r *rand.Rand, _ *offer.Task) (time.Duration, offer.Exit) {
-		return time.Duration(1+r.IntN(20)) * time.Second, offer.Exit{}
-	}
-	cfg := launcher.Config{Core: core.Config{Retry: launcher.Retry{Failures: launcher.Forever}, Unreachable: launcher.Unreachable{Replace: launcher.Wait}}}
-	frameworktest.Run(t, frameworktest.Config{Seeds: 10, Slaves: 5, Runs: runs}, func() framework.Scheduler {
+func upTo20Seconds(r *rand.Rand, _ *offer.Task) (time.Duration, offer.Exit) {
+	return time.Duration(1+r.IntN(20)) * time.Second, offer.Exit{}
+}
+
+func TestEveryTaskFinishesThroughTroubleOfAllKinds(t *testing.T) {
+	cfg := launcher.Config{Core: core.Config{Retry: launcher.Retry{Failures: launcher.Forever}, Unreachable: launcher.Unreachable{Replace: 2 * time.Minute}}}
+	frameworktest.Run(t, frameworktest.Config{Seeds: 20, Slaves: 5, Runs: upTo20Seconds}, func() framework.Scheduler {
 		return start(t, cfg, newDiary(), many(60)...)
-	}, frameworktest.Finished(60), frameworktest.NoDuplicate(), frameworktest.NothingLeft(), frameworktest.NoDuplicateOf(func(id offer.TaskID) string {
+	}, frameworktest.Finished(60), frameworktest.NoDuplicate(), frameworktest.NothingLeft())
+}
+
+// What is not tried again after a loss is never done twice, whatever happens, and its end is told.
+func TestWhatIsNeverTriedAgainIsDoneOnceAtMost(t *testing.T) {
+	cfg := launcher.Config{Core: core.Config{Retry: launcher.Retry{Losses: launcher.Never}, Unreachable: launcher.Unreachable{Replace: launcher.Wait}}}
+	var d *diary
+	frameworktest.Run(t, frameworktest.Config{Seeds: 20, Slaves: 5, Runs: upTo20Seconds}, func() framework.Scheduler {
+		d = newDiary()
+		return start(t, cfg, d, many(40)...)
+	}, frameworktest.NoDuplicate(), frameworktest.NothingLeft(), frameworktest.Holds("every end is told", func(*frameworktest.Framework) bool {
+		return len(d.ended) == 40
+	}), frameworktest.NoDuplicateOf(func(id offer.TaskID) string {
 		task, _, _ := strings.Cut(string(id), ".")
 		return task
+	}))
+}
+
+func TestAGroupRunsAsAWholeThroughTroubleOfAllKinds(t *testing.T) {
+	cfg := launcher.Config{Core: core.Config{Hold: 5 * time.Second, Unreachable: launcher.Unreachable{Replace: 2 * time.Minute}}}
+	var d *diary
+	frameworktest.Run(t, frameworktest.Config{Seeds: 10, Slaves: 4, Runs: upTo20Seconds}, func() framework.Scheduler {
+		d = newDiary()
+		l := start(t, cfg, d)
+		for i := range 3 {
+			g := launcher.Group{ID: fmt.Sprint("gang-", i), Retry: &launcher.Retry{Failures: launcher.Forever}}
+			for j := range 3 {
+				x := command(fmt.Sprint("gang-", i, "-", j), "cpus:3;mem:100")
+				x.Set, x.Constraints = g.ID, []launcher.Constraint{{Field: launcher.FieldHostname, Op: launcher.Unique}}
+				g.Tasks = append(g.Tasks, x)
+			}
+			require.NoError(t, l.SubmitGroup(g))
+		}
+		return l
+	}, frameworktest.NoDuplicate(), frameworktest.NothingLeft(), frameworktest.Holds("all members of all groups have finished", func(*frameworktest.Framework) bool {
+		for _, st := range d.ended {
+			if st != offer.Finished {
+				return false
+			}
+		}
+		return len(d.ended) == 9
 	}))
 }
 
@@ -116,7 +155,7 @@ func TestAnOutcomeThatCannotBeToldIsToldAgainAndNothingIsLaunchedBefore(t *testi
 	require.Zero(t, c.Running())
 	c.Until(time.Minute, func() bool { return d.ended["a"] == offer.Finished })
 	require.Equal(t, 1, f.Started("a"))
-	require.Equal(t, []string{"a launching TASK_STARTING", "a changed TASK_STARTING", "a changed TASK_RUNNING", "a ended TASK_FINISHED"}, d.lines)
+	require.Equal(t, []string{"a launching TASK_STARTING", "a changed TASK_RUNNING", "a ended TASK_FINISHED"}, d.lines)
 }
 
 func TestAProgramThatStartsAgainAdoptsItsTasks(t *testing.T) {

@@ -105,7 +105,7 @@ func (c Constraint) compile() (*rule, error) {
 	case FieldHostname, FieldRegion, FieldZone:
 	default:
 		if err := offer.ValidateID("Field", c.Field); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("Field %s: must be the name of an attribute, %s, %s or %s", within(c.Field), FieldHostname, FieldRegion, FieldZone)
 		}
 	}
 	refuse := func(allowed string) (*rule, error) {

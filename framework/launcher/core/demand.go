@@ -41,12 +41,10 @@ func (c *Core) refuseFor(r *role) time.Duration {
 
 // demand stops offers that nobody waits for, and asks for those that somebody does.
 func (c *Core) demand() {
-	if !c.subscribed {
-		return
-	}
 	for _, r := range c.order {
 		r.reviveAt = time.Time{}
 		switch {
+		case !c.subscribed:
 		case r.waiting == 0:
 			if !r.told || !r.suppressed {
 				r.told, r.suppressed = true, true
