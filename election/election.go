@@ -121,6 +121,15 @@ type Membership interface {
 	Remove(ctx context.Context, id string) error
 }
 
+// NonVoters is implemented by electors whose masters may follow the log without a vote: copies in another place, and those that are to have
+// a vote once they have caught up, see Membership.Add.
+type NonVoters interface {
+	Membership
+	// AddNonVoter adds a master without a vote. It must be called on the leader and returns ErrDeposed elsewhere. A master that has a
+	// vote, or an id or address that is another's, is an error.
+	AddNonVoter(ctx context.Context, p Peer) error
+}
+
 // Transferer is implemented by electors that can hand leadership to a named master.
 type Transferer interface {
 	// Transfer makes the master with this id the leader. It must be called on the leader and returns ErrDeposed elsewhere.

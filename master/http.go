@@ -54,12 +54,25 @@ func (m *Master) newHandler() http.Handler {
 			}
 			return out, err
 		},
-		AddMember: func(ctx context.Context, id, address string) error {
-			return m.AddMember(ctx, election.Peer{ID: id, Address: address})
+		AddMember: func(ctx context.Context, j masterhttp.Joining) error {
+			p := election.Peer{ID: j.ID, Address: j.Address}
+			switch {
+			case j.Token != nil:
+				return m.JoinMember(ctx, p, *j.Token, j.Attempt)
+			case j.NonVoter:
+				return m.AddNonVoter(ctx, p)
+			case j.Promote:
+				return m.PromoteMember(ctx, p)
+			}
+			return m.AddMember(ctx, p)
 		},
 		RemoveMember: m.RemoveMember,
-		Snapshot:     m.Save,
-		TLS:          m.cfg.TLS != nil,
+		Transfer:     m.Transfer,
+		NewToken: func(ctx context.Context, life time.Duration) ([16]byte, time.Time, error) {
+			return m.NewToken(ctx, life)
+		},
+		Snapshot: m.Save,
+		TLS:      m.cfg.TLS != nil,
 	})
 }
 

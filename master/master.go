@@ -66,7 +66,7 @@ func New(cfg Config) (*Master, error) {
 func (m *Master) Ready() <-chan struct{} { return m.ready }
 
 // Handler serves the master's HTTP endpoints in JSON: GET /health, /state-summary, /slaves, /frameworks, /tasks, /roles, /explain and
-// /members, POST /members, DELETE /members/{id} and POST /snapshot. Masters that do not lead redirect to the leader's own port (307) what only the leader knows. Run serves it
+// /members, POST /members, DELETE /members/{id}, POST /members/{id}/lead, POST /tokens and POST /snapshot. Masters that do not lead redirect to the leader's own port (307) what only the leader knows. Run serves it
 // on the master's own port too. It asks nobody who they are: that is up to the program that mounts it.
 func (m *Master) Handler() http.Handler { return m.handler }
 

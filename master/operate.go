@@ -107,11 +107,8 @@ func (m *Master) Members(ctx context.Context) ([]election.Member, error) {
 // AddMember makes a master a voter, or gives it a new address. To be called on the leader: elsewhere it is refused with
 // offer.ReasonNotLeader. It returns when the master has caught up and the change is committed; one that is cut short by ctx may be repeated.
 func (m *Master) AddMember(ctx context.Context, p election.Peer) error {
-	if err := offer.ValidateID("member id", p.ID); err != nil {
-		return offer.Refuse(offer.ReasonInvalidField, "master: add member: "+err.Error())
-	}
-	if p.Address == "" {
-		return offer.Refuse(offer.ReasonInvalidField, "master: add member "+p.ID+": address is empty (allowed: host:port)")
+	if err := checkMember(p); err != nil {
+		return err
 	}
 	e, err := m.membership()
 	if err != nil {

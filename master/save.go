@@ -11,8 +11,12 @@ import (
 	"github.com/meros-project/meros/internal/wire"
 )
 
-// skipped is how many reigns and ids are left out when a saved registry is taken up: more than a cluster can have gone on by since.
-const skipped = 1 << 20
+// What is left out when a saved registry is taken up: more than a cluster goes on by from one copy to the next. A core has a place for each id.
+const (
+	skippedReigns     = 1 << 20
+	skippedSlaves     = 1 << 14
+	skippedFrameworks = 1 << 18
+)
 
 // Save writes the registry to w as election.OpenSaved reads it, with everything that was committed before the call. It is made on the leader:
 // elsewhere, and on one that is deposed meanwhile, it is refused with offer.ReasonNotLeader.
@@ -22,7 +26,7 @@ func (m *Master) Save(ctx context.Context, w io.Writer) error {
 		return fmt.Errorf("master: save the registry: %w", m.notLeading())
 	}
 	// An entry that changes nothing: once it is committed, this master has led until then.
-	if _, err := m.commit(ctx, r, &registry.Confirm{}); err != nil {
+	if err := m.commit(ctx, r, randomKey(), &registry.Confirm{}); err != nil {
 		return fmt.Errorf("master: save the registry: %w", err)
 	}
 	view, index := m.fsm.at()
@@ -32,10 +36,10 @@ func (m *Master) Save(ctx context.Context, w io.Writer) error {
 }
 
 // commit writes one command of the shell's own in the reign r, beside those of its core.
-func (m *Master) commit(ctx context.Context, r *reign, op registry.Op) (registry.Result, error) {
-	entry, err := wire.AppendEntry(nil, registry.Entry{Reign: r.term.Reign(), Commands: []registry.Command{{Key: randomKey(), Op: op}}})
+func (m *Master) commit(ctx context.Context, r *reign, key registry.Key, op registry.Op) error {
+	entry, err := wire.AppendEntry(nil, registry.Entry{Reign: r.term.Reign(), Commands: []registry.Command{{Key: key, Op: op}}})
 	if err != nil {
-		return registry.Result{}, err
+		return err
 	}
 	type answer struct {
 		results []registry.Result
@@ -50,13 +54,13 @@ func (m *Master) commit(ctx context.Context, r *reign, op registry.Op) (registry
 	case a := <-done:
 		switch {
 		case a.err != nil || len(a.results) != 1:
-			return registry.Result{}, m.notLeading()
+			return m.notLeading()
 		case a.results[0].Err != nil:
-			return registry.Result{}, a.results[0].Err
+			return a.results[0].Err
 		}
-		return a.results[0], nil
+		return nil
 	case <-ctx.Done():
-		return registry.Result{}, fmt.Errorf("the outcome is unknown: %w", ctx.Err())
+		return fmt.Errorf("the outcome is unknown: %w", ctx.Err())
 	}
 }
 
@@ -76,6 +80,6 @@ func TakeUp(saved *election.SavedFile) (election.Snapshot, error) {
 	case head.Level > featureLevel:
 		return nil, fmt.Errorf("master: take up the registry: it was written by a program of level %d, this one has %d: use a later one", head.Level, featureLevel)
 	}
-	state.Skip(skipped)
+	state.Skip(skippedReigns, skippedSlaves, skippedFrameworks)
 	return snapshot{state.View()}, nil
 }

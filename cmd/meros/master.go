@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -26,6 +27,8 @@ type masterNodeFlags struct {
 	masters   []string
 	expect    int
 	newMember bool
+	token     string
+	nonVoter  bool
 	nodeID    string
 	recover   bool
 	heartbeat time.Duration
@@ -47,7 +50,8 @@ func newMaster() *cobra.Command {
   --zk zk://H1,H2/P     a path on a ZooKeeper ensemble, where they meet and which keeps the log
 
 Without any of them, the master is a cluster of its own. Later starts read the work directory. A master that is to join a running cluster is
-started with --new-member and then added with: meros members --add HOST:PORT`,
+started with --new-member --token TOKEN, with a token of its own that meros members --token prints; or with --new-member alone, and is then added
+with: meros members --add HOST:PORT`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
@@ -58,6 +62,8 @@ started with --new-member and then added with: meros members --add HOST:PORT`,
 	flags.StringSliceVar(&f.masters, "masters", nil, "`HOST:PORT` of every master of a new cluster, with commas, this one included; by default this one alone")
 	flags.IntVar(&f.expect, "expect", 0, "with --join or --gossip: the `number` of masters that form a new cluster; required with --join, unless --masters or --new-member is set")
 	flags.BoolVar(&f.newMember, "new-member", false, "with an empty --work-dir: wait to be added to a running cluster")
+	flags.StringVar(&f.token, "token", "", "with --new-member: join by this `token` of meros members --token, or by that in a file, file:// and its path; by default somebody adds this master")
+	flags.BoolVar(&f.nonVoter, "non-voter", false, "with --token: follow the others without a vote")
 	flags.StringVar(&f.nodeID, "id", "", "this master's `id`, unique in the cluster for ever; derived from its address at the first start by default")
 	flags.BoolVar(&f.recover, "recover", false, "accept a work directory that was restored from an older copy: decisions may be lost; off by default")
 	flags.DurationVar(&f.heartbeat, "election-timeout", 0, "how long a silent leader is waited for; 500ms by default")
@@ -119,6 +125,10 @@ func (f *masterNodeFlags) check() error {
 		return badFlag("expect", "0", "must be set with --join, or --masters, or --new-member: how many masters form the cluster?")
 	case f.newMember && (f.expect > 0 || len(f.masters) > 0):
 		return badFlag("new-member", "true", "must not be set with --masters or --expect: it joins a cluster that is there")
+	case f.token != "" && !f.newMember:
+		return usagef("--token: needs --new-member: it lets a new master join a cluster that is there")
+	case f.nonVoter && f.token == "":
+		return badFlag("non-voter", "true", "needs --token; without one, it is a flag of meros members --add")
 	case f.heartbeat != 0 && (f.heartbeat < 20*time.Millisecond || f.heartbeat > time.Minute):
 		return badFlag("election-timeout", f.heartbeat.String(), "must be from 20ms to 1m")
 	case f.recordMiB < 1 || f.recordMiB > 1<<20:
@@ -144,6 +154,13 @@ func (f *masterNodeFlags) run(cmd *cobra.Command) error {
 	if err := mayListen("listen", f.listen, tlsConfig != nil || f.tls.insecure); err != nil {
 		return err
 	}
+	join, err := f.joining()
+	if err == nil {
+		err = join.present(cmd.Context())
+	}
+	if err != nil {
+		return err
+	}
 	members, err := f.gossip.start(cmd.Context(), gossipSelf{role: "master", address: f.listen, advertise: f.advertise, logger: log, insecure: f.tls.insecure})
 	if err != nil {
 		return err
@@ -159,7 +176,12 @@ func (f *masterNodeFlags) run(cmd *cobra.Command) error {
 	if err != nil {
 		return &usageError{err}
 	}
-	return m.Run(cmd.Context())
+	ctx, cancel := context.WithCancel(cmd.Context())
+	var asking sync.WaitGroup
+	asking.Go(func() { join.vote(ctx, log) })
+	defer asking.Wait()
+	defer cancel()
+	return m.Run(ctx)
 }
 
 // elector is what --zk names, or else that of masters who elect among themselves.

@@ -29,27 +29,36 @@ type memberRow struct {
 }
 
 type membersFlags struct {
-	master masterFlags
-	gossip gossipFlags
-	json   bool
-	add    string
-	id     string
-	remove string
+	master    masterFlags
+	gossip    gossipFlags
+	json      bool
+	add       string
+	nonVoter  bool
+	id        string
+	remove    string
+	transfer  string
+	token     bool
+	tokenLife time.Duration
 }
 
 func newMembers() *cobra.Command {
 	f := &membersFlags{}
 	cmd := &cobra.Command{
 		Use:   "members",
-		Short: "List masters and slaves; add and remove masters",
+		Short: "List masters and slaves; add, remove and choose masters",
 		Long: `List the masters and slaves of a cluster, as its leader knows them, or with --join everyone who takes part in the gossip,
 programs that are not part of the cluster too.
 
-Masters are added and removed while the cluster runs, one at a time. To replace one, add the new one first; if the new one has the address of
-the old one, which is dead, remove that first:
+Masters are added and removed while the cluster runs, one at a time. A new one joins with a token, which can be used once:
+  meros members --token
+  meros master --new-member --token TOKEN --listen HOST:PORT --work-dir EMPTY   (there)
+or it is started without one, and added from here:
+  meros master --new-member --listen HOST:PORT --work-dir EMPTY                 (there)
+  meros members --add HOST:PORT
+To replace a master, let the new one join first; if it has the address of the old one, which is dead, remove that first:
   meros members --remove HOST:PORT
-  meros master --new-member --listen HOST:PORT --work-dir EMPTY   (there)
-  meros members --add HOST:PORT`,
+Before the leader's host is serviced, another can be made to lead:
+  meros members --transfer HOST:PORT`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
@@ -59,13 +68,36 @@ the old one, which is dead, remove that first:
 	cmd.Flags().StringVar(&f.add, "add", "", "make the master at `HOST:PORT`, which was started with --new-member, a voter; by default nothing is changed")
 	cmd.Flags().StringVar(&f.id, "id", "", "with --add: the `id` of that master; derived from its address by default")
 	cmd.Flags().StringVar(&f.remove, "remove", "", "remove the master with this `id`, or at this HOST:PORT; by default nothing is changed")
+	cmd.Flags().BoolVar(&f.nonVoter, "non-voter", false, "with --add: that master follows the others without a vote, and may be added with one later")
+	cmd.Flags().StringVar(&f.transfer, "transfer", "", "make the master with this `id`, or at this HOST:PORT, the leader; by default nothing is changed")
+	cmd.Flags().BoolVar(&f.token, "token", false, "print a token that lets one new master join, see meros master --token")
+	cmd.Flags().DurationVar(&f.tokenLife, "token-life", tokenLife, "with --token: how long it can be used")
 	return cmd
 }
 
 func (f *membersFlags) run(cmd *cobra.Command) error {
+	var wanted []string
+	for name, set := range map[string]bool{"add": f.add != "", "remove": f.remove != "", "transfer": f.transfer != "", "token": f.token} {
+		if set {
+			wanted = append(wanted, "--"+name)
+		}
+	}
+	slices.Sort(wanted)
 	switch {
-	case f.add != "" && f.remove != "":
-		return badFlag("remove", f.remove, "must not be set with --add: one change at a time")
+	case len(wanted) > 1:
+		return usagef("%s: one change at a time", strings.Join(wanted, " and "))
+	case f.nonVoter && f.add == "":
+		return badFlag("non-voter", "true", "needs --add")
+	case cmd.Flags().Changed("token-life") && !f.token:
+		return badFlag("token-life", f.tokenLife.String(), "needs --token")
+	case f.tokenLife < time.Second || f.tokenLife > 7*24*time.Hour:
+		return badFlag("token-life", f.tokenLife.String(), "must be from 1s to 168h")
+	case f.token:
+		text, err := f.makeToken(cmd.Context())
+		if err == nil {
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), text)
+		}
+		return err
 	case f.id != "" && f.add == "":
 		return badFlag("id", f.id, "needs --add")
 	case f.add != "":
@@ -75,7 +107,13 @@ func (f *membersFlags) run(cmd *cobra.Command) error {
 		if f.id == "" {
 			f.id = raft.DeriveID(f.add)
 		}
-		return f.master.ask(cmd.Context(), "POST", "/members", map[string]string{"id": f.id, "address": f.add}, nil)
+		return f.master.ask(cmd.Context(), "POST", "/members", map[string]any{"id": f.id, "address": f.add, "non_voter": f.nonVoter}, nil)
+	case f.transfer != "":
+		id, err := f.idOf(cmd.Context(), f.transfer)
+		if err != nil {
+			return err
+		}
+		return f.master.ask(cmd.Context(), "POST", "/members/"+url.PathEscape(id)+"/lead", nil, nil)
 	case f.remove != "":
 		id, err := f.idOf(cmd.Context(), f.remove)
 		if err != nil {

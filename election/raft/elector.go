@@ -28,12 +28,12 @@ const (
 
 var (
 	_ election.Elector     = (*Elector)(nil)
-	_ election.Membership  = (*Elector)(nil)
+	_ election.NonVoters   = (*Elector)(nil)
 	_ election.Transferer  = (*Elector)(nil)
 	_ election.Snapshotter = (*Elector)(nil)
 )
 
-// An Elector is one master's part in the consensus. It implements election.Elector, Membership, Transferer and Snapshotter.
+// An Elector is one master's part in the consensus. It implements election.Elector, NonVoters, Transferer and Snapshotter.
 type Elector struct {
 	cfg      Config
 	terms    chan election.Term
@@ -54,6 +54,7 @@ type Elector struct {
 	nodeID string
 	raft   *hraft.Raft
 	guard  *guard
+	greet  hello // what this master says of itself
 
 	waiterMu sync.Mutex
 	ended    bool           // no more waiters

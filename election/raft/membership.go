@@ -84,35 +84,20 @@ func (e *Elector) Members(context.Context) ([]election.Member, error) {
 // Add implements election.Membership. A new master gets the log first and its vote once it has caught up, so that one that is slow
 // or away never holds up the cluster: when ctx ends before, it stays a member without a vote, and Add may be repeated.
 func (e *Elector) Add(ctx context.Context, p election.Peer) error {
-	if err := errors.Join(checkName("Peer.ID", p.ID), checkAddress("Peer.Address", p.Address)); err != nil {
-		return err
-	}
-	r, err := e.library()
+	r, known, err := e.candidate(p)
 	if err != nil {
 		return err
 	}
-	if r.State() != hraft.Leader {
-		return election.ErrDeposed
-	}
 	id, address := hraft.ServerID(p.ID), hraft.ServerAddress(p.Address)
-	known, voter := false, false
-	for _, s := range e.servers() {
-		switch {
-		case s.ID == id && s.Address == address && s.Suffrage == hraft.Voter:
-			return nil
-		case s.ID == id:
-			known, voter = s.Address == address, s.Suffrage == hraft.Voter
-		case s.Address == address:
-			return fmt.Errorf("raft: add master %s: address %s is that of master %s", id, address, s.ID)
+	switch {
+	case known.Suffrage == hraft.Voter && known.Address == address:
+		return nil
+	case known.Suffrage == hraft.Voter && known.ID != "": // it has moved
+		if err := e.stillThere(ctx, p, string(known.Address)); err != nil {
+			return err
 		}
-	}
-	if voter {
-		return e.wait(ctx, func() hraft.Future { return r.AddVoter(id, address, 0, 0) }) // it has moved
-	}
-	if !known {
-		if len(e.servers()) >= maxPeers {
-			return fmt.Errorf("raft: add master %s: the cluster has %d masters, at most %d are allowed", id, len(e.servers()), maxPeers)
-		}
+		return e.wait(ctx, func() hraft.Future { return r.AddVoter(id, address, 0, 0) })
+	case known.Address != address:
 		if err := e.wait(ctx, func() hraft.Future { return r.AddNonvoter(id, address, 0, 0) }); err != nil {
 			return err
 		}
@@ -135,14 +120,57 @@ func (e *Elector) Add(ctx context.Context, p election.Peer) error {
 	return e.wait(ctx, func() hraft.Future { return r.AddVoter(id, address, 0, 0) })
 }
 
-// AddNonVoter adds a master that follows the log without a vote: a copy in another place, say. Add makes it a voter later.
-func (e *Elector) AddNonVoter(ctx context.Context, p election.Peer) error {
+// candidate finds out what is known of a master that is to be added, on the leader; its ID is empty when nothing is.
+func (e *Elector) candidate(p election.Peer) (r *hraft.Raft, known hraft.Server, err error) {
 	if err := errors.Join(checkName("Peer.ID", p.ID), checkAddress("Peer.Address", p.Address)); err != nil {
-		return err
+		return nil, known, err
 	}
-	r, err := e.library()
-	if err != nil {
+	if r, err = e.library(); err != nil {
+		return nil, known, err
+	}
+	if r.State() != hraft.Leader {
+		return nil, known, election.ErrDeposed
+	}
+	servers := e.servers()
+	for _, s := range servers {
+		switch {
+		case string(s.ID) == p.ID:
+			known = s
+		case string(s.Address) == p.Address:
+			return nil, known, fmt.Errorf("raft: add master %s: address %s is that of master %s", p.ID, p.Address, s.ID)
+		}
+	}
+	if known.ID == "" && len(servers) >= maxPeers {
+		return nil, known, fmt.Errorf("raft: add master %s: the cluster has %d masters, at most %d are allowed", p.ID, len(servers), maxPeers)
+	}
+	return r, known, nil
+}
+
+// stillThere is an error if the master that is to have moved answers where it was: then two have its id.
+func (e *Elector) stillThere(ctx context.Context, p election.Peer, was string) error {
+	if p.ID == e.nodeID {
+		return fmt.Errorf("raft: add master %s: two masters have this id: one at %s, and the leader at %s", p.ID, p.Address, was)
+	}
+	if e.env.Dial == nil {
+		return nil
+	}
+	if other, err := probe(ctx, e.env.Dial, was, e.greet); err == nil && other.Node == p.ID {
+		return fmt.Errorf("raft: add master %s: two masters have this id: one at %s, and one that still answers at %s", p.ID, p.Address, was)
+	}
+	return nil
+}
+
+// AddNonVoter implements election.NonVoters. Add makes such a master a voter later. It does not wait until the master has caught up.
+func (e *Elector) AddNonVoter(ctx context.Context, p election.Peer) error {
+	r, known, err := e.candidate(p)
+	switch {
+	case err != nil:
 		return err
+	case known.ID == "":
+	case known.Suffrage == hraft.Voter:
+		return fmt.Errorf("raft: add master %s without a vote: it is a member with a vote, at %s; remove it first", p.ID, known.Address)
+	case string(known.Address) != p.Address:
+		return fmt.Errorf("raft: add master %s without a vote: it is a member at %s; remove it first", p.ID, known.Address)
 	}
 	return e.wait(ctx, func() hraft.Future { return r.AddNonvoter(hraft.ServerID(p.ID), hraft.ServerAddress(p.Address), 0, 0) })
 }

@@ -108,6 +108,36 @@ func TestTheLastMasterIsNotRemovedAndBadPeersAreRefused(t *testing.T) {
 	})
 }
 
+// A master that is given the id of another, which still runs, does not take its place.
+func TestTwoMastersWithOneIDAreRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := context.Background()
+		w := newWorld(t, 3)
+		leader, term := w.leader(w.nodes...)
+		other := w.others(leader)[0]
+		second := w.start("elsewhere:1", t.TempDir(), newMemDisk(), joins, func(c *Config) { c.NodeID = other.nodeID })
+		before, err := leader.Members(ctx)
+		require.NoError(t, err)
+		for id, was := range map[string]string{other.nodeID: "still answers at " + other.addr, leader.nodeID: "the leader at " + leader.addr} {
+			err := leader.Add(ctx, election.Peer{ID: id, Address: "elsewhere:1"})
+			require.ErrorContains(t, err, "two masters have this id")
+			require.ErrorContains(t, err, was)
+			require.ErrorContains(t, leader.AddNonVoter(ctx, election.Peer{ID: id, Address: "elsewhere:1"}), "remove it first")
+		}
+		require.ErrorContains(t, leader.AddNonVoter(ctx, election.Peer{ID: "m-new", Address: other.addr}), "is that of master "+other.nodeID)
+		require.ErrorContains(t, leader.AddNonVoter(ctx, election.Peer{ID: "m-new", Address: "half:"}), "host:port")
+		require.ErrorIs(t, other.AddNonVoter(ctx, second.self()), election.ErrDeposed)
+		after, err := leader.Members(ctx)
+		require.NoError(t, err)
+		require.Equal(t, before, after)
+		_, err = propose(term, "undisturbed")
+		require.NoError(t, err)
+		w.settle("undisturbed", w.nodes...)
+		second.stop()
+		w.close()
+	})
+}
+
 func TestAMasterMovesToAnotherAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 3)

@@ -51,6 +51,7 @@ func (e *Elector) start(n *node, peers []election.Peer) error {
 	}
 	g.self = hello{Version: helloVersion, Cluster: e.cfg.Cluster, Node: e.nodeID, Run: newRun(), Opening: opening,
 		Recover: e.cfg.Recover}
+	e.greet = g.self
 	n.stream = newStream(e.env.Advertise, e.env.Listener, e.env.Dial, g, e.cfg.MaxSnapshot, e.log, e.die)
 	inner := hraft.NewNetworkTransportWithConfig(&hraft.NetworkTransportConfig{
 		Stream: n.stream, Logger: logger, MaxPool: 3, MaxRPCsInFlight: 1, Timeout: ioTimeout,

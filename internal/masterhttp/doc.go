@@ -9,8 +9,11 @@
 //	GET    /roles             roles with a weight or quota
 //	GET    /explain           why ?framework= is offered nothing; &role=, &slave=; in plain text with Accept: text/plain
 //	GET    /members           the masters
-//	POST   /members           {"id": "...", "address": "host:port"}
+//	POST   /members           {"id": "...", "address": "host:port"}, and "non_voter": true, "promote": true (a member without a vote), or
+//	                          "token" and "attempt", 32 hexadecimal digits each
 //	DELETE /members/{id}
+//	POST   /members/{id}/lead hands leadership to that one
+//	POST   /tokens            {"life_s": 3600}: {"token": "...", "expires": "..."}, to join with once
 //	POST   /snapshot          the registry as a saved state, after a commit; see election.OpenSaved
 //
 // Queries read a view of the core that never changes, so that they neither wait for decisions nor hold them up; but for /explain, of which the

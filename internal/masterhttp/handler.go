@@ -24,29 +24,22 @@ type Source struct {
 	Leader func() (address string, ok bool)
 	// Leading reports whether this master leads.
 	Leading func() bool
-	// Members, AddMember and RemoveMember concern the set of masters.
+	// Members, AddMember, RemoveMember, Transfer and NewToken concern the set of masters.
 	Members      func(ctx context.Context) ([]Member, error)
-	AddMember    func(ctx context.Context, id, address string) error
+	AddMember    func(ctx context.Context, j Joining) error
 	RemoveMember func(ctx context.Context, id string) error
+	Transfer     func(ctx context.Context, id string) error
+	NewToken     func(ctx context.Context, life time.Duration) (token [16]byte, expires time.Time, err error)
 	// Snapshot writes the registry as a saved state. When it fails before the first byte, the error can be answered.
 	Snapshot func(ctx context.Context, w io.Writer) error
 	// TLS says that the leader is to be reached by https.
 	TLS bool
 }
 
-// A Member is one master.
-type Member struct {
-	ID      string `json:"id"`
-	Address string `json:"address"`
-	Voter   bool   `json:"voter"`
-	Leader  bool   `json:"leader"`
-}
-
 const (
 	maxBody      = 64 << 10
 	defaultLimit = 100
 	maxLimit     = 10_000
-	addTimeout   = 20 * time.Second // for a new master to catch up; less than clients wait, so that they hear how far it has come
 )
 
 // New returns the endpoints.
@@ -63,6 +56,8 @@ func New(s Source) http.Handler {
 	mux.HandleFunc("GET /members", h.members)
 	mux.HandleFunc("POST /members", h.leading(h.addMember))
 	mux.HandleFunc("DELETE /members/{id}", h.leading(h.removeMember))
+	mux.HandleFunc("POST /members/{id}/lead", h.leading(h.transfer))
+	mux.HandleFunc("POST /tokens", h.leading(h.newToken))
 	mux.HandleFunc("POST /snapshot", h.leading(h.snapshot))
 	return http.NewCrossOriginProtection().Handler(secured(mux))
 }
@@ -118,48 +113,6 @@ func (h *handler) view(next func(http.ResponseWriter, *http.Request, *mastercore
 }
 
 func (h *handler) health(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }
-
-// members answers for the leader, and if nobody is known to lead, with what this master remembers.
-func (h *handler) members(w http.ResponseWriter, r *http.Request) {
-	if _, known := h.s.Leader(); known && !h.s.Leading() {
-		h.redirect(w, r)
-		return
-	}
-	members, err := h.s.Members(r.Context())
-	if err != nil {
-		fail(w, statusOf(err), err)
-		return
-	}
-	if members == nil {
-		members = []Member{}
-	}
-	reply(w, map[string]any{"members": members})
-}
-
-func (h *handler) addMember(w http.ResponseWriter, r *http.Request) {
-	var in struct{ ID, Address string }
-	d := json.NewDecoder(r.Body)
-	d.DisallowUnknownFields()
-	if err := d.Decode(&in); err != nil {
-		fail(w, http.StatusBadRequest, offer.Refuse(offer.ReasonMalformed, "body: want {\"id\": ..., \"address\": \"host:port\"}: "+err.Error()))
-		return
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), addTimeout)
-	defer cancel()
-	if err := h.s.AddMember(ctx, in.ID, in.Address); err != nil {
-		fail(w, statusOf(err), err)
-		return
-	}
-	reply(w, in)
-}
-
-func (h *handler) removeMember(w http.ResponseWriter, r *http.Request) {
-	if err := h.s.RemoveMember(r.Context(), r.PathValue("id")); err != nil {
-		fail(w, statusOf(err), err)
-		return
-	}
-	reply(w, struct{}{})
-}
 
 func statusOf(err error) int {
 	var refusal *offer.Refusal

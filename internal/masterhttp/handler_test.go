@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -90,8 +91,12 @@ func source(v *mastercore.View) masterhttp.Source {
 		Explain: func(context.Context, offer.FrameworkID, string, offer.SlaveID) (mastercore.Why, error) {
 			return mastercore.Why{}, nil
 		},
-		AddMember:    func(context.Context, string, string) error { return nil },
+		AddMember:    func(context.Context, masterhttp.Joining) error { return nil },
 		RemoveMember: func(context.Context, string) error { return nil },
+		Transfer:     func(context.Context, string) error { return nil },
+		NewToken: func(context.Context, time.Duration) ([16]byte, time.Time, error) {
+			return [16]byte{1}, time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC), nil
+		},
 		Snapshot: func(_ context.Context, w io.Writer) error {
 			_, err := io.WriteString(w, `"the registry"`)
 			return err
@@ -197,23 +202,48 @@ func TestAMasterThatDoesNotLeadRedirects(t *testing.T) {
 func TestMembersAreAddedAndRemoved(t *testing.T) {
 	s := source(aView(t))
 	var calls []string
-	s.AddMember = func(_ context.Context, id, address string) error {
-		calls = append(calls, "add "+id+" "+address)
+	s.AddMember = func(_ context.Context, j masterhttp.Joining) error {
+		what := "add"
+		switch {
+		case j.Token != nil:
+			what = fmt.Sprintf("join by %x in attempt %x", *j.Token, j.Attempt)
+		case j.NonVoter:
+			what = "add without a vote"
+		case j.Promote:
+			what = "promote"
+		}
+		calls = append(calls, what+" "+j.ID+" "+j.Address)
 		return nil
 	}
 	s.RemoveMember = func(_ context.Context, id string) error { calls = append(calls, "remove "+id); return nil }
+	s.Transfer = func(_ context.Context, id string) error { calls = append(calls, "transfer to "+id); return nil }
+	s.NewToken = func(_ context.Context, life time.Duration) ([16]byte, time.Time, error) {
+		calls = append(calls, "token for "+life.String())
+		return [16]byte{15: 7}, time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC), nil
+	}
 	h := masterhttp.New(s)
 	code, _, _ := get(t, h, "POST", "/members", `{"id":"b","address":"m3:5050"}`)
 	require.Equal(t, http.StatusOK, code)
 	code, _, _ = get(t, h, "DELETE", "/members/b", "")
 	require.Equal(t, http.StatusOK, code)
-	require.Equal(t, []string{"add b m3:5050", "remove b"}, calls)
+	const one, two = "00000000000000000000000000000001", "00000000000000000000000000000002"
+	for _, body := range []string{`"non_voter":true`, `"promote":true`, `"token":"` + one + `","attempt":"` + two + `"`} {
+		code, _, _ = get(t, h, "POST", "/members", `{"id":"c","address":"m4:5050",`+body+`}`)
+		require.Equal(t, http.StatusOK, code)
+	}
+	code, _, _ = get(t, h, "POST", "/members/c/lead", "")
+	require.Equal(t, http.StatusOK, code)
+	code, _, out := get(t, h, "POST", "/tokens", `{"life_s":90}`)
+	require.Equal(t, http.StatusOK, code)
+	require.Equal(t, map[string]any{"token": "00000000000000000000000000000007", "expires": "2030-01-01T00:00:00Z"}, out)
+	require.Equal(t, []string{"add b m3:5050", "remove b", "add without a vote c m4:5050", "promote c m4:5050",
+		"join by " + one + " in attempt " + two + " c m4:5050", "transfer to c", "token for 1m30s"}, calls)
 }
 
 func TestBadRequestsSayWhatIsAllowed(t *testing.T) {
 	s := source(aView(t))
-	s.AddMember = func(_ context.Context, id, _ string) error {
-		if id == "" {
+	s.AddMember = func(_ context.Context, j masterhttp.Joining) error {
+		if j.ID == "" {
 			return offer.Refuse(offer.ReasonInvalidField, "member id is empty")
 		}
 		return errors.New("disk on fire")
@@ -232,6 +262,13 @@ func TestBadRequestsSayWhatIsAllowed(t *testing.T) {
 		{"POST", "/members", strings.Repeat(" ", 1<<17) + "{}", 400, "too large"},
 		{"POST", "/members", `{"address":"m3:5050"}`, 400, "member id"},
 		{"POST", "/members", `{"id":"b"}`, 500, "disk on fire"},
+		{"POST", "/members", `{"id":"b","promote":true,"non_voter":true}`, 400, "exclude each other"},
+		{"POST", "/members", `{"id":"b","token":"00","attempt":"00000000000000000000000000000002"}`, 400, "token: must be 32"},
+		{"POST", "/members", `{"id":"b","token":"00000000000000000000000000000002"}`, 400, "attempt: must be 32"},
+		{"POST", "/members", `{"id":"b","token":"00000000000000000000000000000000","attempt":"00000000000000000000000000000002"}`, 400, "token: must be 32"},
+		{"POST", "/tokens", `{}`, 400, "life_s"},
+		{"POST", "/tokens", `{"life_s":9000000000000000000}`, 400, "life_s"},
+		{"POST", "/tokens", `{"life_s":"x"}`, 400, "body"},
 	} {
 		code, _, out := get(t, h, c.method, c.path, c.body)
 		require.Equal(t, c.code, code, "%s %s", c.method, c.path)

@@ -52,6 +52,10 @@ func (s *State) apply(op Op) Result {
 		return fail(s.setRole(op))
 	case *PruneSlaves:
 		return fail(s.pruneSlaves(op))
+	case *AddToken:
+		return fail(s.addToken(op))
+	case *UseToken:
+		return fail(s.useToken(op))
 	}
 	return fail(refuse(offer.ReasonUnsupported, "command: unknown op"))
 }

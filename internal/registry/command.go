@@ -49,6 +49,8 @@ const (
 	OpSetRole
 	OpPruneSlaves
 	OpConfirm
+	OpAddToken
+	OpUseToken
 )
 
 // Open begins a reign: it counts the reign up and, in the first entry of all, fixes the cluster id. Its result carries both.

@@ -51,6 +51,7 @@ type Header struct {
 	NextSlave     uint64 // number of the newest slave id
 	NextFramework uint64 // number of the newest framework id
 	Commands      uint64 // how many commands have been applied; numbers the keys
+	Tokens        []Token
 }
 
 // A GoneRecord is the number of a gone slave that was pruned.

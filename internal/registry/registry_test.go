@@ -524,7 +524,7 @@ func TestWhatWasHandedOutAfterACopyIsNotHandedOutAgain(t *testing.T) {
 	framework := l.ok(&AdmitFramework{Framework: offer.Framework{Name: "fw"}}).Framework
 	reign := l.ok(&Open{Master: "m2", Level: 1}).Reign
 
-	copied.Skip(1000)
+	copied.Skip(1000, 1000, 1000)
 	l.s = copied
 	require.Greater(t, l.ok(&Open{Master: "m3", Level: 1}).Reign, reign)
 	other := l.ok(&AdmitSlave{Slave: host("h3")}).Slave

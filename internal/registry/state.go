@@ -93,11 +93,11 @@ func (s *State) View() *View {
 	return s.view
 }
 
-// Skip passes over the next n reigns, slave ids and framework ids. A registry that was saved and is taken up again may have gone on after
-// that for a while: what it has handed out meanwhile must not be handed out once more, to somebody else. n must be positive.
-func (s *State) Skip(n uint64) {
+// Skip passes over the next reigns, slave ids and framework ids, that many of each. A registry that was saved and is taken up again may have gone on after
+// that for a while: what it has handed out meanwhile must not be handed out once more, to somebody else.
+func (s *State) Skip(reigns, slaves, frameworks uint32) {
 	s.view = nil
-	s.head.Reign += n
-	s.head.NextSlave += n
-	s.head.NextFramework += n
+	s.head.Reign += uint64(reigns)
+	s.head.NextSlave += uint64(slaves)
+	s.head.NextFramework += uint64(frameworks)
 }

@@ -79,7 +79,17 @@ var ops = [256]kind[registry.Op]{
 		optional(c, &v.Guarantee, (*codec).quantities)
 		optional(c, &v.Limit, (*codec).quantities)
 	}),
-	registry.OpConfirm:     op(0, func(*codec, *registry.Confirm) {}),
+	registry.OpConfirm: op(0, func(*codec, *registry.Confirm) {}),
+	registry.OpAddToken: op(3, func(c *codec, v *registry.AddToken) {
+		bytes16(c, &v.Hash)
+		c.moment(&v.Expires)
+		c.moment(&v.At)
+	}),
+	registry.OpUseToken: op(3, func(c *codec, v *registry.UseToken) {
+		bytes16(c, &v.Hash)
+		text(c, &v.Member)
+		c.moment(&v.At)
+	}),
 	registry.OpPruneSlaves: op(1, func(c *codec, v *registry.PruneSlaves) { list(c, &v.IDs, text) }),
 }
 

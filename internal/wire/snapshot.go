@@ -133,7 +133,7 @@ func record[T any](n int, f func(*codec, *T)) kind[registry.Record] {
 
 // records has the fields of each kind of snapshot record, in an order that only ever grows at the end.
 var records = [256]kind[registry.Record]{
-	registry.RecordHeader: record(7, func(c *codec, v *registry.Header) {
+	registry.RecordHeader: record(8, func(c *codec, v *registry.Header) {
 		text(c, &v.Cluster)
 		number(c, &v.Reign)
 		text(c, &v.Master)
@@ -141,6 +141,7 @@ var records = [256]kind[registry.Record]{
 		number(c, &v.NextSlave)
 		number(c, &v.NextFramework)
 		number(c, &v.Commands)
+		list(c, &v.Tokens, (*codec).token)
 	}),
 	registry.RecordSlave: record(6, func(c *codec, v *registry.SlaveRecord) {
 		c.slave(&v.Slave)
@@ -174,6 +175,14 @@ var records = [256]kind[registry.Record]{
 		signed(c, &v.Roles)
 		signed(c, &v.Keys)
 	}),
+}
+
+func (c *codec) token(v *registry.Token) {
+	o := c.open(3)
+	bytes16(c, &v.Hash)
+	c.moment(&v.Expires)
+	text(c, &v.Member)
+	c.shut(o)
 }
 
 func (c *codec) result(v *registry.Result) {
