@@ -12,9 +12,7 @@ import (
 	"time"
 
 	hraft "github.com/hashicorp/raft"
-	boltstore "github.com/hashicorp/raft-boltdb/v2"
 	"github.com/meros-project/meros/election"
-	"go.etcd.io/bbolt"
 )
 
 const (
@@ -80,13 +78,6 @@ func New(cfg Config) (*Elector, error) {
 		cfg: cfg.withDefaults(), terms: make(chan election.Term), wake: make(chan struct{}, 1), fatal: make(chan error, 1),
 		running: make(chan struct{}), stopping: make(chan struct{}), changed: make(chan struct{}), openDisk: openBolt,
 	}, nil
-}
-
-func openBolt(path string) (logStore, error) {
-	return boltstore.New(boltstore.Options{
-		Path:        path,
-		BoltOptions: &bbolt.Options{Timeout: time.Second, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType},
-	})
 }
 
 // Terms implements election.Elector.
