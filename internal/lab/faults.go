@@ -7,16 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"syscall"
 	"time"
 )
 
 // suffer lets a fault happen and ends it.
 func (l *lab) suffer(ctx context.Context, f Fault) error {
-	if i := slices.Index(f.Nodes, leader); i >= 0 {
-		f.Nodes = slices.Clone(f.Nodes)
-		f.Nodes[i] = l.leader()
+	if f.Nodes[0] == leader && f.Kind != Storm {
+		f.Nodes = []string{l.leader()}
 	}
 	l.printf("fault %v", f)
 	switch f.Kind {
@@ -30,7 +28,9 @@ func (l *lab) suffer(ctx context.Context, f Fault) error {
 		l.together(f.Nodes, (*process).kill)
 		wait(ctx, f.Hold)
 		return l.startAll(f.Nodes)
-	case StopLeader, StopSlave, StopFramework:
+	case Storm:
+		return l.storm(ctx, f)
+	case StopLeader, StopSlave, StopFramework, StopLong:
 		l.together(f.Nodes, func(p *process) { p.signal(syscall.SIGSTOP) })
 		wait(ctx, f.Hold)
 		l.together(f.Nodes, func(p *process) { p.signal(syscall.SIGCONT) })
@@ -49,6 +49,24 @@ func (l *lab) startAll(which []string) error {
 		errs = append(errs, l.processes[name].start())
 	}
 	return errors.Join(errs...)
+}
+
+// storm kills one node after the other, each for a moment.
+func (l *lab) storm(ctx context.Context, f Fault) error {
+	if err := l.net.filter(f.rules(allAddresses())); err != nil {
+		return err
+	}
+	for _, name := range f.Nodes {
+		if name == leader {
+			name = l.leader()
+		}
+		l.processes[name].kill()
+		if err := l.processes[name].start(); err != nil {
+			return err
+		}
+		wait(ctx, f.Hold/time.Duration(len(f.Nodes)))
+	}
+	return l.net.filter(nil)
 }
 
 // leader is the name of the master that leads, by what the masters said a moment ago.

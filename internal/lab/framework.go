@@ -24,11 +24,11 @@ const childArgument = "-lab-framework"
 
 // What a framework does.
 const (
-	longTasks   = 5 // that are kept running
-	leasedTasks = 2 // of those, have a lease
-	perSlave    = 2 // long tasks of one framework
-	openShorts  = 6 // that have not ended yet
-	shortEvery  = time.Second
+	longTasks   = 5  // that are kept running
+	leasedTasks = 2  // of those, have a lease
+	perSlave    = 2  // long tasks of one framework
+	openShorts  = 10 // that have not ended yet
+	shortEvery  = 500 * time.Millisecond
 	askEvery    = 10 * time.Second
 )
 

@@ -90,6 +90,11 @@ func Run(ctx context.Context, cfg Config) (report *Report, err error) {
 	if cfg.Bound == 0 {
 		cfg.Bound = 4 * time.Minute
 	}
+	for _, k := range cfg.Kinds {
+		if all := slices.Concat(everywhere, seldom); !slices.Contains(all, k) {
+			return nil, fmt.Errorf("lab: %q is no kind of fault: there are %v", k, all)
+		}
+	}
 	if err := Sweep(); err != nil {
 		return nil, err
 	}

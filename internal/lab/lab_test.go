@@ -198,4 +198,17 @@ func TestAProcessThatEndsByItselfIsNoted(t *testing.T) {
 	require.Contains(t, <-blamed, "m1 has ended by itself (exit status 3): the reason")
 	p.kill()
 	p.wg.Wait()
+
+	for len(blamed) > 0 {
+		<-blamed
+	}
+	p.command = func() []string { return []string{"sleep", "1000"} }
+	require.NoError(t, p.start())
+	for range 50 { // one that is killed, and another that is started at once
+		p.kill()
+		require.NoError(t, p.start())
+	}
+	p.kill()
+	p.wg.Wait()
+	require.Empty(t, blamed)
 }

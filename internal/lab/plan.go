@@ -35,15 +35,19 @@ const (
 	MoveMaster     Kind = "move-master"     // likewise, and the others are told
 	FullSlave      Kind = "full-slave"      // its disk is full
 	FullMaster     Kind = "full-master"     // likewise
+	Storm          Kind = "storm"           // Nodes are killed one after the other, and start again at once, while Percent of all packets are lost
 	Away           Kind = "away"            // a slave is cut off for longer than masters wait for it
+	StopLong       Kind = "stop-long"       // SIGSTOP, for longer than anybody waits
 )
 
 // leader stands in a plan for whoever leads when the fault comes.
 const leader = "leader"
 
-// everywhere are the kinds of which each round has one. Away takes so long that only every second round has it, from the second on.
+// everywhere are the kinds of which each round has one. Those of seldom take so long that only every second round has them, from the second on.
 var everywhere = []Kind{Halves, OneWay, LeaderAlone, Loss, KillLeader, KillMasters, KillSlaves, KillFrameworks, StopLeader, StopSlave, StopFramework,
-	MoveSlave, MoveMaster, FullSlave, FullMaster}
+	MoveSlave, MoveMaster, FullSlave, FullMaster, Storm}
+
+var seldom = []Kind{Away, StopLong}
 
 // The nodes whose work directories are small disks of their own.
 const (
@@ -72,7 +76,7 @@ func (f Fault) String() string {
 		what += " | " + strings.Join(f.Others, " ")
 	case OneWay:
 		what += " > " + strings.Join(f.Others, " ")
-	case Loss:
+	case Loss, Storm:
 		what += fmt.Sprintf(" %d%%", f.Percent)
 	}
 	return fmt.Sprintf("%s, %v", what, f.Hold)
@@ -96,7 +100,7 @@ func (p *Plan) Next() Fault {
 		p.round++
 		p.left = slices.Clone(everywhere)
 		if p.round%2 == 0 {
-			p.left = append(p.left, Away)
+			p.left = append(p.left, seldom...)
 		}
 		p.rng.Shuffle(len(p.left), func(i, j int) { p.left[i], p.left[j] = p.left[j], p.left[i] })
 	}
@@ -145,8 +149,17 @@ func (p *Plan) fill(f *Fault) {
 		f.Nodes = []string{smallSlave}
 	case FullMaster:
 		f.Nodes = []string{smallMaster}
+	case Storm:
+		f.Percent, f.Hold = 1+p.rng.IntN(10), p.between(6, 12)
+		all := append(nodeNames(), leader, leader, leader)
+		for range 6 + p.rng.IntN(9) {
+			f.Nodes = append(f.Nodes, all[p.rng.IntN(len(all))])
+		}
 	case Away:
 		f.Nodes, f.Hold = p.one("s", slaves), p.between(95, 110)
+	case StopLong:
+		all := append(nodeNames(), leader)
+		f.Nodes, f.Hold = []string{all[p.rng.IntN(len(all))]}, p.between(80, 110)
 	}
 }
 
@@ -215,7 +228,7 @@ func (f Fault) rules(addresses map[string][]string) []string {
 		return []string{"ip saddr " + set(f.Nodes) + " drop"}
 	case LeaderAlone, Away:
 		return []string{"ip saddr " + set(f.Nodes) + " drop", "ip daddr " + set(f.Nodes) + " drop"}
-	case Loss:
+	case Loss, Storm:
 		return []string{fmt.Sprintf("ether type ip numgen random mod 100 < %d drop", f.Percent)}
 	}
 	return nil

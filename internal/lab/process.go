@@ -68,9 +68,9 @@ func (p *process) attend(cmd *exec.Cmd, ended chan struct{}) {
 	_ = cmd.Wait()
 	close(ended)
 	p.mu.Lock()
-	by, excused := p.wanted, p.excused
+	byItself, excused := p.wanted && p.cmd == cmd, p.excused // it may have been killed, and another started since
 	p.mu.Unlock()
-	if !by {
+	if !byItself {
 		return
 	}
 	if !excused {
