@@ -1,246 +1,135 @@
-// Package elector is an elector of one's own: masters on one machine elect whoever holds the lock of a shared folder, and keep the log in
-// a file there. The kernel takes the lock from a master that dies, and only the one that has it writes.
+// Package elector is an elector of one's own: masters elect whoever holds a lease in a store that they share, and keep the log there.
+//
+// store.go is what stands for the store, and elector.go is the elector.
 package elector
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
-	"os"
-	"path/filepath"
-	"sync"
-	"syscall"
+	"sync/atomic"
 	"time"
 
 	"github.com/meros-project/meros/election"
 )
 
-const tick = 5 * time.Millisecond // how soon a master sees what the leader wrote, and that the lock is free
+const (
+	ttl  = time.Second           // after which a leader of whom nothing is heard is one no more
+	rest = 50 * time.Millisecond // for others to take a lease that was given up
+)
 
-// An Elector is one master's part. Its log is a line of JSON for each entry.
+// An Elector is one master's part.
 type Elector struct {
-	dir, address string
-	terms        chan election.Term
-	offset       int64  // of the first line that is not applied
-	index        uint64 // of the last entry that is
-	rest         time.Time
-
-	mu      sync.Mutex
-	started bool
-	leader  election.Peer
-	changed chan struct{}
+	s       *Store
+	self    election.Peer
+	terms   chan election.Term
+	started atomic.Bool
+	running bool
+	ready   time.Time // when it may lead again
+	applied int
 }
 
-// New makes the elector of the master with this address in a folder that all masters share.
-func New(dir, address string) *Elector {
-	return &Elector{dir: dir, address: address, terms: make(chan election.Term), changed: make(chan struct{})}
+// New makes the elector of the master with this address.
+func New(s *Store, address string) *Elector {
+	return &Elector{s: s, self: election.Peer{ID: address, Address: address}, terms: make(chan election.Term)}
 }
 
-// Terms implements election.Elector, as do Leader, LeaderChanged and Run.
+// Terms implements election.Elector, as do LeaderChanged, Leader and Run.
 func (e *Elector) Terms() <-chan election.Term { return e.terms }
 
-func (e *Elector) Leader() (election.Peer, bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.leader, e.leader.Address != ""
-}
-
 func (e *Elector) LeaderChanged() <-chan struct{} {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.changed
+	e.s.mu.Lock()
+	defer e.s.mu.Unlock()
+	return e.s.changed
 }
 
-func (e *Elector) setLeader(address string) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if address != e.leader.Address {
-		e.leader = election.Peer{ID: address, Address: address}
-		close(e.changed)
-		e.changed = make(chan struct{})
+func (e *Elector) Leader() (leader election.Peer, known bool) {
+	e.s.mu.Lock()
+	defer e.s.mu.Unlock()
+	if known = e.running && e.s.holder != nil; known {
+		leader = e.s.holder.e.self
 	}
+	return leader, known
 }
 
-func (e *Elector) Run(ctx context.Context, env election.Env) error {
-	e.mu.Lock()
-	again := e.started
-	e.started = true
-	e.mu.Unlock()
-	if again {
+func (e *Elector) Run(ctx context.Context, env election.Env) (err error) {
+	if e.started.Swap(true) {
 		return errors.New("elector: Run was called twice")
 	}
 	defer close(e.terms)
-	defer e.setLeader("")
-	lock, err := os.OpenFile(filepath.Join(e.dir, "leader"), os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return err
-	}
-	defer lock.Close()
-	log, err := os.OpenFile(filepath.Join(e.dir, "log"), os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return err
-	}
-	defer log.Close()
-	for ctx.Err() == nil {
-		if err := e.replay(log, env.StateMachine); err != nil {
-			return err
+	t := &term{}                   // the present reign of this master, or the one before
+	var offer chan<- election.Term // nil if there is none to be announced
+	for over := false; !over; {
+		over = ctx.Err() != nil || err != nil
+		e.s.mu.Lock()
+		now := time.Now()
+		switch e.running = !over; {
+		case over:
+			e.s.release(t)
+		case e.s.holder == t:
+			e.s.expires = now.Add(ttl)
+		case now.After(e.ready) && (e.s.holder == nil || now.After(e.s.expires)):
+			e.s.release(e.s.holder)
+			t, offer = &term{e: e, ended: make(chan struct{})}, nil
+			e.s.holder, e.s.expires = t, now.Add(ttl)
+			e.s.append(record{env.Opening(), t, func(_ uint64, result any, _ error) {
+				if reign, ok := result.(uint64); ok {
+					t.reign, offer = reign, e.terms
+				}
+			}})
+		default:
+			offer = nil
 		}
-		if time.Now().After(e.rest) && syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
-			err := e.lead(ctx, lock, log, env)
-			e.setLeader("")
-			if err = errors.Join(err, lock.Truncate(0), syscall.Flock(int(lock.Fd()), syscall.LOCK_UN)); err != nil {
-				return err
+		fresh, changed := e.s.log[e.applied:], e.s.changed
+		e.s.mu.Unlock()
+		for _, r := range fresh {
+			var result any
+			if e.applied++; err == nil {
+				result, err = env.StateMachine.Apply(uint64(e.applied), r.entry)
 			}
-			e.rest = time.Now().Add(10 * tick) // the others first
+			if r.by.e == e && err == nil {
+				r.done(uint64(e.applied), result, nil)
+			} else if r.by.e == e {
+				r.done(0, nil, election.ErrUnknown)
+			}
 		}
-		var who [128]byte
-		n, _ := lock.ReadAt(who[:], 0)
-		e.setLeader(string(who[:n]))
-		time.Sleep(tick)
-	}
-	return nil
-}
-
-// replay applies the lines that are new. One without an end is being written, or was when its writer died.
-func (e *Elector) replay(log *os.File, m election.StateMachine) error {
-	lines := bufio.NewReader(io.NewSectionReader(log, e.offset, 1<<62))
-	for {
-		line, err := lines.ReadBytes('\n')
-		if err == io.EOF {
-			return nil
-		}
-		var entry []byte
-		if err == nil {
-			err = json.Unmarshal(line, &entry)
-		}
-		if err != nil {
-			return fmt.Errorf("elector: entry %d: %w", e.index+1, err)
-		}
-		if _, err := m.Apply(e.index+1, entry); err != nil {
-			return fmt.Errorf("elector: entry %d: %w", e.index+1, err)
-		}
-		e.index++
-		e.offset += int64(len(line))
-	}
-}
-
-// lead is one reign: this master has the lock, and nobody else writes.
-func (e *Elector) lead(ctx context.Context, lock, log *os.File, env election.Env) error {
-	if err := errors.Join(e.replay(log, env.StateMachine), log.Truncate(e.offset), lock.Truncate(0)); err != nil {
-		return err
-	}
-	t := &term{ended: make(chan struct{}), wake: make(chan struct{}, 1)}
-	t.queue = []proposal{{env.Opening(), func(_ uint64, result any, _ error) { t.reign, _ = result.(uint64) }}}
-	if err := e.write(log, env.StateMachine, t); err != nil {
-		return err
-	}
-	if _, err := lock.WriteAt([]byte(e.address), 0); err != nil {
-		return err
-	}
-	e.setLeader(e.address)
-	defer t.refuse()
-	terms := e.terms
-	for {
 		select {
-		case terms <- t:
-			terms = nil
-		case <-t.wake:
-			if err := e.write(log, env.StateMachine, t); err != nil {
-				return err
-			}
-		case <-t.ended:
-			return nil
+		case offer <- t:
+			offer = nil
+		case <-changed:
+		case <-time.After(rest):
 		case <-ctx.Done():
-			return nil
 		}
-	}
-}
-
-// write makes what is queued durable, and then applies it.
-func (e *Elector) write(log *os.File, m election.StateMachine, t *term) error {
-	t.mu.Lock()
-	batch := t.queue
-	t.queue = nil
-	t.mu.Unlock()
-	var lines []byte
-	for _, p := range batch {
-		line, _ := json.Marshal(p.entry) // cannot fail for bytes
-		lines = append(append(lines, line...), '\n')
-	}
-	_, err := log.WriteAt(lines, e.offset)
-	err = errors.Join(err, log.Sync())
-	e.offset += int64(len(lines))
-	for _, p := range batch {
-		var result any
-		if err == nil {
-			result, err = m.Apply(e.index+1, p.entry)
-		}
-		if err != nil {
-			p.done(0, nil, election.ErrUnknown)
-			continue
-		}
-		e.index++
-		p.done(e.index, result, nil)
 	}
 	return err
 }
 
-// A term is one reign.
+// A term is one reign: the present one while it has the lease.
 type term struct {
+	e     *Elector
 	reign uint64
 	ended chan struct{}
-	wake  chan struct{}
-	mu    sync.Mutex
-	over  bool
-	queue []proposal
-}
-
-type proposal struct {
-	entry []byte
-	done  func(uint64, any, error)
 }
 
 func (t *term) Reign() uint64         { return t.reign }
 func (t *term) Done() <-chan struct{} { return t.ended }
 
 func (t *term) Propose(entry []byte, done func(uint64, any, error)) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	t.e.s.mu.Lock()
+	defer t.e.s.mu.Unlock()
 	switch {
 	case len(entry) > election.MaxEntry:
 		go done(0, nil, election.ErrTooLarge)
-	case t.over:
+	case t.e.s.holder != t:
 		go done(0, nil, election.ErrDeposed)
 	default:
-		t.queue = append(t.queue, proposal{entry, done})
-		select {
-		case t.wake <- struct{}{}:
-		default:
-		}
+		t.e.s.append(record{entry, t, done})
 	}
 }
 
 func (t *term) Resign(context.Context) error {
-	t.end()
+	t.e.s.mu.Lock()
+	defer t.e.s.mu.Unlock()
+	t.e.ready = time.Now().Add(rest)
+	t.e.s.release(t)
 	return nil
-}
-
-func (t *term) end() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if !t.over {
-		t.over = true
-		close(t.ended)
-	}
-}
-
-// refuse ends the reign and answers what was not written.
-func (t *term) refuse() {
-	t.end()
-	for _, p := range t.queue {
-		p.done(0, nil, election.ErrDeposed)
-	}
 }

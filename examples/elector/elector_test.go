@@ -8,10 +8,10 @@ import (
 	"github.com/meros-project/meros/examples/elector"
 )
 
-func TestTheLockKeepsTheContract(t *testing.T) { electiontest.Run(t, electiontest.Of(3, open)) }
+func TestTheLeaseKeepsTheContract(t *testing.T) { electiontest.Run(t, electiontest.Of(3, open)) }
 
-// open makes a cluster's folder, and electors in it.
-func open(t *testing.T) func(address string) election.Elector {
-	dir := t.TempDir()
-	return func(address string) election.Elector { return elector.New(dir, address) }
+// open makes what a cluster's masters share, and electors on it.
+func open(*testing.T) func(address string) election.Elector {
+	s := elector.NewStore()
+	return func(address string) election.Elector { return elector.New(s, address) }
 }
