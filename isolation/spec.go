@@ -93,6 +93,17 @@ type Plan struct {
 	Rootfs string
 	// Mounts are what the container sees beside its root and its sandbox, in their order. Need Namespaces.
 	Mounts []Mount
+	// Cgroups are those that the first process joins by itself before it waits to be put under control, which then need not move it there: that
+	// would have to wait for the whole machine. Linux only.
+	Cgroups *Cgroups
+}
+
+// Cgroups are the cgroups of a container, as absolute paths. What a process cannot join by itself it is moved to all the same.
+type Cgroups struct {
+	// Folder is that of version 2; empty for none.
+	Folder string
+	// Tasks are the files, one for each hierarchy of version 1, to which a thread that joins writes its number, or 0.
+	Tasks []string
 }
 
 // SandboxPath is where a container with a root folder of its own finds its sandbox, as with Mesos. With the machine's it is where it is.

@@ -38,6 +38,8 @@ type Isolator struct {
 	stuck  map[string]bool  // could not be removed so far
 	loose  map[string]bool  // run since before there was this isolator, and are not held
 	nested map[string]place // of members of groups
+
+	invited map[string]bool // their first processes join by themselves
 }
 
 var (
@@ -64,7 +66,7 @@ func newOn(cfg Config, k kernel) (*Isolator, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cgroup: this system has none: %w", err)
 	}
-	i := &Isolator{cfg: cfg, kernel: k, stuck: map[string]bool{}, loose: map[string]bool{}, nested: map[string]place{}, pods: map[string]*pod{}}
+	i := &Isolator{cfg: cfg, kernel: k, stuck: map[string]bool{}, loose: map[string]bool{}, nested: map[string]place{}, invited: map[string]bool{}, pods: map[string]*pod{}}
 	var why []string
 	i.hierarchies, why = findHierarchies(table)
 	if i.with(cpu) == nil && i.with(memory) == nil {
@@ -190,7 +192,7 @@ func (g group) dir(controller string) (string, *hierarchy) {
 }
 
 // Prepare makes the container's cgroups and sets its limits.
-func (i *Isolator) Prepare(_ context.Context, spec *isolation.Spec, _ *isolation.Plan) error {
+func (i *Isolator) Prepare(_ context.Context, spec *isolation.Spec, plan *isolation.Plan) error {
 	g := i.enter(spec)
 	l := i.limitsIn(g, spec.Resources, spec.Limits)
 	// Another slave on the machine may remove Root when it has just become empty.
@@ -200,10 +202,13 @@ func (i *Isolator) Prepare(_ context.Context, spec *isolation.Spec, _ *isolation
 			err = i.set(g, l, false)
 		}
 	}
-	if err != nil {
-		return err
+	if err == nil {
+		err = i.setDevices(g)
 	}
-	return i.setDevices(g)
+	if err == nil {
+		i.invite(g, plan)
+	}
+	return err
 }
 
 // make makes a container's cgroups, and what they are in where that is missing. The limits of its group are those with it from then on.
@@ -292,6 +297,9 @@ func (i *Isolator) Attach(_ context.Context, container string, pid int) error {
 	if loose {
 		return nil
 	}
+	if i.hasJoined(g, pid) {
+		return nil
+	}
 	for _, h := range i.hierarchies {
 		err := i.kernel.write(filepath.Join(g.in(h), "cgroup.procs"), strconv.Itoa(pid))
 		if errors.Is(err, syscall.ESRCH) {
@@ -338,6 +346,7 @@ func (i *Isolator) discard(ctx context.Context, g group) error {
 		delete(i.stuck, g.name)
 		delete(i.loose, g.name)
 		delete(i.nested, g.name)
+		delete(i.invited, g.name)
 	}
 	return err
 }

@@ -10,6 +10,9 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
+
+	"github.com/meros-project/meros/isolation"
 )
 
 // Join moves a process to where another one is, in every hierarchy of the machine in which they are apart: it is held by whatever holds the
@@ -52,9 +55,73 @@ func join(k kernel, proc string, pid, like int) error {
 	return nil
 }
 
+// invite has the container's first process join by itself. The kernel lets whoever moves another process wait until all processors have been idle or
+// elsewhere for a moment, and meanwhile everybody else who wants to change cgroups.
+func (i *Isolator) invite(g group, plan *isolation.Plan) {
+	if plan == nil {
+		return
+	}
+	c := &isolation.Cgroups{}
+	for _, h := range i.hierarchies {
+		if h.version == 2 {
+			c.Folder = g.in(h)
+		} else {
+			c.Tasks = append(c.Tasks, filepath.Join(g.in(h), "tasks"))
+		}
+	}
+	plan.Cgroups = c
+	i.mu.Lock()
+	i.invited[g.name] = true
+	i.mu.Unlock()
+}
+
+// joinTries is how often it is looked whether a process has joined by itself, which it does right when it begins to run.
+const joinTries = 10
+
+// hasJoined reports whether a process is in all of the container's cgroups, or soon is.
+func (i *Isolator) hasJoined(g group, pid int) bool {
+	i.mu.Lock()
+	invited := i.invited[g.name]
+	i.mu.Unlock()
+	if !invited {
+		return false
+	}
+	wait := 100 * time.Microsecond
+	for try := 1; ; try++ {
+		is, err := i.isIn(g, pid)
+		if is || err != nil || try == joinTries {
+			return is
+		}
+		time.Sleep(wait)
+		wait *= 2
+	}
+}
+
+// isIn reports whether a process is in all of the container's cgroups.
+func (i *Isolator) isIn(g group, pid int) (bool, error) {
+	have, err := membership("/proc", pid)
+	if err != nil {
+		return false, err
+	}
+	end := "/" + filepath.Join(i.cfg.Root, g.path(), g.name)
+	in := 0
+	for _, h := range i.hierarchies {
+		for controllers, path := range have {
+			same := h.version == 2 && controllers == ""
+			if h.version == 1 && len(h.has) > 0 {
+				same = slices.Contains(strings.Split(controllers, ","), h.has[0])
+			}
+			if same && strings.HasSuffix(path, end) {
+				in++
+			}
+		}
+	}
+	return in == len(i.hierarchies), nil
+}
+
 // membership is where a process is, by the list of controllers, which is empty for version 2.
 func membership(proc string, pid int) (map[string]string, error) {
-	b, err := os.ReadFile(filepath.Join(proc, strconv.Itoa(pid), "cgroup"))
+	b, err := readFile(filepath.Join(proc, strconv.Itoa(pid), "cgroup"))
 	if err != nil {
 		return nil, err
 	}

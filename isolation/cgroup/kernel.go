@@ -30,24 +30,78 @@ func (realKernel) rmdir(path string) error {
 	return nil
 }
 
-func (realKernel) write(path, value string) error {
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+func (k realKernel) write(path, value string) error { return k.writeAll(path, value) }
+
+// writeAll writes values to one file, one after the other. An os.File would cost each start several times as much as what is done with it.
+func (realKernel) writeAll(path string, values ...string) error {
+	fd, err := openFile(path, syscall.O_WRONLY)
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteString(value)
-	if e := f.Close(); err == nil {
-		err = e
-	}
-	if err != nil {
-		return fmt.Errorf("%q: %w", value, err)
+	defer syscall.Close(fd)
+	for _, value := range values {
+		_, err := syscall.Write(fd, []byte(value))
+		for err == syscall.EINTR {
+			_, err = syscall.Write(fd, []byte(value))
+		}
+		if err != nil {
+			return fmt.Errorf("%q: %w", value, &fs.PathError{Op: "write", Path: path, Err: err})
+		}
 	}
 	return nil
 }
 
+// writeAll writes values to one file in their order.
+func writeAll(k kernel, path string, values ...string) error {
+	if real, is := k.(realKernel); is {
+		return real.writeAll(path, values...)
+	}
+	for _, value := range values {
+		if err := k.write(path, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func openFile(path string, flags int) (int, error) {
+	for {
+		fd, err := syscall.Open(path, flags|syscall.O_CLOEXEC, 0)
+		if err == nil {
+			return fd, nil
+		}
+		if err != syscall.EINTR {
+			return -1, &fs.PathError{Op: "open", Path: path, Err: err}
+		}
+	}
+}
+
+// readFile reads one of the kernel's files.
+func readFile(path string) ([]byte, error) {
+	fd, err := openFile(path, syscall.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	defer syscall.Close(fd)
+	var b []byte
+	var part [4096]byte
+	for {
+		n, err := syscall.Read(fd, part[:])
+		switch {
+		case err == syscall.EINTR:
+		case err != nil:
+			return nil, &fs.PathError{Op: "read", Path: path, Err: err}
+		case n == 0:
+			return b, nil
+		default:
+			b = append(b, part[:n]...)
+		}
+	}
+}
+
 // readNumber reads a file with one number; "max" is the highest there is.
 func readNumber(path string) (uint64, error) {
-	b, err := os.ReadFile(path)
+	b, err := readFile(path)
 	if err != nil {
 		return 0, err
 	}
@@ -64,7 +118,7 @@ func readNumber(path string) (uint64, error) {
 
 // readTable reads a file whose lines are a name and a number.
 func readTable(path string) (map[string]uint64, error) {
-	b, err := os.ReadFile(path)
+	b, err := readFile(path)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +134,7 @@ func readTable(path string) (map[string]uint64, error) {
 
 // readProcesses returns the processes in a cgroup and in those below it. One that is gone has none.
 func readProcesses(dir string) ([]int, error) {
-	b, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
+	b, err := readFile(filepath.Join(dir, "cgroup.procs"))
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENODEV) {
 		return nil, nil
 	}

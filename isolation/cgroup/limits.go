@@ -215,10 +215,9 @@ func (i *Isolator) setDevices(g group) error {
 	if err := i.kernel.write(filepath.Join(dir, "devices.deny"), "a"); err != nil {
 		return err
 	}
-	for _, d := range append(defaultDevices[:len(defaultDevices):len(defaultDevices)], i.cfg.Devices...) {
-		if err := i.kernel.write(filepath.Join(dir, "devices.allow"), d); err != nil {
-			return fmt.Errorf("device %q: %w", d, err)
-		}
+	allowed := append(defaultDevices[:len(defaultDevices):len(defaultDevices)], i.cfg.Devices...)
+	if err := writeAll(i.kernel, filepath.Join(dir, "devices.allow"), allowed...); err != nil {
+		return fmt.Errorf("device %w", err)
 	}
 	return nil
 }

@@ -59,13 +59,35 @@ func (m *memoryOf) bounded() string {
 	return m.dir
 }
 
+// notifyAfter is when the kernel is first asked to tell. Most containers that do not live longer have no reason to be told of: what happened to those
+// that do is seen then, or when they end.
+const notifyAfter = 20 * time.Millisecond
+
+// pause waits; it reports false if ctx ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
 // await returns when ctx has ended or the memory of a container, or of those that it shares with, has run out.
 func (m *memoryOf) await(ctx context.Context) {
 	var told <-chan struct{}
 	if m.version == 1 {
+		if m.counts() && !pause(ctx, notifyAfter) {
+			return
+		}
 		var stop func()
 		told, stop = notify(m.dir) // nil where the kernel does not tell
 		defer stop()
+		if _, broken := m.ranOut(false); broken {
+			return
+		}
 	}
 	t := time.NewTicker(lookEvery)
 	defer t.Stop()
@@ -113,37 +135,33 @@ func (m *memoryOf) counts() bool {
 	return err != nil || has
 }
 
-// events are how many processes of the container the kernel has killed for memory, and whether it was the bound that holds the container that was
-// reached.
-func (m *memoryOf) events() (kills uint64, own bool, err error) {
+// kills are how many processes of the container the kernel has killed for memory.
+func (m *memoryOf) kills() (uint64, error) {
+	t, err := readTable(filepath.Join(m.dir, map[int]string{1: "memory.oom_control", 2: "memory.events"}[m.version]))
+	return t["oom_kill"], err
+}
+
+// ownBound reports whether it was the bound that holds the container that was reached.
+func (m *memoryOf) ownBound() (bool, error) {
 	if m.version == 1 {
-		t, err := readTable(filepath.Join(m.dir, "memory.oom_control"))
-		if err != nil {
-			return 0, false, err
-		}
 		// Kernels of today do not count failures in memory.failcnt any more.
 		failed, _ := readNumber(filepath.Join(m.bounded(), "memory.failcnt"))
 		limit, _, peak := m.figures(m.bounded())
-		return t["oom_kill"], failed > 0 || peak >= limit-min(limit, mebi), nil
+		return failed > 0 || peak >= limit-min(limit, mebi), nil
 	}
-	t, err := readTable(filepath.Join(m.dir, "memory.events"))
-	if err != nil {
-		return 0, false, err
-	}
-	kills = t["oom_kill"]
-	if m.shared {
-		if t, err = readTable(filepath.Join(m.bounded(), "memory.events")); err != nil {
-			return 0, false, err
-		}
-	}
-	return kills, t["oom"] > 0, nil
+	t, err := readTable(filepath.Join(m.bounded(), "memory.events"))
+	return t["oom"] > 0, err
 }
 
 // ranOut reads whether memory has run out in a container. With certain, the kernel has told so already, though it may not have counted
 // anything yet.
 func (m *memoryOf) ranOut(certain bool) (isolation.Limitation, bool) {
-	kills, own, err := m.events()
+	kills, err := m.kills()
 	if err != nil || kills == 0 && !certain {
+		return isolation.Limitation{}, false
+	}
+	own, err := m.ownBound()
+	if err != nil {
 		return isolation.Limitation{}, false
 	}
 	limit, usage, peak := m.figures(m.bounded())

@@ -43,6 +43,8 @@ type roll struct {
 	after  []call // of a process that stays, when it has begotten the task; they may fail
 	keep   []any  // what arguments point to
 	copies []int  // descriptors of the supervisor's that only the process is for
+	tasks  []*os.File
+	into   int // that of the cgroup of version 2 that the process begins in; zero for none
 	plan   *isolation.Plan
 	argv   []string
 	looked bool // the program is looked for in PATH
@@ -58,10 +60,17 @@ type roll struct {
 	gateByte  [1]byte
 	starting  [1]byte
 	startedOf [1]byte
+	self      [1]byte // what a thread writes to a file that wants the number of one, for its own
+	clone     cloneInto
+}
+
+// cloneInto is the system's own struct clone_args, as large as it is where it has a cgroup.
+type cloneInto struct {
+	flags, pidfd, childTID, parentTID, exitSignal, stack, stackSize, tls, setTID, setTIDSize, cgroup uint64
 }
 
 func newRoll(plan *isolation.Plan) *roll {
-	r := &roll{plan: plan, starting: [1]byte{aboutToStart[0]}, startedOf: [1]byte{isStarted[0]}}
+	r := &roll{plan: plan, starting: [1]byte{aboutToStart[0]}, startedOf: [1]byte{isStarted[0]}, self: [1]byte{'0'}}
 	for i := range r.allMask.Val {
 		r.allMask.Val[i] = ^r.noMask.Val[i]
 	}
@@ -157,10 +166,40 @@ func (r *roll) descriptors(files []*os.File, opener *os.File) error {
 	return nil
 }
 
+// cgroups opens what the process joins by itself. What cannot be opened, it is moved to.
+func (r *roll) cgroups() []*os.File {
+	c := r.plan.Cgroups
+	if c == nil {
+		return nil
+	}
+	for _, path := range c.Tasks {
+		if fd, err := unix.Open(path, unix.O_WRONLY|unix.O_CLOEXEC, 0); err == nil {
+			r.tasks = append(r.tasks, os.NewFile(uintptr(fd), path))
+		}
+	}
+	if c.Folder != "" {
+		if fd, err := unix.Open(c.Folder, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err == nil {
+			r.copies = append(r.copies, fd)
+			r.into = fd
+		}
+	}
+	return r.tasks
+}
+
+// join has the process join the cgroups whose files are its descriptors from first to before end.
+func (r *roll) join(first, end int) {
+	for fd := first; fd < end; fd++ {
+		r.add(mayFail, unix.SYS_WRITE, "cgroup", uintptr(fd), address(&r.self), 1)
+	}
+}
+
 // close gives back what only the process was to have.
 func (r *roll) close() {
 	for _, fd := range r.copies {
 		_ = unix.Close(fd)
+	}
+	for _, f := range r.tasks {
+		_ = f.Close()
 	}
 }
 
@@ -205,7 +244,14 @@ func (r *roll) fork(flags uintptr) (int, error) {
 	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &r.allMask, &r.oldMask); err != nil {
 		return 0, err
 	}
-	pid, errno := forkAndCall(cloneArguments(flags|uintptr(syscall.SIGCHLD)), r)
+	pid, errno := uintptr(0), syscall.ENOSYS
+	if r.into > 0 {
+		r.clone = cloneInto{flags: uint64(flags) | unix.CLONE_INTO_CGROUP, exitSignal: uint64(syscall.SIGCHLD), cgroup: uint64(r.into)}
+		pid, errno = forkAndCall(unix.SYS_CLONE3, [2]uintptr{address(&r.clone), unsafe.Sizeof(r.clone)}, r)
+	}
+	if errno != 0 { // then it is moved there, or that says what is wrong
+		pid, errno = forkAndCall(unix.SYS_CLONE, cloneArguments(flags|uintptr(syscall.SIGCHLD)), r)
+	}
 	err := unix.PthreadSigmask(unix.SIG_SETMASK, &r.oldMask, nil)
 	runtime.KeepAlive(r)
 	if errno != 0 {
@@ -228,8 +274,8 @@ func cloneArguments(flags uintptr) [2]uintptr {
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func forkAndCall(clone [2]uintptr, r *roll) (pid uintptr, errno syscall.Errno) {
-	pid, _, errno = syscall.RawSyscall6(unix.SYS_CLONE, clone[0], clone[1], 0, 0, 0, 0)
+func forkAndCall(number uintptr, clone [2]uintptr, r *roll) (pid uintptr, errno syscall.Errno) {
+	pid, _, errno = syscall.RawSyscall6(number, clone[0], clone[1], 0, 0, 0, 0)
 	if errno != 0 || pid != 0 {
 		return pid, errno
 	}

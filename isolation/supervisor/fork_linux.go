@@ -34,12 +34,17 @@ func (b *beginning) start() (pid int, err error) {
 	if b.plan.Namespaces != nil {
 		return b.startApart(r, files, data)
 	}
+	inherited := len(files)
 	if b.enter != nil {
 		files = append(files, b.enter.files...)
+		inherited = len(files)
+	} else {
+		files = append(files, r.cgroups()...)
 	}
 	if err := r.descriptors(files, b.opener); err != nil {
 		return 0, err
 	}
+	r.join(inherited, len(files))
 	r.add(letsIn, unix.SYS_READ, "gate", forkGate, address(&r.gateByte), 1)
 	if b.enter != nil {
 		for i, name := range b.enter.names {

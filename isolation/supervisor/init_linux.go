@@ -50,8 +50,11 @@ func (b *beginning) startApart(r *roll, files []*os.File, data uintptr) (int, er
 	nothing := uintptr(len(files))
 	room := nothing + 1
 	files = append(files, null, other)
+	given := len(files)
+	files = append(files, r.cgroups()...)
 	err = r.descriptors(files, b.opener)
 	if err == nil {
+		r.join(given, len(files))
 		err = r.initial(b, nothing, room, uintptr(len(files)), data)
 	}
 	if err != nil {
