@@ -14,6 +14,7 @@ import (
 
 	"github.com/meros-project/meros/isolation"
 	"github.com/meros-project/meros/isolation/isolationtest"
+	"github.com/meros-project/meros/isolation/process"
 )
 
 // moves counts the processes that are moved.
@@ -74,7 +75,7 @@ func TestAFileIsWrittenValueByValueAndTheOneThatIsRefusedIsNamed(t *testing.T) {
 	dir, _ := i.group("c").dir(devices)
 	list := filepath.Join(dir, "devices.list")
 	require.NoError(t, writeAll(i.kernel, filepath.Join(dir, "devices.deny"), "c 1:3 rwm", "c 1:5 rwm"))
-	b, err := readFile(list)
+	b, err := process.ReadFile(list)
 	require.NoError(t, err)
 	require.NotContains(t, string(b), "c 1:3 ")
 	require.NotContains(t, string(b), "c 1:5 ")
@@ -82,7 +83,7 @@ func TestAFileIsWrittenValueByValueAndTheOneThatIsRefusedIsNamed(t *testing.T) {
 	err = writeAll(i.kernel, filepath.Join(dir, "devices.deny"), "c 1:7 rwm", "nonsense", "c 1:8 rwm")
 	require.ErrorIs(t, err, syscall.EINVAL)
 	require.ErrorContains(t, err, strconv.Quote("nonsense"))
-	b, err = readFile(list)
+	b, err = process.ReadFile(list)
 	require.NoError(t, err)
 	require.NotContains(t, string(b), "c 1:7 ")
 	require.True(t, strings.Contains(string(b), "c 1:8 "), "what follows is not written")

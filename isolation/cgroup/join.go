@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/meros-project/meros/isolation"
+	"github.com/meros-project/meros/isolation/process"
 )
 
 // Join moves a process to where another one is, in every hierarchy of the machine in which they are apart: it is held by whatever holds the
@@ -121,7 +122,7 @@ func (i *Isolator) isIn(g group, pid int) (bool, error) {
 
 // membership is where a process is, by the list of controllers, which is empty for version 2.
 func membership(proc string, pid int) (map[string]string, error) {
-	b, err := readFile(filepath.Join(proc, strconv.Itoa(pid), "cgroup"))
+	b, err := process.ReadFile(filepath.Join(proc, strconv.Itoa(pid), "cgroup"))
 	if err != nil {
 		return nil, err
 	}

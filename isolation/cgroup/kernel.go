@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/meros-project/meros/isolation/process"
 )
 
 // A kernel is how cgroups are made, removed and written to. Tests have one that only looks like it.
@@ -34,7 +36,7 @@ func (k realKernel) write(path, value string) error { return k.writeAll(path, va
 
 // writeAll writes values to one file, one after the other. An os.File would cost each start several times as much as what is done with it.
 func (realKernel) writeAll(path string, values ...string) error {
-	fd, err := openFile(path, syscall.O_WRONLY)
+	fd, err := process.OpenFile(path, syscall.O_WRONLY)
 	if err != nil {
 		return err
 	}
@@ -64,44 +66,9 @@ func writeAll(k kernel, path string, values ...string) error {
 	return nil
 }
 
-func openFile(path string, flags int) (int, error) {
-	for {
-		fd, err := syscall.Open(path, flags|syscall.O_CLOEXEC, 0)
-		if err == nil {
-			return fd, nil
-		}
-		if err != syscall.EINTR {
-			return -1, &fs.PathError{Op: "open", Path: path, Err: err}
-		}
-	}
-}
-
-// readFile reads one of the kernel's files.
-func readFile(path string) ([]byte, error) {
-	fd, err := openFile(path, syscall.O_RDONLY)
-	if err != nil {
-		return nil, err
-	}
-	defer syscall.Close(fd)
-	var b []byte
-	var part [4096]byte
-	for {
-		n, err := syscall.Read(fd, part[:])
-		switch {
-		case err == syscall.EINTR:
-		case err != nil:
-			return nil, &fs.PathError{Op: "read", Path: path, Err: err}
-		case n == 0:
-			return b, nil
-		default:
-			b = append(b, part[:n]...)
-		}
-	}
-}
-
 // readNumber reads a file with one number; "max" is the highest there is.
 func readNumber(path string) (uint64, error) {
-	b, err := readFile(path)
+	b, err := process.ReadFile(path)
 	if err != nil {
 		return 0, err
 	}
@@ -118,7 +85,7 @@ func readNumber(path string) (uint64, error) {
 
 // readTable reads a file whose lines are a name and a number.
 func readTable(path string) (map[string]uint64, error) {
-	b, err := readFile(path)
+	b, err := process.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +101,7 @@ func readTable(path string) (map[string]uint64, error) {
 
 // readProcesses returns the processes in a cgroup and in those below it. One that is gone has none.
 func readProcesses(dir string) ([]int, error) {
-	b, err := readFile(filepath.Join(dir, "cgroup.procs"))
+	b, err := process.ReadFile(filepath.Join(dir, "cgroup.procs"))
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENODEV) {
 		return nil, nil
 	}

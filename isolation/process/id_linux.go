@@ -14,7 +14,7 @@ import (
 )
 
 var boot = sync.OnceValue(func() string {
-	b, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	b, _ := ReadFile("/proc/sys/kernel/random/boot_id")
 	return strings.TrimSpace(string(b))
 })
 
@@ -47,7 +47,7 @@ func (id ID) Signal(sig syscall.Signal) error {
 
 // readStat parses /proc/pid/stat. The name in brackets may hold anything, so that fields are counted from the last bracket.
 func readStat(pid int) (entry, error) {
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	b, err := ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
 		return entry{}, ErrGone
 	}
@@ -92,7 +92,7 @@ func snapshot() table {
 }
 
 func hasEnvironment(pid int, mark string) bool {
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
+	b, err := ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
 	if err != nil {
 		return false
 	}

@@ -37,6 +37,26 @@ type order struct {
 	LeaseUntil  time.Duration // of a container with a lease: when it runs out unless it is renewed, by process.Clock
 }
 
+// orderRead is as much of an order as a supervisor needs to read.
+type orderRead struct {
+	Spec *specRead
+	Plan *isolation.Plan
+
+	OutputBytes int64
+	OutputFiles int
+	LeaseUntil  time.Duration
+}
+
+// specRead is what a supervisor needs of a Spec.
+type specRead struct {
+	Function string
+	Data     []byte
+	Sandbox  string
+	Tied     bool
+	Streams  *offer.Streams
+	Lease    time.Duration
+}
+
 // report is how a container ended.
 type report struct {
 	Exit    offer.Exit

@@ -95,13 +95,16 @@ func (s *supervisorState) openStreams(plan *isolation.Plan) (files []*os.File, e
 	return files, nil
 }
 
+// How much of what a task prints is read at once, in bytes: more, as long as there is more. Most print little, and what is larger costs a start.
+const leastRead, mostRead = 2 << 10, 2 * stream.MaxData
+
 // copy empties what the task prints into its file and to those who listen, until nobody can print any more.
 func (t *taskStreams) copy(from *os.File, kind stream.Kind, to *rotated) {
 	t.from = append(t.from, from)
 	t.readers.Go(func() {
 		defer from.Close()
 		defer to.close()
-		b := make([]byte, 2*stream.MaxData)
+		b := make([]byte, leastRead)
 		for {
 			n, err := from.Read(b)
 			if n > 0 {
@@ -110,6 +113,9 @@ func (t *taskStreams) copy(from *os.File, kind stream.Kind, to *rotated) {
 			}
 			if err != nil {
 				return
+			}
+			if n == len(b) && n < mostRead {
+				b = make([]byte, min(4*n, mostRead))
 			}
 		}
 	})

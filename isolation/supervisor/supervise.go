@@ -20,7 +20,6 @@ import (
 	"github.com/meros-project/meros/isolation"
 	"github.com/meros-project/meros/isolation/process"
 	"github.com/meros-project/meros/offer"
-	"github.com/meros-project/meros/offer/resource"
 )
 
 // gateTimeout is how long the first process may wait at the gate while no slave is there to let it through. What was not begun by then
@@ -49,7 +48,7 @@ type supervisorState struct {
 	next    chan []byte // gets the order that follows this one; closed without one when there is no more slave
 	dir     string
 	attempt int // which claim to take
-	order   order
+	order   orderRead
 	first   process.ID
 	apart   bool                // the first process has namespaces of its own
 	explain func([]byte) string // what the first process reports, in words; nil where it reports words
@@ -115,9 +114,9 @@ func (s *supervisorState) complain(err error) {
 func getReady() {
 	_ = process.BootID()
 	warmStart()
-	warmed, _ := json.Marshal(order{Spec: &isolation.Spec{Command: &offer.Command{}, Resources: resource.Must("cpus:1")},
-		Plan: &isolation.Plan{User: &isolation.User{}, Seccomp: &isolation.Seccomp{}, Namespaces: &isolation.Namespaces{}}})
-	_ = json.Unmarshal(warmed, &order{})
+	warmed, _ := json.Marshal(orderRead{Spec: &specRead{}, Plan: &isolation.Plan{User: &isolation.User{}, Seccomp: &isolation.Seccomp{},
+		Namespaces: &isolation.Namespaces{}, Cgroups: &isolation.Cgroups{Tasks: []string{""}}}})
+	_ = json.Unmarshal(warmed, &orderRead{})
 	_, _ = json.Marshal(state{})
 	_, _ = json.Marshal(report{})
 }
