@@ -93,8 +93,8 @@ type Plan struct {
 	Rootfs string
 	// Mounts are what the container sees beside its root and its sandbox, in their order. Need Namespaces.
 	Mounts []Mount
-	// Cgroups are those that the first process joins by itself before it waits to be put under control, which then need not move it there: that
-	// would have to wait for the whole machine. Linux only.
+	// Cgroups are those that the first process joins by itself before it waits to be put under control, so that nobody need move it there, which
+	// has to wait for the whole machine. Nil says, before isolators prepare the container, that it does not. Linux only.
 	Cgroups *Cgroups
 }
 

@@ -35,11 +35,20 @@ var makers = []maker{
 		if cfg.Logger == nil {
 			cfg.Logger = s.cfg.Logger
 		}
-		return cgroup.New(cfg)
+		i, err := cgroup.New(cfg)
+		if err != nil {
+			return nil, err
+		}
+		s.holder = i
+		return i, nil
 	}},
 	{"namespace", func(s *Slave) (isolation.Isolator, error) { return namespace.New(s.cfg.Namespace) }},
 	{"image", func(s *Slave) (isolation.Isolator, error) {
-		i, err := image.New(s.cfg.image())
+		cfg := s.cfg.image()
+		if cfg.Store.Holder == nil && s.holder != nil {
+			cfg.Store.Holder = s.holder
+		}
+		i, err := image.New(cfg)
 		if err != nil {
 			return nil, err
 		}

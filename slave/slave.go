@@ -16,6 +16,7 @@ import (
 	"github.com/meros-project/meros/internal/slavecore"
 	"github.com/meros-project/meros/internal/transport"
 	"github.com/meros-project/meros/isolation"
+	"github.com/meros-project/meros/isolation/cgroup"
 	"github.com/meros-project/meros/isolation/image"
 	"github.com/meros-project/meros/offer"
 )
@@ -48,7 +49,8 @@ type Slave struct {
 	sandboxes  sandboxRoot
 	leases     leaseClock
 	collector  collector
-	images     *image.Isolator // nil if tasks cannot have images
+	images     *image.Isolator  // nil if tasks cannot have images
+	holder     *cgroup.Isolator // holds what the slave starts for its own ends; nil if nothing does
 	probers    probers
 	registered bool
 	renewals   uint64 // how often the journal will have been rewritten when all that was asked for is done

@@ -41,7 +41,7 @@ func TestAProcessThatJoinsByItselfIsNotMovedAndOneThatDoesNotIs(t *testing.T) {
 	i.kernel = k
 	for name, line := range map[string]string{"joins": "for f in \"$@\"; do echo 0 > $f || exit 1; done; read end", "does-not": "read end"} {
 		k.n = 0
-		plan := &isolation.Plan{}
+		plan := &isolation.Plan{Cgroups: &isolation.Cgroups{}}
 		require.NoError(t, i.Prepare(ctx, isolationtest.Spec(t, name, "true"), plan))
 		require.Len(t, plan.Cgroups.Tasks, len(i.hierarchies))
 		require.Empty(t, plan.Cgroups.Folder)

@@ -59,10 +59,10 @@ func join(k kernel, proc string, pid, like int) error {
 // invite has the container's first process join by itself. The kernel lets whoever moves another process wait until all processors have been idle or
 // elsewhere for a moment, and meanwhile everybody else who wants to change cgroups.
 func (i *Isolator) invite(g group, plan *isolation.Plan) {
-	if plan == nil {
+	if plan == nil || plan.Cgroups == nil {
 		return
 	}
-	c := &isolation.Cgroups{}
+	c := plan.Cgroups
 	for _, h := range i.hierarchies {
 		if h.version == 2 {
 			c.Folder = g.in(h)
@@ -70,7 +70,6 @@ func (i *Isolator) invite(g group, plan *isolation.Plan) {
 			c.Tasks = append(c.Tasks, filepath.Join(g.in(h), "tasks"))
 		}
 	}
-	plan.Cgroups = c
 	i.mu.Lock()
 	i.invited[g.name] = true
 	i.mu.Unlock()

@@ -9,50 +9,52 @@ import (
 	"github.com/meros-project/meros/offer/resource"
 )
 
-// A Holder holds fetchers to what they may use, as it holds containers. Isolator cgroup is one.
+// A Holder holds processes that the slave starts for its own ends to what they may use, as it holds containers. Isolator cgroup is one.
 type Holder interface {
 	isolation.Isolator
 	isolation.Watcher
 }
 
-// A hold is what one fetcher is held by. It has a container of its own, and not the task's: what unpacks an archive needs memory and cpu time
+// A Hold is what one Child is held by. It has a container of its own, and not the task's: what unpacks an archive needs memory and cpu time
 // that a small task has not asked for, and what one has in the cache others wait for.
-type hold struct {
+type Hold struct {
 	by        Holder // nil: it is not held
+	what      string
 	container string
 }
 
-// hold makes what a fetcher is put into.
-func (f *Isolator) hold(ctx context.Context) (*hold, error) {
-	h := &hold{by: f.cfg.Holder, container: fmt.Sprint("fetch.", f.fetchers.Add(1))}
+// NewHold makes what a Child is put into that may use one processor and so many bytes of memory. what is what errors call it, and container is
+// no other's. Without a Holder nothing is held. The caller releases it.
+func NewHold(ctx context.Context, by Holder, what, container string, memory int64) (*Hold, error) {
+	h := &Hold{by: by, what: what, container: container}
 	if h.by == nil {
 		return h, nil
 	}
-	mem := resource.Scalar(f.cfg.Memory >> 20 * 1000)
+	mem := resource.Scalar(memory >> 20 * 1000)
 	rs, err := resource.New(resource.NewScalar(resource.CPUs, 1000), resource.NewScalar(resource.Mem, mem))
 	if err == nil {
 		err = h.by.Prepare(ctx, &isolation.Spec{Container: h.container, Resources: rs}, &isolation.Plan{})
 	}
 	if err != nil {
-		h.release()
-		return nil, fmt.Errorf("hold the fetcher: %w", err)
+		h.Release()
+		return nil, fmt.Errorf("hold the %s: %w", what, err)
 	}
 	return h, nil
 }
 
-// attach puts the fetcher in, which has not been told yet what to do.
-func (h *hold) attach(ctx context.Context, pid int) error {
+// Attach puts the Child in, which has not been told yet what to do.
+func (h *Hold) Attach(ctx context.Context, c *Child) error {
 	if h.by == nil {
 		return nil
 	}
-	if err := h.by.Attach(ctx, h.container, pid); err != nil {
-		return fmt.Errorf("hold the fetcher: %w", err)
+	if err := h.by.Attach(ctx, h.container, c.cmd.Process.Pid); err != nil {
+		return fmt.Errorf("hold the %s: %w", h.what, err)
 	}
 	return nil
 }
 
-// broken tells the limit that a fetcher was killed for, nil if it was for none.
-func (h *hold) broken() error {
+// Broken tells the limit that the Child was killed for, an *offer.Refusal, nil if it was for none.
+func (h *Hold) Broken() error {
 	if h.by == nil {
 		return nil
 	}
@@ -62,11 +64,11 @@ func (h *hold) broken() error {
 	if err != nil {
 		return nil
 	}
-	return offer.Refuse(l.Reason, "the fetcher: "+l.Message)
+	return offer.Refuse(l.Reason, "the "+h.what+": "+l.Message)
 }
 
-// release removes what was made. What cannot be removed, the holder tries again.
-func (h *hold) release() {
+// Release removes what was made. What cannot be removed, the holder tries again.
+func (h *Hold) Release() {
 	if h.by != nil {
 		_ = h.by.Cleanup(context.Background(), h.container)
 	}

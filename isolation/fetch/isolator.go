@@ -124,11 +124,11 @@ func (f *Isolator) work(ctx context.Context, j *job, files []*os.File, room func
 		return ctx.Err()
 	}
 	defer func() { <-f.slots }()
-	h, err := f.hold(ctx)
+	h, err := NewHold(ctx, f.cfg.Holder, "fetcher", fmt.Sprint("fetch.", f.fetchers.Add(1)), f.cfg.Memory)
 	if err != nil {
 		return err
 	}
-	defer h.release()
+	defer h.Release()
 	return work(ctx, j, files, room, h)
 }
 

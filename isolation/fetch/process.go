@@ -17,7 +17,7 @@ const (
 
 // work starts a fetcher and waits for its end; when ctx ends, it kills it. files are its descriptors from 3 on. room answers what it asks
 // for, and h holds it.
-func work(ctx context.Context, j *job, files []*os.File, room func(total int64) bool, h *hold) error {
+func work(ctx context.Context, j *job, files []*os.File, room func(total int64) bool, h *Hold) error {
 	slave := ctx
 	ctx, cancel := context.WithTimeout(ctx, j.Timeout+lateness)
 	defer cancel()
@@ -25,7 +25,7 @@ func work(ctx context.Context, j *job, files []*os.File, room func(total int64) 
 	if err != nil {
 		return err
 	}
-	if err := h.attach(ctx, c.cmd.Process.Pid); err != nil {
+	if err := h.Attach(ctx, c); err != nil {
 		c.Kill()
 		c.End()
 		return err
@@ -45,7 +45,7 @@ func work(ctx context.Context, j *job, files []*os.File, room func(total int64) 
 	case last.Error != "":
 		return errors.New(Tame(last.Error))
 	case !last.Done:
-		if err := h.broken(); err != nil {
+		if err := h.Broken(); err != nil {
 			return err
 		}
 		return fmt.Errorf("the fetcher ended without a word: %s", ended)

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"time"
+
+	"github.com/meros-project/meros/isolation/fetch"
 )
 
 // StoreConfig is the configuration of a Store. Only Dir is required.
@@ -34,6 +36,11 @@ type StoreConfig struct {
 	Folders []string
 	// CAFile is a file of certificates, in PEM, that are trusted beside the system's. Defaults to none.
 	CAFile string
+	// Holder holds each process that looks at what others have made to one processor and to Memory. Defaults to none; a slave whose tasks are held
+	// by isolator cgroup uses that.
+	Holder fetch.Holder `json:"-"` // the job of such a process holds the rest
+	// Memory is how much such a process may use, in bytes, with what it writes as far as that is not on disk yet. Defaults to 512 MiB.
+	Memory int64
 	// Architecture is whose images are chosen where there are several, in the words of Go. Defaults to this machine's.
 	Architecture string
 }
@@ -49,6 +56,7 @@ func (c StoreConfig) withDefaults() StoreConfig {
 	c.MaxImage = cmp.Or(c.MaxImage, 10<<30)
 	c.MaxLayers = cmp.Or(c.MaxLayers, 128)
 	c.MaxEntries = cmp.Or(c.MaxEntries, 500_000)
+	c.Memory = cmp.Or(c.Memory, 512<<20)
 	c.Timeout = cmp.Or(c.Timeout, 15*time.Minute)
 	c.Architecture = cmp.Or(c.Architecture, runtime.GOARCH)
 	return c
@@ -78,7 +86,8 @@ func (c StoreConfig) Validate() error {
 	for _, n := range []struct {
 		field string
 		value int64
-	}{{"MaxBytes", c.MaxBytes}, {"MaxImage", c.MaxImage}, {"MaxLayers", int64(c.MaxLayers)}, {"MaxEntries", int64(c.MaxEntries)}, {"Timeout", int64(c.Timeout)}} {
+	}{{"MaxBytes", c.MaxBytes}, {"MaxImage", c.MaxImage}, {"MaxLayers", int64(c.MaxLayers)}, {"MaxEntries", int64(c.MaxEntries)}, {"Timeout", int64(c.Timeout)},
+		{"Memory", c.Memory}} {
 		if n.value < 0 {
 			return bad(n.field, "is %d (allowed: more than zero)", n.value)
 		}

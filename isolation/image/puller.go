@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 
 	"github.com/meros-project/meros/isolation/fetch"
 )
@@ -12,18 +13,32 @@ import (
 // A puller is the slave's side of the process that looks at what strangers have made. Its folder is removed by who has made it.
 type puller struct {
 	*fetch.Child
-	ctx context.Context
-	dir string
+	ctx  context.Context
+	dir  string
+	hold *fetch.Hold
 }
+
+// pullers counts those that were ever started by this process, so that each is held by itself.
+var pullers atomic.Int64
 
 // start starts a puller, which ends with ctx. The caller closes it.
 func (c StoreConfig) start(ctx context.Context, dir, reference string) (*puller, error) {
-	child, err := fetch.StartChild(ctx, roleName, maxLine)
+	hold, err := fetch.NewHold(ctx, c.Holder, "puller", fmt.Sprint("pull.", pullers.Add(1)), c.Memory)
 	if err != nil {
 		return nil, err
 	}
+	child, err := fetch.StartChild(ctx, roleName, maxLine)
+	if err != nil {
+		hold.Release()
+		return nil, err
+	}
+	p := &puller{Child: child, ctx: ctx, dir: dir, hold: hold}
+	if err := hold.Attach(ctx, child); err != nil {
+		p.close()
+		return nil, err
+	}
 	child.Tell(job{Config: c, Reference: reference, Dir: dir})
-	return &puller{Child: child, ctx: ctx, dir: dir}, nil
+	return p, nil
 }
 
 // hear waits for an answer.
@@ -34,7 +49,11 @@ func (p *puller) hear() (answer, error) {
 	case p.ctx.Err() != nil:
 		return a, p.ctx.Err()
 	case errors.Is(err, io.EOF):
-		return a, fmt.Errorf("the puller ended without a word: %s", p.End())
+		ended := p.End()
+		if err := p.hold.Broken(); err != nil {
+			return a, err
+		}
+		return a, fmt.Errorf("the puller ended without a word: %s", ended)
 	case err != nil:
 		return a, errNonsense
 	case a.Error != "":
@@ -76,4 +95,5 @@ func (p *puller) layer(n int, most int64) (*layerInfo, error) {
 func (p *puller) close() {
 	p.Kill()
 	p.End()
+	p.hold.Release()
 }

@@ -33,7 +33,7 @@ func TestAFirstProcessJoinsItsCgroupsByItself(t *testing.T) {
 		b := newBench(t)
 		start(b)
 		s := b.spec(name, "cat /proc/self/cgroup")
-		plan := &isolation.Plan{}
+		plan := &isolation.Plan{Cgroups: &isolation.Cgroups{}}
 		require.NoError(t, cg.Prepare(t.Context(), s, plan), "to see what there is to join")
 		want := len(plan.Cgroups.Tasks)
 		if plan.Cgroups.Folder != "" {

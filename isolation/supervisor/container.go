@@ -173,7 +173,7 @@ func (c *container) prepareAndLaunch(attempt int) (net.Conn, error) {
 	if !c.takeSlot() {
 		return nil, errClosed
 	}
-	plan := &isolation.Plan{Directory: c.spec.Sandbox}
+	plan := &isolation.Plan{Directory: c.spec.Sandbox, Cgroups: &isolation.Cgroups{}}
 	err := ctx.Err()
 	if err == nil {
 		err = c.r.cfg.Isolation.Prepare(ctx, c.spec, plan)
