@@ -52,7 +52,13 @@ func (o *startsOptions) run(ctx context.Context, r *report) error {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, 5*time.Minute, errors.New("no result in five minutes"))
 	defer cancel()
-	if err := o.onSlave(ctx, r, program); err != nil {
+	base, err := os.MkdirTemp("", "mb")
+	if err != nil {
+		return err
+	}
+	// At the end: some file systems look at each file that was deleted lately when they make one, and a slave keeps its sandboxes for days.
+	defer os.RemoveAll(base)
+	if err := os.Chmod(base, 0o711); err != nil {
 		return err
 	}
 	for _, ready := range []bool{false, true} {
@@ -66,7 +72,7 @@ func (o *startsOptions) run(ctx context.Context, r *report) error {
 			if err != nil {
 				return err
 			}
-			held, err := o.supervised(ctx, program, ready)
+			held, err := o.supervised(ctx, base, program, ready)
 			if err != nil {
 				return err
 			}
@@ -76,7 +82,10 @@ func (o *startsOptions) run(ctx context.Context, r *report) error {
 		r.print("%s: %.2f", key, ratios)
 		r.set(key, median(ratios))
 	}
-	return o.memory(ctx, r)
+	if err := o.onSlave(ctx, r, program); err != nil {
+		return err
+	}
+	return o.memory(ctx, base, r)
 }
 
 // onSlave measures what a framework sees of one slave with the default isolators.
@@ -166,14 +175,15 @@ type held struct {
 	close  func() error
 }
 
-func openHeld(ready, room int) (*held, error) {
-	dir, err := os.MkdirTemp("", "mb")
+func openHeld(base string, ready, room int) (*held, error) {
+	dir, err := os.MkdirTemp(base, "mb")
 	if err != nil {
 		return nil, err
 	}
 	h := &held{dir: dir, events: make(chan isolation.Event, room)}
-	h.runner = supervisor.New(supervisor.Config{Dir: filepath.Join(dir, "run"), Memory: supervisor.MemoryDir(filepath.Base(dir)), Isolation: isolation.Chain{process.New(process.Config{})}, Ready: ready})
-	h.close = func() error { return errors.Join(h.runner.Close(), os.RemoveAll(dir)) }
+	h.runner = supervisor.New(supervisor.Config{Dir: filepath.Join(dir, "run"), Memory: supervisor.MemoryDir(filepath.Base(dir)),
+		Isolation: isolation.Chain{process.New(process.Config{})}, Ready: ready})
+	h.close = h.runner.Close
 	if err = os.Chmod(dir, 0o711); err == nil {
 		err = h.runner.Open(nil, func(ev isolation.Event) { h.events <- ev })
 	}
@@ -211,12 +221,12 @@ func (h *held) await(ctx context.Context, kind isolation.EventKind) (isolation.E
 
 // supervised starts the program as often in containers of the process isolator, and waits for the end of each; with bursts, so many at a time,
 // each with a supervisor that is ready for it.
-func (o *startsOptions) supervised(ctx context.Context, program string, bursts bool) (took time.Duration, err error) {
+func (o *startsOptions) supervised(ctx context.Context, base, program string, bursts bool) (took time.Duration, err error) {
 	ready, at := 0, o.tasks
 	if bursts {
 		ready, at = o.parallel, o.parallel
 	}
-	h, err := openHeld(ready, 4*o.parallel)
+	h, err := openHeld(base, ready, 4*o.parallel)
 	if err != nil {
 		return 0, err
 	}
@@ -252,8 +262,8 @@ func (o *startsOptions) supervised(ctx context.Context, program string, bursts b
 }
 
 // memory measures what the supervisors of running tasks take.
-func (o *startsOptions) memory(ctx context.Context, r *report) (err error) {
-	h, err := openHeld(0, 4*o.parallel)
+func (o *startsOptions) memory(ctx context.Context, base string, r *report) (err error) {
+	h, err := openHeld(base, 0, 4*o.parallel)
 	if err != nil {
 		return err
 	}
