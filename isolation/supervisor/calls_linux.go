@@ -64,10 +64,10 @@ type roll struct {
 	clone     cloneInto
 }
 
-// cloneInto is the system's own struct clone_args, as large as it is where it has a cgroup.
-type cloneInto struct {
-	flags, pidfd, childTID, parentTID, exitSignal, stack, stackSize, tls, setTID, setTIDSize, cgroup uint64
-}
+// cloneInto is the system's own struct clone_args, as large as it is where it has a cgroup, the last of its fields. Flags are the first.
+type cloneInto [11]uint64
+
+const cloneSignal, cloneCgroup = 4, 10
 
 func newRoll(plan *isolation.Plan) *roll {
 	r := &roll{plan: plan, starting: [1]byte{aboutToStart[0]}, startedOf: [1]byte{isStarted[0]}, self: [1]byte{'0'}}
@@ -246,7 +246,7 @@ func (r *roll) fork(flags uintptr) (int, error) {
 	}
 	pid, errno := uintptr(0), syscall.ENOSYS
 	if r.into > 0 {
-		r.clone = cloneInto{flags: uint64(flags) | unix.CLONE_INTO_CGROUP, exitSignal: uint64(syscall.SIGCHLD), cgroup: uint64(r.into)}
+		r.clone = cloneInto{0: uint64(flags) | unix.CLONE_INTO_CGROUP, cloneSignal: uint64(syscall.SIGCHLD), cloneCgroup: uint64(r.into)}
 		pid, errno = forkAndCall(unix.SYS_CLONE3, [2]uintptr{address(&r.clone), unsafe.Sizeof(r.clone)}, r)
 	}
 	if errno != 0 { // then it is moved there, or that says what is wrong
