@@ -14,6 +14,7 @@ import (
 
 	"github.com/meros-project/meros/internal/message"
 	"github.com/meros-project/meros/internal/wire"
+	"github.com/meros-project/meros/internal/zkserver"
 	"github.com/meros-project/meros/isolation/isolationtest"
 	"github.com/meros-project/meros/offer/resource"
 	"github.com/meros-project/meros/slave"
@@ -74,7 +75,7 @@ func TestWhatIsWrongIsSaidInOneLine(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"e2e/nothing"}, `"e2e/nothing" is not a benchmark (allowed: e2e/launch, e2e/offer, e2e/failover, e2e/recover, e2e/record, mem/tasks, slave/starts, slave/recover, slave/cpu, slave/rest, `},
+		{[]string{"e2e/nothing"}, `"e2e/nothing" is not a benchmark (allowed: e2e/launch, e2e/offer, e2e/failover, e2e/recover, e2e/record, mem/tasks, slave/starts, slave/recover, slave/cpu, slave/rest, raft/commit, election/failover, `},
 		{[]string{"mem/tasks", "-tasks", "x"}, `invalid value "x" for flag -tasks`},
 		{[]string{"mem/tasks", "-tasks", "0"}, `-tasks is 0 (allowed: at least 1)`},
 		{[]string{"mem/tasks", "-rounds", "1"}, `-rounds`},
@@ -198,6 +199,34 @@ func TestTheMemoryOfASlaveAtRestIsMeasured(t *testing.T) {
 	f := figures(t, "slave/rest")
 	require.Greater(t, f["resident_mib"], 1.0)
 	require.LessOrEqual(t, f["share_mib"], f["resident_mib"])
+}
+
+func TestRegistryWritesAreCountedAndCompared(t *testing.T) {
+	f := figures(t, "raft/commit", "-rounds", "1", "-time", "200ms")
+	require.Positive(t, f["per_s"])
+	require.Positive(t, f["plain_per_s"])
+	require.Positive(t, f["ratio"])
+	require.Positive(t, f["single_ratio"])
+}
+
+func TestAnElectorWhoseLeaderIsKilledGoesOn(t *testing.T) {
+	f := figures(t, "election/failover", "-rounds", "2", "-zookeeper", "1", "-hung", "0")
+	require.Positive(t, f["raft_p99_ms"])
+	if err := zkserver.Missing(); err != nil {
+		t.Logf("not measured on ZooKeeper: %v", err)
+	} else {
+		require.Positive(t, f["zookeeper_p99_ms"])
+	}
+}
+
+func TestALeaderWhoseDiskHangsIsReplacedAndPlainRaftsIsNot(t *testing.T) {
+	isolationtest.NeedsRoot(t)
+	_, stdout, stderr := bench(t, "election/failover", "-rounds", "1", "-zookeeper", "0", "-hung", "1", "-patience", "3s")
+	if strings.Contains(stdout, "hung disk: not measured") {
+		t.Skip(stdout)
+	}
+	require.Contains(t, stdout, "plain hashicorp/raft: no other leader in 3s", stderr)
+	require.Contains(t, stdout, "hung_disk_ms=")
 }
 
 func TestASlaveThatIsKilledHasItsTasksAgain(t *testing.T) {

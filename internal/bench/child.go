@@ -33,6 +33,9 @@ type childSpec struct {
 	Verbose bool   // write its log to standard error
 	Profile string // CPU profile to write, if it ends in order
 	Record  string // folder to record in
+
+	Alone    bool   // no master: its elector by itself, which says elected when its first write is committed
+	Ensemble string // address of the ZooKeeper servers that Alone elects on; empty: Raft
 }
 
 func isChild() bool { return os.Getenv(childVariable) != "" }
@@ -69,6 +72,22 @@ func childMain() int {
 		defer mu.Unlock()
 		fmt.Println(what, reign, now)
 	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin) // until the parent is gone, or wants us to end
+		cancel()
+	}()
+	if spec.Alone {
+		e, err := newElector(spec.Ensemble, spec.Dir, spec.Peers)
+		if err == nil {
+			err = runElector(ctx, e, ln, spec.Verbose, func(reign uint64) { say("elected", reign) }, func() { say("follows", 0) })
+		}
+		if err != nil {
+			return fail(err)
+		}
+		return 0
+	}
 	m, err := newMaster(spec.Dir, ln, spec.Peers, master.Recorder{Dir: spec.Record}, master.Hooks{
 		Elected: func(reign uint64) { say("elected", reign) },
 		Deposed: func(reign uint64) { say("deposed", reign) },
@@ -76,12 +95,6 @@ func childMain() int {
 	if err != nil {
 		return fail(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin) // until the parent is gone, or wants us to end
-		cancel()
-	}()
 	if err := m.Run(ctx); err != nil {
 		return fail(err)
 	}
@@ -95,6 +108,7 @@ type children struct {
 	news  chan childNews // what they say
 
 	elections int // counted by await and poll
+	following int // children that have said that they follow, and were not waited for
 	last      childNews
 }
 
@@ -248,6 +262,9 @@ func (c *children) poll() error {
 }
 
 func (c *children) count(n childNews) error {
+	if n.what == "follows" {
+		c.following++
+	}
 	if n.what == "elected" {
 		c.elections++
 		if n.reign > c.last.reign {

@@ -27,7 +27,8 @@ type benchmark struct {
 // benchmarks is the table, in the order in which it is listed.
 func benchmarks() []benchmark {
 	return append([]benchmark{launchBenchmark(), offerBenchmark(), failoverBenchmark(), recoverBenchmark(), recordBenchmark(), memoryBenchmark(),
-		startsBenchmark(), slaveRecoverBenchmark(), cpuBenchmark(), restBenchmark(), placeBenchmark()}, allocBenchmarks()...)
+		startsBenchmark(), slaveRecoverBenchmark(), cpuBenchmark(), restBenchmark(), placeBenchmark(), commitBenchmark(),
+		takeoverBenchmark(), convergeBenchmark()}, allocBenchmarks()...)
 }
 
 func main() {

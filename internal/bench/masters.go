@@ -18,6 +18,7 @@ import (
 // masters are several real masters in this process, on loopback TCP, with Raft on disk.
 type masters struct {
 	addresses []string
+	nodes     []*master.Master
 	cancel    context.CancelFunc
 	wg        sync.WaitGroup
 	elected   chan uint64   // reigns
@@ -56,6 +57,7 @@ func startMasters(ctx context.Context, dir string, n int, logger *slog.Logger, w
 			}
 			return nil, errors.Join(err, m.stop())
 		}
+		m.nodes = append(m.nodes, node)
 		m.wg.Go(func() {
 			if err := node.Run(ctx); err != nil {
 				m.mu.Lock()

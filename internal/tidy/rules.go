@@ -44,6 +44,8 @@ var rooms = []room{
 	{path: "election/discovery", ours: []string{"election"}, doors: []string{"github.com/hashicorp/memberlist"}},
 	{path: "election/raft", ours: []string{"election"}, doors: []string{"github.com/hashicorp/raft", "github.com/hashicorp/raft-boltdb",
 		"github.com/hashicorp/go-hclog", "go.etcd.io/bbolt"}},
+	// What the elector is measured against: the same library without what election/raft puts around it. Only benchmarks import it.
+	{path: "internal/plainraft", doors: []string{"github.com/hashicorp/raft", "github.com/hashicorp/raft-boltdb", "github.com/hashicorp/go-hclog"}},
 	{path: "election/zookeeper", ours: []string{"election", "internal/zkserver"}, doors: []string{"github.com/go-zookeeper/zk"}},
 	{path: "internal/runloop"},
 	{path: "internal/image"},
