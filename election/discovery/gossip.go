@@ -209,6 +209,7 @@ func (g *Gossip) config() (*memberlist.Config, error) {
 	// is given up too, and is back as soon as it hears of it.
 	c.ProbeInterval, c.ProbeTimeout, c.SuspicionMult = 800*time.Millisecond, 400*time.Millisecond, 3
 	c.GossipInterval = 100 * time.Millisecond
+	c.EnableCompression = false // it costs more than all the rest, and a packet is sent as one either way
 	c.UDPBufferSize -= labelOverhead + len(g.cfg.Cluster) + sealOverhead
 	c.Name = g.cfg.Name
 	c.BindAddr, c.BindPort, c.AdvertisePort = ip.String(), port, port
@@ -264,7 +265,6 @@ func (g *Gossip) join(ctx context.Context, list *memberlist.Memberlist) {
 		wait := rejoinEvery
 		if first || second || list.NumMembers() < 2 {
 			n, err := g.tryJoin(ctx, list)
-			second = false
 			switch {
 			case ctx.Err() != nil:
 				return
@@ -272,7 +272,9 @@ func (g *Gossip) join(ctx context.Context, list *memberlist.Memberlist) {
 				first, second = false, true
 				wait = secondJoin/2 + rand.N(secondJoin/2)
 				close(g.joined)
-			case n == 0:
+			case n > 0:
+				second = false
+			default:
 				g.cfg.Logger.Warn("nobody to join answers: is it running, with the same cluster name and key?",
 					"join", g.cfg.Join, "cluster", g.cfg.Cluster, "err", err)
 				wait = pause/2 + rand.N(pause)

@@ -41,11 +41,13 @@ func main() {
 	os.Exit(code)
 }
 
-// asChild ends the process if it was started as a master or a slave.
+// asChild ends the process if it was started as a master, a slave or a member of the gossip.
 func asChild() {
 	switch {
 	case isChild():
 		os.Exit(childMain())
+	case os.Getenv(gossipVariable) != "":
+		os.Exit(gossipMain())
 	case os.Getenv(slaveVariable) != "":
 		os.Exit(slaveMain())
 	}
