@@ -158,7 +158,9 @@ func (a *audience) await(ctx context.Context, what string, view func(alive, gone
 		case <-ctx.Done():
 			a.mu.Lock()
 			defer a.mu.Unlock()
-			for i := range a.alive { fmt.Fprint(os.Stderr, len(a.alive[i]), " ") }
+			for i := range a.alive {
+				fmt.Fprint(os.Stderr, len(a.alive[i]), " ")
+			}
 			return last, fmt.Errorf("%s: %d of %d do not see it: %w", what, missing, len(a.alive), context.Cause(ctx))
 		}
 	}

@@ -98,6 +98,7 @@ func Stop(nodes []*Node) error {
 	}
 	for _, n := range nodes {
 		errs = append(errs, n.transport.Close())
+		n.transport.CloseStreams()
 		if n.store != nil {
 			errs = append(errs, n.store.Close())
 		}
