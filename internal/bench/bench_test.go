@@ -75,7 +75,7 @@ func TestWhatIsWrongIsSaidInOneLine(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"e2e/nothing"}, `"e2e/nothing" is not a benchmark (allowed: e2e/launch, e2e/offer, e2e/failover, e2e/recover, e2e/record, mem/tasks, slave/starts, slave/recover, slave/cpu, slave/rest, raft/commit, election/failover, discovery/converge, `},
+		{[]string{"e2e/nothing"}, `"e2e/nothing" is not a benchmark (allowed: e2e/launch, e2e/offer, e2e/failover, e2e/recover, e2e/record, mem/tasks, slave/starts, slave/recover, slave/cpu, slave/rest, launcher/place, raft/commit, election/failover, discovery/converge, `},
 		{[]string{"mem/tasks", "-tasks", "x"}, `invalid value "x" for flag -tasks`},
 		{[]string{"mem/tasks", "-tasks", "0"}, `-tasks is 0 (allowed: at least 1)`},
 		{[]string{"mem/tasks", "-rounds", "1"}, `-rounds`},
