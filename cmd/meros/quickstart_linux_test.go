@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,6 +18,9 @@ import (
 // by the test from the files that deploy/install has laid down.
 func TestTheQuickstartRuns(t *testing.T) {
 	q := &quickstart{t: t, dir: folder(t), net: fmt.Sprintf("127.%d.%d.", 64+os.Getpid()>>8&63, os.Getpid()&255), nodes: map[string]*node{}}
+	if _, err := exec.LookPath("openssl"); err != nil {
+		t.Skip("the quickstart needs openssl: not run")
+	}
 	probe, err := net.Listen("tcp", q.net+"11:5050")
 	if err != nil {
 		t.Skipf("the quickstart needs the ports 5050 and 5051 of loopback addresses, which somebody has: %v", err)
