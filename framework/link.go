@@ -47,6 +47,9 @@ func newLink(cfg Config, log *slog.Logger) *link {
 	return l
 }
 
+// spareEvents are what sessions put the events of a frame into.
+var spareEvents transport.Spare[frameworkcore.Event]
+
 type loop = runloop.Loop[frameworkcore.Event, frameworkcore.Effect]
 
 // run finds the leader and reads from it, again and again, until ctx ends.
@@ -124,6 +127,7 @@ func (l *link) session(ctx context.Context, lp *loop, leader election.Peer) (ali
 			}
 			return alive, err
 		}
+		events = spareEvents.Room(events, len(envs))
 		for _, e := range envs {
 			if _, is := e.Message.(*message.Leader); !is && !alive {
 				alive = true
@@ -135,7 +139,7 @@ func (l *link) session(ctx context.Context, lp *loop, leader election.Peer) (ali
 		if err := lp.PostAll(ctx, events); err != nil {
 			return alive, err
 		}
-		envs, events = transport.Emptied(envs), transport.Emptied(events)
+		envs, events = transport.Envelopes.Emptied(envs), spareEvents.Emptied(events)
 	}
 }
 

@@ -103,7 +103,7 @@ func (m *Master) serve(ctx context.Context, nc net.Conn, id mastercore.ConnID) {
 			m.log.Debug("connection ended", "remote", nc.RemoteAddr(), "err", err)
 			return
 		}
-		envs = transport.Emptied(envs)
+		envs = transport.Envelopes.Emptied(envs)
 	}
 }
 
@@ -130,12 +130,15 @@ func (m *Master) leave(c *conn) {
 	delete(m.conns, c)
 }
 
+// spareEvents are what connections put the events of a frame into.
+var spareEvents transport.Spare[mastercore.Event]
+
 var errTurnedAway = errors.New("turned away")
 
 // take hands messages to the core of the reign, or answers them with who leads.
 func (m *Master) take(ctx context.Context, c *conn, envs []message.Envelope) error {
-	events := c.events
-	defer func() { c.events = transport.Emptied(events) }()
+	events := spareEvents.Room(c.events, len(envs))
+	defer func() { c.events = spareEvents.Emptied(events) }()
 	var first *encoded // of the events
 	for i, e := range envs {
 		if known := c.cluster.Load(); e.Cluster != "" && (known == nil || *known != e.Cluster) {

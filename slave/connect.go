@@ -87,6 +87,9 @@ func (l *link) finish() {
 	}
 }
 
+// spareEvents are what slaves put the events of a frame into.
+var spareEvents transport.Spare[slavecore.Event]
+
 // connect keeps a connection to the leader until ctx ends.
 func (s *Slave) connect(ctx context.Context) {
 	pauses := 0
@@ -146,13 +149,14 @@ func (s *Slave) attend(ctx context.Context, leader election.Peer) (answered bool
 			break
 		}
 		answered = true
+		events = spareEvents.Room(events, len(envs))
 		for _, env := range envs {
 			events = append(events, slavecore.FromMaster{Conn: n, Envelope: env})
 		}
 		if err = s.loop.PostAll(ctx, events); err != nil {
 			break
 		}
-		envs, events = transport.Emptied(envs), transport.Emptied(events)
+		envs, events = transport.Envelopes.Emptied(envs), spareEvents.Emptied(events)
 	}
 	refusal := s.master.unset()
 	if ctx.Err() != nil {

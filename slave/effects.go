@@ -82,7 +82,7 @@ func (s *Slave) effect(e slavecore.Effect) error {
 func (s *Slave) post(conn *transport.Conn, env message.Envelope) {
 	for i := range s.out {
 		if s.out[i].conn == conn {
-			s.out[i].envs = append(s.out[i].envs, env)
+			s.out[i].envs = append(transport.Envelopes.Room(s.out[i].envs, 1), env)
 			return
 		}
 	}
@@ -93,7 +93,7 @@ func (s *Slave) post(conn *transport.Conn, env message.Envelope) {
 		s.out = s.out[:n+1] // with the room that it had before
 	}
 	o := &s.out[n]
-	o.conn, o.envs = conn, append(o.envs, env)
+	o.conn, o.envs = conn, append(o.envs[:0], env)
 }
 
 func (s *Slave) flushOut() {
@@ -106,7 +106,7 @@ func (s *Slave) flushOut() {
 			rest = s.skipTooLarge(o.conn, rest)
 		}
 		o.conn = nil
-		o.envs = transport.Emptied(o.envs)
+		o.envs = transport.Envelopes.Emptied(o.envs)
 	}
 	s.out = s.out[:0]
 }

@@ -300,7 +300,7 @@ func (c *Conn) discard() {
 	}
 }
 
-// Receive returns the messages of the next frame, appended to dst. The caller owns them. After an error the connection is closed: io.EOF when the peer
+// Receive returns the messages of the next frame, appended to dst. The caller owns them; Envelopes takes the slice back. After an error the connection is closed: io.EOF when the peer
 // has ended it in order, a *offer.Refusal when the peer sent what is not allowed (which it is told) or refused us, or what Err returns.
 func (c *Conn) Receive(dst []message.Envelope) ([]message.Envelope, error) {
 	for {
@@ -330,16 +330,6 @@ func (c *Conn) Encoded() []byte { return c.encoded }
 // ReleaseEncoded gives the bytes of a frame back, for another one. Nothing may refer to them any more.
 func ReleaseEncoded(frame []byte) { putBuffer(frame) }
 
-// Emptied returns s without its elements, to be filled again, such as by the next Receive. A very long one is let go.
-func Emptied[T any](s []T) []T {
-	const kept = 1024 // for as long as the connection lasts
-	if cap(s) > kept {
-		return nil
-	}
-	clear(s)
-	return s[:0]
-}
-
 // A fault is what a peer did wrong, and is told.
 type fault struct{ *offer.Refusal }
 
@@ -362,7 +352,7 @@ func (c *Conn) receive(dst []message.Envelope) ([]message.Envelope, error) {
 	}
 	switch kind {
 	case frameBatch:
-		envs, err := wire.DecodeBatch(dst, body)
+		envs, err := wire.DecodeBatch(Envelopes.Room(dst, likely(body)), body)
 		if c.cfg.KeepEncoded && err == nil {
 			c.encoded, kept = body, true
 		}
