@@ -64,13 +64,13 @@ func (c *Core) statusUpdate(n uint32, s *slave, m *message.StatusUpdate) {
 	if slot != 0 && c.tasks.records.get(slot).has(taskShadow) {
 		c.shadowStatus(slot, s, m)
 	} else if f.conn != 0 {
-		told := st
+		told := &message.Update{Status: st, Encoded: m.Encoded}
 		if state := st.State.ForFramework(f.info.Capabilities); state != st.State || st.SlaveID != s.info.ID {
 			other := *st
 			other.SlaveID, other.State = s.info.ID, state
-			told = &other
+			told.Status, told.Encoded = &other, ""
 		}
-		c.toFramework(f, &message.Update{Status: told})
+		c.toFramework(f, told)
 	}
 	// Not acknowledged when the framework is away: the slave sends it again, and is asked to when the framework is back.
 	c.checkDrained(n, s)

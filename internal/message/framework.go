@@ -105,7 +105,10 @@ type Offers struct{ Offers []offer.Offer }
 type Rescind struct{ Offers []offer.OfferID }
 
 // Update carries a status to a framework; acknowledge it if it has a UUID.
-type Update struct{ Status *offer.Status }
+type Update struct {
+	Status  *offer.Status
+	Encoded string // as in StatusUpdate
+}
 
 // Failure says that a slave was lost (Executor empty) or that an executor has ended. Best effort.
 type Failure struct {

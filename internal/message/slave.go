@@ -47,6 +47,8 @@ type StatusUpdate struct {
 	Framework offer.FrameworkID
 	Status    *offer.Status
 	Latest    offer.State
+	// Encoded is how package wire writes Status, or empty where nobody knows: it saves writing it once more. It is not a field of the message.
+	Encoded string
 }
 
 // OperationUpdate carries the outcome of an operation, from slave to master and from master to framework.

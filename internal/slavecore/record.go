@@ -54,6 +54,9 @@ type Launched struct {
 type Updated struct {
 	Framework offer.FrameworkID
 	Status    *offer.Status // never nil
+	// Encoded, if not nil, is where whoever writes the record leaves how package wire writes Status, before it answers the checkpoint. It is not
+	// a field of the record.
+	Encoded *string
 }
 
 // Acked takes the head off the task's stream; after a terminal one the task is forgotten (T10).

@@ -38,7 +38,7 @@ func (c *Core) update(t *task, st *report, from *executor) {
 	if t.bare {
 		c.carryOut(&after)
 	} else {
-		st.record = Updated{Framework: t.fw.id, Status: &st.Status}
+		st.record = Updated{Framework: t.fw.id, Status: &st.Status, Encoded: &st.first.Encoded}
 		c.persistFor(t.fw, &st.record, after)
 	}
 	if st.State.Terminal() && !was.Terminal() {
@@ -96,7 +96,7 @@ func (c *Core) sendHead(t *task) {
 	if t.stream.tries > 0 {
 		m = new(message.StatusUpdate) // the first one may be on its way still
 	}
-	*m = message.StatusUpdate{Framework: t.fw.id, Status: &st.Status, Latest: t.latest()}
+	*m = message.StatusUpdate{Framework: t.fw.id, Status: &st.Status, Latest: t.latest(), Encoded: st.first.Encoded}
 	wait := t.stream.sent(c.registration.epoch, c.cfg.RetryMin, c.cfg.RetryMax)
 	c.send(m)
 	c.timers.arm(&t.retry, c.now.Add(wait))

@@ -32,6 +32,7 @@ type codec struct {
 	budget   int    // bytes that may still be allocated
 	text     string // a copy of b[textAt : textAt+len(text)], which strings are cut from
 	textAt   int
+	forwards bool // the bytes of a slave's status are kept with it, for whoever sends it on
 	stranger bool // the decoder has copied a value that nobody knows into its buffer
 
 	alike     resource.Resources // what the bytes in alikeFrom were read as
@@ -95,7 +96,7 @@ func read(b []byte, l Limits, f func(*codec)) error {
 		return err
 	}
 	c.in.Reset(nil)
-	c.b, c.err, c.text, c.textAt, c.stranger, c.alike, c.alikeFrom = nil, nil, "", 0, false, nil, nil
+	c.b, c.err, c.text, c.textAt, c.forwards, c.stranger, c.alike, c.alikeFrom = nil, nil, "", 0, false, false, nil, nil
 	codecs.Put(c)
 	return err
 }
@@ -274,6 +275,18 @@ func (c *codec) readText() string {
 		c.text, c.textAt = s, at
 	}
 	return s[:n]
+}
+
+// openWindow sees to it that the next n bytes, or all that are left, can be cut from one string.
+func (c *codec) openWindow(n int) {
+	at := c.at()
+	end := c.textAt + len(c.text)
+	if at >= c.textAt && (at+n <= end || end == len(c.b)) {
+		return
+	}
+	if size := min(textWindow, len(c.b)-at); c.take(size) {
+		c.text, c.textAt = string(c.b[at:at+size]), at
+	}
 }
 
 // length reads the head of a string or of bytes, or nil: how many bytes follow. The library takes the one for the other, so codes that

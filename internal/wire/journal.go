@@ -43,7 +43,11 @@ var journal = [256]kind[slavecore.Record]{
 	}),
 	slavecore.RecordUpdated: line(2, func(c *codec, v *slavecore.Updated) {
 		text(c, &v.Framework)
+		at := len(c.out.b)
 		always(c, &v.Status, (*codec).status)
+		if c.enc && v.Encoded != nil && c.err == nil {
+			*v.Encoded = string(c.out.b[at:])
+		}
 	}),
 	slavecore.RecordAcked: line(3, func(c *codec, v *slavecore.Acked) {
 		text(c, &v.Framework)

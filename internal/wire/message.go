@@ -48,6 +48,7 @@ func CloseBatch(b []byte, at, messages int) {
 func DecodeBatch(dst []message.Envelope, b []byte) ([]message.Envelope, error) {
 	out := dst
 	err := read(b, Limits{}, func(c *codec) {
+		c.forwards = true
 		var e message.Envelope
 		o := c.open(3)
 		text(c, &e.Cluster)
@@ -145,7 +146,7 @@ func slaveMessages(t *[256]kind[message.Message]) {
 		return &m.StatusUpdate
 	}, fields(3, func(c *codec, v *message.StatusUpdate) {
 		text(c, &v.Framework)
-		always(c, &v.Status, (*codec).status)
+		c.statusAs(&v.Status, &v.Encoded)
 		number(c, &v.Latest)
 	}))
 	t[message.KindOperationUpdate] = msg(fields(2, func(c *codec, v *message.OperationUpdate) {
@@ -288,7 +289,7 @@ func masterToFramework(t *[256]kind[message.Message]) {
 		}
 		m.Update.Status = m.report.begin()
 		return &m.Update
-	}, fields(1, func(c *codec, v *message.Update) { always(c, &v.Status, (*codec).status) }))
+	}, fields(1, func(c *codec, v *message.Update) { c.statusAs(&v.Status, &v.Encoded) }))
 	t[message.KindFailure] = msg(fields(3, func(c *codec, v *message.Failure) {
 		text(c, &v.Slave)
 		text(c, &v.Executor)

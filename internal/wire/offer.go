@@ -3,9 +3,10 @@ package wire
 import (
 	"bytes"
 	"io"
-
 	"maps"
 	"slices"
+
+	"github.com/vmihailenco/msgpack/v5/msgpcode"
 
 	"github.com/meros-project/meros/internal/message"
 	"github.com/meros-project/meros/offer"
@@ -337,6 +338,33 @@ func (c *codec) status(v *offer.Status) {
 		optional(c, &v.Check, (*codec).checkResult)
 	}
 	c.shut(o)
+}
+
+// statusAs is always for a status that may be known as it is written: there are two or more for each task that runs, and each is written to a
+// journal, sent to a master and sent on to a framework.
+func (c *codec) statusAs(v **offer.Status, encoded *string) {
+	switch {
+	case !c.enc && c.forwards:
+		c.forwardedStatus(v, encoded)
+	case !c.enc || *encoded == "":
+		always(c, v, (*codec).status)
+	default:
+		c.out.b = append(c.out.b, *encoded...)
+	}
+}
+
+// forwardedStatus reads a status and keeps its bytes, if they are in the copy that its strings are cut from. What has fields that this version does
+// not know, or is of an older one, is not kept: it is not sent on as it came.
+func (c *codec) forwardedStatus(v **offer.Status, encoded *string) {
+	c.openWindow(textWindow / 2)
+	at, before := c.at(), c.stranger
+	c.stranger = false
+	always(c, v, (*codec).status)
+	from, to := at-c.textAt, c.at()-c.textAt
+	if c.err == nil && !c.stranger && from >= 0 && from < to && to <= len(c.text) && (c.b[at] == msgpcode.FixedArrayLow|14 || c.b[at] == msgpcode.Array16) {
+		*encoded = c.text[from:to]
+	}
+	c.stranger = c.stranger || before
 }
 
 func (c *codec) operation(v *offer.Operation) {

@@ -80,6 +80,9 @@ func walk(v reflect.Value, path string, grow func(path string) int, leaf func(v 
 		leaf(v, path)
 	case v.Kind() == reflect.Struct:
 		for i := range v.NumField() {
+			if v.Type().Field(i).Name == "Encoded" { // not a field of what is written
+				continue
+			}
 			walk(v.Field(i), path+"."+v.Type().Field(i).Name, grow, leaf)
 		}
 	case v.Kind() == reflect.Pointer:
