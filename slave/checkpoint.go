@@ -80,21 +80,17 @@ func createFile(path string) (journalFile, error) {
 	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|os.O_APPEND, 0o600)
 }
 
-// append queues a checkpoint.
-func (j *journal) append(token uint64, records []slavecore.Record) {
-	j.enqueue(journalItem{token: token, records: records})
+// enqueue queues checkpoints, in order.
+func (j *journal) enqueue(items ...journalItem) {
+	j.mu.Lock()
+	j.queue = append(j.queue, items...)
+	j.mu.Unlock()
+	j.poke()
 }
 
 // replace queues a new content, which stands for everything that was queued before.
 func (j *journal) replace(records []slavecore.Record) {
 	j.enqueue(journalItem{records: records, replace: true})
-}
-
-func (j *journal) enqueue(it journalItem) {
-	j.mu.Lock()
-	j.queue = append(j.queue, it)
-	j.mu.Unlock()
-	j.poke()
 }
 
 func (j *journal) poke() {

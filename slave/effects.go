@@ -18,10 +18,12 @@ type outgoing struct {
 func (s *Slave) perform(effects []slavecore.Effect) error {
 	for _, e := range effects {
 		if err := s.effect(e); err != nil {
+			s.flushWrites()
 			s.flushOut()
 			return err
 		}
 	}
+	s.flushWrites()
 	s.flushOut()
 	s.compactIfDue()
 	return nil
@@ -39,7 +41,7 @@ func (s *Slave) effect(e slavecore.Effect) error {
 		s.master.drop(e.Refusal)
 	case slavecore.Checkpoint:
 		s.stats.checkpoints.Add(1)
-		s.journal.append(e.Token, e.Records)
+		s.writes = append(s.writes, journalItem{token: e.Token, records: e.Records})
 	case slavecore.Start:
 		s.runner.Start(s.spec(&e), e.Recovered)
 	case slavecore.Adopt:
@@ -76,6 +78,15 @@ func (s *Slave) effect(e slavecore.Effect) error {
 		s.note(e)
 	}
 	return nil
+}
+
+// flushWrites hands the checkpoints of a batch to the journal. Nothing in the batch waits for them: what does comes with the answer.
+func (s *Slave) flushWrites() {
+	if len(s.writes) > 0 {
+		s.journal.enqueue(s.writes...)
+		clear(s.writes)
+		s.writes = s.writes[:0]
+	}
 }
 
 // post keeps a message until the end of the batch, in order with the others of its connection.

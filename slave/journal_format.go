@@ -32,11 +32,13 @@ func appendBlock(dst []byte, offset int64, records []slavecore.Record) ([]byte, 
 	start := len(dst)
 	dst = append(dst, make([]byte, blockHead)...)
 	n := 0
+	w := wire.NewWriter()
+	defer w.Close()
 	for _, r := range records {
 		at := len(dst)
 		dst = append(dst, 0, 0, 0, 0)
 		var err error
-		if dst, err = wire.AppendRecord(dst, r); err != nil {
+		if dst, err = w.Record(dst, r); err != nil {
 			return dst[:start], 0, fmt.Errorf("encode %T: %w", r, err)
 		}
 		binary.BigEndian.PutUint32(dst[at:], uint32(len(dst)-at-4))

@@ -67,7 +67,7 @@ func TestTheJournalRemembersEveryCheckpointInOrder(t *testing.T) {
 	j, records := runJournal(t, path)
 	require.Empty(t, records)
 	for i, r := range someRecords(100) {
-		j.append(uint64(i), []slavecore.Record{r})
+		j.enqueue(journalItem{token: uint64(i), records: []slavecore.Record{r}})
 	}
 	require.NoError(t, j.answered(t, 99))
 	require.Less(t, j.flushes, uint64(100), "checkpoints that wait share a flush")
@@ -76,7 +76,7 @@ func TestTheJournalRemembersEveryCheckpointInOrder(t *testing.T) {
 	j, records = runJournal(t, path)
 	require.Equal(t, containersOf(t, someRecords(100)), containersOf(t, records))
 	j.replace(someRecords(3))
-	j.append(1, someRecords(5)[3:])
+	j.enqueue(journalItem{token: 1, records: someRecords(5)[3:]})
 	require.NoError(t, j.answered(t, 1))
 	require.NoError(t, j.close(true))
 
@@ -161,11 +161,11 @@ func TestAFailedFlushIsFinal(t *testing.T) {
 	broken := errors.New("broken")
 	j.file = brokenFile{j.file, broken}
 	for range 3 {
-		j.append(1, someRecords(1))
+		j.enqueue(journalItem{token: 1, records: someRecords(1)})
 		require.ErrorIs(t, j.answered(t, 1), broken)
 	}
 	j.replace(nil)
-	j.append(1, someRecords(1))
+	j.enqueue(journalItem{token: 1, records: someRecords(1)})
 	require.ErrorIs(t, j.answered(t, 1), broken, "not even a new file makes it good")
 	require.NoError(t, j.close(true))
 }

@@ -53,7 +53,8 @@ type Slave struct {
 	holder     *cgroup.Isolator // holds what the slave starts for its own ends; nil if nothing does
 	probers    probers
 	registered bool
-	renewals   uint64 // how often the journal will have been rewritten when all that was asked for is done
+	renewals   uint64        // how often the journal will have been rewritten when all that was asked for is done
+	writes     []journalItem // checkpoints that wait for the end of a batch of effects
 	out        []outgoing
 	stopped    error // what Stop said
 	wg         sync.WaitGroup

@@ -297,28 +297,34 @@ func packUUID(s string) (u offer.UUID, ok bool) {
 	if len(s) != 36 {
 		return u, false
 	}
-	n := 0 // digits
-	for i := range len(s) {
-		x := s[i]
-		if i == 8 || i == 13 || i == 18 || i == 23 {
-			if x != '-' {
-				return u, false
-			}
-			continue
-		}
-		switch {
-		case x >= '0' && x <= '9':
-			x -= '0'
-		case x >= 'a' && x <= 'f':
-			x -= 'a' - 10
-		default:
-			return u, false
-		}
-		u[n/2] = u[n/2]<<4 | x
-		n++
+	bad := s[8] ^ '-' | s[13] ^ '-' | s[18] ^ '-' | s[23] ^ '-'
+	for i, at := range uuidDigits {
+		high, low := hexDigits[s[at]], hexDigits[s[at+1]]
+		u[i] = high<<4 | low&0xf
+		bad |= (high | low) & 0xf0
+	}
+	if bad != 0 {
+		return offer.UUID{}, false
 	}
 	return u, true
 }
+
+// uuidDigits is where the two digits of each byte of a UUID begin.
+var uuidDigits = [16]uint8{0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34}
+
+// hexDigits is the value of each lower-case digit, and 0xff for all that is none.
+var hexDigits = func() (t [256]uint8) {
+	for i := range t {
+		t[i] = 0xff
+	}
+	for i := range uint8(10) {
+		t['0'+i] = i
+	}
+	for i := range uint8(6) {
+		t['a'+i] = 10 + i
+	}
+	return t
+}()
 
 func cutContainer(packed string) (id, rest string) {
 	switch {

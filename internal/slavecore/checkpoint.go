@@ -10,15 +10,17 @@ import (
 // writes are the records of the Step at hand and what waits for those under way.
 type writes struct {
 	records []Record
-	then    []then
+	todo    []then // from next on, first what waits for the oldest checkpoint; at the end what the Step at hand has
+	next    int
+	now     int // of todo, those of the Step at hand
 	token   uint64
 	waiting []waiting // the checkpoints that are not on disk, by token
 }
 
-// waiting is what is to be done once a checkpoint is on disk.
+// waiting is a checkpoint, and how much is to be done once it is on disk.
 type waiting struct {
 	token uint64
-	then  []then
+	todo  int
 }
 
 type thenKind uint8
@@ -47,8 +49,24 @@ type then struct {
 func (c *Core) persist(r Record, t then) {
 	c.writes.records = appendChunked(c.writes.records, r)
 	if t.kind != 0 {
-		c.writes.then = appendChunked(c.writes.then, t)
+		c.writes.push(t)
+		c.writes.now++
 	}
+}
+
+func (w *writes) push(t then) { w.todo = append(w.todo, t) }
+
+// pop takes off the first. Its place is used again once as many are done as wait.
+func (w *writes) pop() then {
+	t := w.todo[w.next]
+	w.todo[w.next] = then{}
+	w.next++
+	if 2*w.next >= len(w.todo) {
+		n := copy(w.todo, w.todo[w.next:])
+		clear(w.todo[n:])
+		w.todo, w.next = w.todo[:n], 0
+	}
+	return t
 }
 
 // appendChunked is append for the slices that Steps hand out one after the other: they are cut from arrays of a chunk's length each.
@@ -92,12 +110,12 @@ func (c *Core) makesVolumes() bool {
 
 // after has something wait for all checkpoints so far, the one of the Step at hand included. There must be one.
 func (w *writes) after(t then) {
+	w.push(t)
 	if len(w.records) > 0 {
-		w.then = appendChunked(w.then, t)
+		w.now++
 		return
 	}
-	last := &w.waiting[len(w.waiting)-1]
-	last.then = append(last.then, t)
+	w.waiting[len(w.waiting)-1].todo++
 }
 
 // flush ends a Step with its one checkpoint.
@@ -108,10 +126,9 @@ func (c *Core) flush() {
 	}
 	w.token++
 	var records []Record
-	var todo []then
 	records, w.records = cut(w.records)
-	todo, w.then = cut(w.then)
-	w.waiting = append(w.waiting, waiting{w.token, todo})
+	w.waiting = append(w.waiting, waiting{w.token, w.now})
+	w.now = 0
 	c.emit(Checkpoint{Token: w.token, Records: records})
 }
 
@@ -127,8 +144,9 @@ func (c *Core) checkpointed(token uint64) {
 	}
 	n := 0
 	for ; n < len(w.waiting) && w.waiting[n].token <= token; n++ {
-		for i := 0; i < len(w.waiting[n].then); i++ { // what is carried out may add to them
-			c.carryOut(&w.waiting[n].then[i])
+		for ; w.waiting[n].todo > 0; w.waiting[n].todo-- { // what is carried out may add to them
+			t := w.pop()
+			c.carryOut(&t)
 		}
 	}
 	w.waiting = slices.Delete(w.waiting, 0, n)

@@ -146,11 +146,13 @@ func (c *Conn) Send(envs ...message.Envelope) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	w := wire.NewWriter()
+	defer w.Close()
 	for i := range envs {
 		if c.closing {
 			return c.cause
 		}
-		if err := c.enqueue(&envs[i]); err != nil {
+		if err := c.enqueue(w, &envs[i]); err != nil {
 			c.write()
 			return err
 		}
@@ -163,7 +165,7 @@ func (c *Conn) Send(envs ...message.Envelope) error {
 }
 
 // enqueue encodes a message into the open batch, or a new one.
-func (c *Conn) enqueue(e *message.Envelope) error {
+func (c *Conn) enqueue(w wire.Writer, e *message.Envelope) error {
 	b := &c.batch
 	if b.open && (c.cfg.Unbatched || len(c.out)-b.start >= softFrame || b.cluster != e.Cluster || b.reign != e.Reign) {
 		c.endBatch()
@@ -175,7 +177,7 @@ func (c *Conn) enqueue(e *message.Envelope) error {
 			c.beginBatch(e)
 		}
 		before := len(c.out)
-		out, err := wire.AppendMessage(c.out, e.Message)
+		out, err := w.Message(c.out, e.Message)
 		c.out = out
 		switch {
 		case err == nil && len(c.out)-b.start-4 <= MaxFrame:

@@ -70,16 +70,11 @@ var codecs = sync.Pool{New: func() any {
 
 // write appends what f lists to dst.
 func write(dst []byte, f func(*codec)) ([]byte, error) {
-	c := codecs.Get().(*codec)
-	c.enc, c.out.b = true, dst
-	f(c)
-	out, err := c.out.b, c.err
-	c.enc, c.out.b, c.err = false, nil, nil
-	codecs.Put(c)
-	if err != nil {
-		return dst, err
-	}
-	return out, nil
+	w := NewWriter()
+	defer w.Close()
+	w.c.out.b = dst
+	f(w.c)
+	return w.written(dst)
 }
 
 // read scans b and reads one value from it as f lists it.

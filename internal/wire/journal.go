@@ -4,7 +4,9 @@ import "github.com/meros-project/meros/internal/slavecore"
 
 // AppendRecord appends the encoding of one record of a slave's journal, [kind, [fields...]], to dst.
 func AppendRecord(dst []byte, r slavecore.Record) ([]byte, error) {
-	return write(dst, func(c *codec) { c.journalRecord(&r) })
+	w := NewWriter()
+	defer w.Close()
+	return w.Record(dst, r)
 }
 
 // DecodeRecord reads what AppendRecord wrote; b holds nothing else.

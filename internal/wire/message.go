@@ -12,7 +12,9 @@ import (
 
 // AppendMessage appends the encoding of m, [kind, [fields...]], to dst.
 func AppendMessage(dst []byte, m message.Message) ([]byte, error) {
-	return write(dst, func(c *codec) { c.message(&m) })
+	w := NewWriter()
+	defer w.Close()
+	return w.Message(dst, m)
 }
 
 // DecodeMessage reads what AppendMessage wrote; b holds nothing else.
