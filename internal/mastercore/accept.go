@@ -235,9 +235,8 @@ func (c *Core) launch(r *running, op *offer.Operation) {
 		if r.launch == nil {
 			r.launch = &message.Launch{Framework: brief(&r.f.info), Role: r.role, Tasks: make([]offer.Task, 0, len(op.Tasks)-i)}
 		}
-		sent := *t
-		sent.SlaveID = r.s.info.ID
-		r.launch.Tasks = append(r.launch.Tasks, sent)
+		r.launch.Tasks = append(r.launch.Tasks, *t)
+		r.launch.Tasks[len(r.launch.Tasks)-1].SlaveID = r.s.info.ID
 		r.bytes += size
 	}
 	c.flushLaunch(r)

@@ -24,6 +24,10 @@ type codec struct {
 	w   *msgpack.Encoder // into out
 	out buffer
 
+	// Of the writer: what its last resources and framework are written as.
+	wroteResources repeated[resource.Resource]
+	wroteFramework repeated[offer.Framework]
+
 	// Of the reader.
 	r        *msgpack.Decoder // of in
 	in       bytes.Reader     // of b

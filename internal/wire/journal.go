@@ -1,6 +1,9 @@
 package wire
 
-import "github.com/meros-project/meros/internal/slavecore"
+import (
+	"github.com/meros-project/meros/internal/slavecore"
+	"github.com/meros-project/meros/offer"
+)
 
 // AppendRecord appends the encoding of one record of a slave's journal, [kind, [fields...]], to dst.
 func AppendRecord(dst []byte, r slavecore.Record) ([]byte, error) {
@@ -22,6 +25,20 @@ func (c *codec) journalRecord(r *slavecore.Record) {
 	variant(c, "journal record", &journal, func(r slavecore.Record) uint8 { return uint8(r.RecordKind()) }, r)
 }
 
+// launchedFor is the framework of a launch: the same, at the same place, for all tasks of one message.
+func (c *codec) launchedFor(v **offer.Framework) {
+	if c.enc && *v != nil {
+		if c.wroteFramework.again(c, *v, 1) {
+			return
+		}
+		from := len(c.out.b)
+		c.framework(*v)
+		c.wroteFramework.keep(c, *v, 1, from)
+		return
+	}
+	always(c, v, (*codec).framework)
+}
+
 func line[T any](n int, f func(*codec, *T)) kind[slavecore.Record] {
 	return of[slavecore.Record](fields(n, f))
 }
@@ -34,7 +51,7 @@ var journal = [256]kind[slavecore.Record]{
 	}),
 	slavecore.RecordReign: line(1, func(c *codec, v *slavecore.Reign) { number(c, &v.Reign) }),
 	slavecore.RecordLaunched: line(8, func(c *codec, v *slavecore.Launched) {
-		always(c, &v.Framework, (*codec).framework)
+		c.launchedFor(&v.Framework)
 		text(c, &v.Role)
 		always(c, &v.Task, (*codec).task)
 		text(c, &v.Container)

@@ -85,7 +85,14 @@ func (c *codec) resource(v *resource.Resource) {
 
 // resources reads what is spelled like the last ones, as the tasks of a batch often are, as the same value: resources do not change.
 func (c *codec) resources(v *resource.Resources) {
-	if c.enc || c.left <= 0 {
+	switch {
+	case c.enc && len(*v) > 0:
+		if from := len(c.out.b); !c.wroteResources.again(c, &(*v)[0], len(*v)) {
+			list(c, v, (*codec).resource)
+			c.wroteResources.keep(c, &(*v)[0], len(*v), from)
+		}
+		return
+	case c.enc || c.left <= 0:
 		list(c, v, (*codec).resource)
 		return
 	}

@@ -18,6 +18,8 @@ func NewWriter() Writer {
 // Close ends the use of w.
 func (w Writer) Close() {
 	w.c.enc = false
+	w.c.wroteResources.forget()
+	w.c.wroteFramework.forget()
 	codecs.Put(w.c)
 }
 
