@@ -4,5 +4,6 @@
 //
 // Each check makes a fresh cluster of the masters that it is given, runs them in this process, resigns, stops, starts again and, where a
 // [Master] can be, cuts them off, and compares what proposers were told with what every master applied. Histories of what was read and
-// written while all this happened must be linearizable.
+// written while all this happened must be linearizable. A resignation must hand leadership over, rather than be waited out, and electors that
+// implement [election.Transferer] hand it to the master that is named.
 package electiontest

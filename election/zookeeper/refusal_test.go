@@ -40,6 +40,16 @@ func TestWhatIsNotThisClustersIsRefused(t *testing.T) {
 	m := startMember(t, 0, own)
 	require.NoError(t, propose(t, m.next(), "a"))
 
+	t.Run("the same id twice", func(t *testing.T) {
+		refused(t, 1, Config{Address: own.Address, Cluster: "a", NodeID: m.elector.cfg.NodeID, SessionTimeout: 3 * time.Second}, ErrDuplicateID,
+			m.elector.cfg.NodeID, "127.0.0.1:5050", "127.0.0.1:5051")
+	})
+	t.Run("a folder that is in use", func(t *testing.T) {
+		refused(t, 0, own, election.ErrFolderInUse)
+	})
+	require.Equal(t, []string{"a"}, m.ledger.Entries())
+	require.NoError(t, m.stop())
+	before := tree(t, servers[0], "meros:secret")
 	t.Run("without credentials", func(t *testing.T) {
 		refused(t, 1, Config{Address: "zk://" + host + "/prod/a", Cluster: "a"}, ErrNotAllowed, "without credentials", "/prod/a")
 	})
@@ -49,24 +59,19 @@ func TestWhatIsNotThisClustersIsRefused(t *testing.T) {
 	t.Run("another cluster", func(t *testing.T) {
 		refused(t, 1, Config{Address: own.Address, Cluster: "b"}, ErrForeign, `belongs to the cluster "a", this master to "b"`)
 	})
-	t.Run("the same id twice", func(t *testing.T) {
-		refused(t, 1, Config{Address: own.Address, Cluster: "a", NodeID: m.elector.cfg.NodeID, SessionTimeout: 3 * time.Second}, ErrDuplicateID,
-			m.elector.cfg.NodeID, "127.0.0.1:5050", "127.0.0.1:5051")
-	})
-	t.Run("a folder that is in use", func(t *testing.T) {
-		refused(t, 0, own, election.ErrFolderInUse)
-	})
-	require.NoError(t, m.stop())
 	t.Run("a folder of another registry", func(t *testing.T) {
 		refused(t, 0, Config{Address: "zk://" + host + "/prod/b", Cluster: "a", Dir: dir}, ErrForeign, "is empty, and this master knows the registry")
 	})
+	require.Equal(t, before, tree(t, servers[0], "meros:secret"), "one that was refused has changed something")
 	c := client(t, servers[0], "")
 	t.Run("a path of Mesos", func(t *testing.T) {
 		_, err := c.Create("/mesos", nil, 0, zk.WorldACL(zk.PermAll))
 		require.NoError(t, err)
 		_, err = c.Create("/mesos/json.info_", []byte("{}"), zk.FlagSequence, zk.WorldACL(zk.PermAll))
 		require.NoError(t, err)
+		before := tree(t, servers[0], "meros:secret")
 		refused(t, 1, Config{Address: "zk://" + host + "/mesos"}, ErrForeign, "is used by something else, it has json.info_0000000000")
+		require.Equal(t, before, tree(t, servers[0], "meros:secret"))
 	})
 	t.Run("a damaged entry", func(t *testing.T) {
 		m := startMember(t, 0, Config{Address: "zk://" + host + "/damaged"})
