@@ -88,7 +88,7 @@ func ParseOperator(name string) (Operator, error) { return core.ParseOperator(na
 
 // Config of a Launcher. The zero value is meaningful.
 type Config struct {
-	// Core says how it decides; its zero value is meaningful too. Roles must be those of the session.
+	// Core says how it decides. Its Roles must be those of the session. Defaults to its zero value, whose fields have defaults of their own.
 	Core core.Config
 	// OnOutcome is told what becomes of tasks, one outcome at a time, on the goroutine of the session's handlers; it may call the Launcher. After
 	// an error it is told the same again, and everything else waits: no task is launched and no status is acknowledged meanwhile. Defaults

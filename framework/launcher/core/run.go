@@ -238,6 +238,7 @@ func (c *Core) take(f *forest, s *slot, m *member, got launch) {
 	got.m = m
 	s.launches = append(s.launches, got)
 	m.at = Placed{Slave: s.slave, Hostname: s.host, Attributes: s.attributes, Domain: s.domain, Launched: c.now}
+	m.gone = false
 	m.set.count(m, 1)
 	c.slaves[s.slave]++
 	c.resize(f, s, left, measure(left))
@@ -326,8 +327,7 @@ func (c *Core) finish() {
 	unused := map[string]*Decline{}
 	for _, s := range r.slots {
 		switch {
-		case s.dead:
-			continue
+		case s.dead: // nothing is left to answer
 		case len(s.launches) > 0:
 			c.accept(s)
 		case s.kept:
@@ -342,7 +342,9 @@ func (c *Core) finish() {
 			d.Offers = append(d.Offers, s.offers...)
 		}
 		for _, id := range s.offers {
-			delete(c.book.by, id)
+			if c.book.by[id] == s {
+				delete(c.book.by, id)
+			}
 		}
 		if c.book.slots[s.slotKey] == s {
 			delete(c.book.slots, s.slotKey)
