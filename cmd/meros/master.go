@@ -195,7 +195,7 @@ func (f *masterNodeFlags) elector(ctx context.Context, members *gossip, log *slo
 	}
 	var err error
 	config := raft.Config{Dir: f.workDir, Cluster: f.gossip.cluster, Join: f.newMember || f.expect > 0 && !raft.IsNew(f.workDir), Recover: f.recover, HeartbeatTimeout: f.heartbeat}
-	config.NodeID = f.nodeID
+	config.NodeID, config.Meet = f.nodeID, f.expect > 0
 	if f.newMember && f.nodeID == "" && raft.IsNew(f.workDir) {
 		config.NodeID = raft.DeriveID(f.advertise)
 	}

@@ -28,6 +28,10 @@ type Config struct {
 	// Bootstrap is the first configuration of a new cluster, the same on each of its masters and including this one. An empty ID
 	// is derived from the address. Ignored once the data folder has a log. Defaults to this master alone.
 	Bootstrap []election.Peer
+	// Meet makes Bootstrap what this master believes, and the others may not: it is written to the log when every master in it has said that
+	// it has the same list, so that masters that have met by chance form one cluster or none. See ErrMetOthers. Defaults to false: the
+	// list was given to all by somebody who knows.
+	Meet bool
 	// Join starts an empty data folder without a configuration: the master waits until the leader adds it. Defaults to false.
 	Join bool
 	// Recover accepts a data folder that was rolled back; see ErrRolledBack. Defaults to false.

@@ -162,10 +162,13 @@ func (e *Elector) Run(ctx context.Context, env election.Env) error {
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
-	n, err := e.open()
+	n, err := e.open(ctx)
 	if err != nil {
 		close(e.running)
 		close(e.stopping)
+		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+			return nil // while it waited for others
+		}
 		return err
 	}
 	close(e.running)
@@ -173,7 +176,7 @@ func (e *Elector) Run(ctx context.Context, env election.Env) error {
 }
 
 // open brings everything up, or takes down what it had.
-func (e *Elector) open() (_ *node, err error) {
+func (e *Elector) open(ctx context.Context) (_ *node, err error) {
 	if e.env.StateMachine == nil || e.env.Opening == nil {
 		return nil, errors.New("raft: Env.StateMachine and Env.Opening are required")
 	}
@@ -187,6 +190,13 @@ func (e *Elector) open() (_ *node, err error) {
 	if err := checkSeeded(e.cfg.Dir); err != nil {
 		return nil, err
 	}
+	met, err := promised(e.cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	if met != nil {
+		peers = met.peers
+	}
 	n := &node{notify: make(chan bool, 16), voted: make(chan struct{}, 1), stop: make(chan struct{})}
 	want := election.Identity{Elector: "raft", Cluster: e.cfg.Cluster, Node: e.cfg.NodeID}
 	if IsNew(e.cfg.Dir) && len(peers) > 0 {
@@ -196,6 +206,11 @@ func (e *Elector) open() (_ *node, err error) {
 			return nil, notListed(want.Node, e.env.Advertise)
 		}
 		want.Node = peers[self].ID
+		if e.cfg.Meet && met == nil {
+			if met, err = promise(e.cfg.Dir, peers); err != nil {
+				return nil, err
+			}
+		}
 	}
 	if n.folder, err = election.OpenFolder(e.cfg.Dir, want); err != nil {
 		return nil, err
@@ -220,7 +235,7 @@ func (e *Elector) open() (_ *node, err error) {
 		default:
 		}
 	})
-	if err = e.start(n, peers); err != nil {
+	if err = e.start(ctx, n, peers, met); err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
 	return n, nil

@@ -37,6 +37,10 @@ type hello struct {
 	RolledBack bool   `json:"rolledBack,omitempty"`
 	Expelled   bool   `json:"expelled,omitempty"`
 
+	// The list that the node has promised itself to, by its hash, and whether it knows that all of it have.
+	Meeting string `json:"meeting,omitempty"`
+	Formed  bool   `json:"formed,omitempty"`
+
 	// In an answer: how far the log goes now.
 	At mark `json:"at"`
 }
@@ -91,6 +95,8 @@ type gate struct {
 	members func() map[string]string
 	// expelled are the nodes that the cluster was recovered without; they may have been added again since.
 	expelled map[string]bool
+	// meeting is nil where there was none. While it has not formed a cluster, nobody is let in.
+	meeting *meeting
 	// at tells how far the log goes now. Nil says nothing.
 	at func() mark
 }
@@ -123,7 +129,14 @@ func (g *gate) accept(conn net.Conn) (hello, error) {
 		return other, err
 	}
 	answer := g.self
-	err = g.check(other)
+	if g.meeting != nil {
+		answer.Formed = g.meeting.formed.Load()
+	}
+	if g.meeting != nil && !answer.Formed {
+		err = fmt.Errorf("%w: node %s has not met all others of its cluster yet", ErrRefused, g.self.Node)
+	} else {
+		err = g.check(other)
+	}
 	if err != nil {
 		answer.Refusal = err.Error()
 		answer.RolledBack, answer.Expelled = errors.Is(err, ErrRolledBack), errors.Is(err, ErrExpelled)

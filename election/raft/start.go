@@ -1,6 +1,7 @@
 package raft
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -22,7 +23,7 @@ func IsNew(dir string) bool {
 	return errors.Is(err, fs.ErrNotExist)
 }
 
-func (e *Elector) start(n *node, peers []election.Peer) error {
+func (e *Elector) start(ctx context.Context, n *node, peers []election.Peer, met *meeting) error {
 	logger := newHCLogger(e.log)
 	snaps, err := hraft.NewFileSnapshotStoreWithLogger(n.folder.Dir, keepSnapshots, logger)
 	if err != nil {
@@ -34,9 +35,16 @@ func (e *Elector) start(n *node, peers []election.Peer) error {
 	}
 	conf := e.libraryConfig(n, logger)
 	n.fsm = &fsm{sm: e.env.StateMachine, fatal: e.die, members: e.guard.configured}
-	opening, err := e.prepare(n, conf, snaps, peers)
+	opening, err := e.judge(n, snaps)
 	if err != nil {
 		return err
+	}
+	empty := opening == mark{}
+	meets := empty && met != nil
+	if empty && !meets && !e.cfg.Join {
+		if opening, err = e.bootstrap(n, conf, snaps, peers); err != nil {
+			return err
+		}
 	}
 	var current atomic.Pointer[hraft.Raft]
 	g := &gate{guard: e.guard, members: func() map[string]string { return configuration(current.Load()) }}
@@ -51,8 +59,24 @@ func (e *Elector) start(n *node, peers []election.Peer) error {
 	}
 	g.self = hello{Version: helloVersion, Cluster: e.cfg.Cluster, Node: e.nodeID, Run: newRun(), Opening: opening,
 		Recover: e.cfg.Recover}
+	if met != nil {
+		g.meeting, g.self.Meeting = met, met.hash
+		met.formed.Store(!meets)
+	}
 	e.greet = g.self
 	n.stream = newStream(e.env.Advertise, e.env.Listener, e.env.Dial, g, e.cfg.MaxSnapshot, e.log, e.die)
+	if meets {
+		err := e.meet(ctx, g, met)
+		if err == nil {
+			_, err = e.bootstrap(n, conf, snaps, peers)
+		}
+		if err != nil {
+			_ = n.stream.Close()
+			n.stream.tasks.Wait()
+			return err
+		}
+		met.formed.Store(true)
+	}
 	inner := hraft.NewNetworkTransportWithConfig(&hraft.NetworkTransportConfig{
 		Stream: n.stream, Logger: logger, MaxPool: 3, MaxRPCsInFlight: 1, Timeout: ioTimeout,
 	})
@@ -129,8 +153,8 @@ func (e *Elector) libraryConfig(n *node, logger hclog.Logger) *hraft.Config {
 	return c
 }
 
-// prepare judges the folder, gives a new one its first configuration, and tells how far its log has come.
-func (e *Elector) prepare(n *node, conf *hraft.Config, snaps hraft.SnapshotStore, peers []election.Peer) (mark, error) {
+// judge looks at the folder and tells how far its log has come: nowhere if it has none.
+func (e *Elector) judge(n *node, snaps hraft.SnapshotStore) (mark, error) {
 	found, err := lastMark(n.disk, snaps)
 	if err != nil {
 		return found, err
@@ -147,9 +171,11 @@ func (e *Elector) prepare(n *node, conf *hraft.Config, snaps hraft.SnapshotStore
 		}
 		found = mark{}
 	}
-	if found != (mark{}) || e.cfg.Join {
-		return found, nil
-	}
+	return found, nil
+}
+
+// bootstrap gives a folder without a log its first configuration.
+func (e *Elector) bootstrap(n *node, conf *hraft.Config, snaps hraft.SnapshotStore, peers []election.Peer) (mark, error) {
 	if len(peers) == 0 {
 		peers = []election.Peer{{ID: e.nodeID, Address: e.env.Advertise}}
 	}
@@ -162,10 +188,10 @@ func (e *Elector) prepare(n *node, conf *hraft.Config, snaps hraft.SnapshotStore
 		})
 	}
 	if !present {
-		return found, notListed(e.nodeID, e.env.Advertise)
+		return mark{}, notListed(e.nodeID, e.env.Advertise)
 	}
 	if err := hraft.BootstrapCluster(conf, n.disk, n.disk, snaps, nil, first); err != nil {
-		return found, fmt.Errorf("raft: write the first configuration: %w", err)
+		return mark{}, fmt.Errorf("raft: write the first configuration: %w", err)
 	}
 	return lastMark(n.disk, snaps)
 }

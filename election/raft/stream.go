@@ -117,7 +117,7 @@ func (s *stream) greet(conn net.Conn) {
 	if err != nil {
 		s.untrack(conn)
 		_ = conn.Close()
-		if s.ctx.Err() == nil && !errors.Is(err, io.EOF) {
+		if s.ctx.Err() == nil && !errors.Is(err, io.EOF) && (s.gate.meeting == nil || s.gate.meeting.formed.Load()) {
 			s.log.Warn("raft: connection refused", "from", remote(conn), "err", err)
 		}
 		return
