@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -118,8 +119,10 @@ func (j *joining) vote(ctx context.Context, log *slog.Logger) {
 		return
 	}
 	request := map[string]any{"id": j.self["id"], "address": j.self["address"], "promote": true}
+	everybody := j.cluster // those that made the token may be gone; this master knows who leads
+	everybody.addresses = append(slices.Clone(j.cluster.addresses), fmt.Sprint(j.self["address"]))
 	for {
-		err := j.cluster.ask(ctx, "POST", "/members", request, nil)
+		err := everybody.ask(ctx, "POST", "/members", request, nil)
 		switch {
 		case err == nil:
 			log.Info("this master has a vote", "id", j.self["id"])
