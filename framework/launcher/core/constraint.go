@@ -97,6 +97,10 @@ type rule struct {
 
 const maxMemo = 4096
 
+func wrong(field, value, allowed string) (*rule, error) {
+	return nil, fmt.Errorf("%s %s: %s", field, value, allowed)
+}
+
 func (c Constraint) compile() (*rule, error) {
 	r := &rule{Constraint: c, key: c}
 	switch c.Field {
@@ -105,11 +109,11 @@ func (c Constraint) compile() (*rule, error) {
 	case FieldHostname, FieldRegion, FieldZone:
 	default:
 		if err := offer.ValidateID("Field", c.Field); err != nil {
-			return nil, fmt.Errorf("Field %s: must be the name of an attribute, %s, %s or %s", within(c.Field), FieldHostname, FieldRegion, FieldZone)
+			return wrong("Field", within(c.Field), fmt.Sprintf("must be the name of an attribute, %s, %s or %s", FieldHostname, FieldRegion, FieldZone))
 		}
 	}
 	refuse := func(allowed string) (*rule, error) {
-		return nil, fmt.Errorf("Value %s: %s", within(c.Value), allowed)
+		return wrong("Value", within(c.Value), allowed)
 	}
 	if len(c.Value) > offer.MaxConstraintBytes {
 		return refuse(fmt.Sprintf("has %d bytes, must have at most %d", len(c.Value), offer.MaxConstraintBytes))
@@ -139,7 +143,7 @@ func (c Constraint) compile() (*rule, error) {
 	case Is:
 		r.Value = normal(c.Value)
 	default:
-		return nil, fmt.Errorf("Op %d: must be UNIQUE, CLUSTER, GROUP_BY, LIKE, UNLIKE, MAX_PER or IS (1 to 7)", uint8(c.Op))
+		return wrong("Op", strconv.Itoa(int(c.Op)), "must be UNIQUE, CLUSTER, GROUP_BY, LIKE, UNLIKE, MAX_PER or IS (1 to 7)")
 	}
 	return r, nil
 }
