@@ -68,6 +68,8 @@ type Config struct {
 	MaxConns int
 	// MaxPending bounds the messages that wait for the core; connections wait beyond it. Defaults to 16,384.
 	MaxPending int
+	// Version is that of the host program, for operators. Defaults to none.
+	Version string
 	// MaxCalls bounds the operators' calls in flight. Defaults to 1,024.
 	MaxCalls int
 	// Seed makes ids and jitter repeatable, for tests. Defaults to a random one.

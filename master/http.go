@@ -72,6 +72,7 @@ func (m *Master) newHandler() http.Handler {
 			return m.NewToken(ctx, life)
 		},
 		Snapshot: m.Save,
+		Version:  m.cfg.Version,
 		TLS:      m.cfg.TLS != nil,
 	})
 }

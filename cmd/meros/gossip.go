@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -30,7 +31,8 @@ type gossipFlags struct {
 func (f *gossipFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.bind, "gossip", "", "`HOST:PORT` to gossip on, TCP and UDP; by default none, or with --join 127.0.0.1:7946")
 	cmd.Flags().StringSliceVar(&f.join, "join", nil, "gossip `HOST:PORT` of one node or more, with commas, to find the others by; none by default")
-	cmd.Flags().StringVar(&f.keyFile, "gossip-key", "", "`file` with the key of all gossip: 16, 24 or 32 bytes in base64; none by default, required beyond loopback")
+	cmd.Flags().StringVar(&f.keyFile, "gossip-key", "", "`file` with the key of all gossip: 16, 24 or 32 bytes in base64; none by default, required beyond loopback. "+
+		"It may have more keys, one a line, which are understood too, and is read again when it changes")
 	cmd.Flags().StringVar(&f.cluster, "cluster", "meros", "`name` of the cluster; nodes of other names are refused")
 }
 
@@ -47,15 +49,85 @@ func (f *gossipFlags) config(log *slog.Logger, insecure bool) (discovery.Config,
 		return cfg, err
 	}
 	if f.keyFile != "" {
-		text, err := os.ReadFile(f.keyFile)
+		keys, err := readKeys(f.keyFile)
 		if err != nil {
 			return cfg, badFlag("gossip-key", f.keyFile, err.Error())
 		}
-		if cfg.Key, err = base64.StdEncoding.DecodeString(strings.TrimSpace(string(text))); err != nil || !slices.Contains([]int{16, 24, 32}, len(cfg.Key)) {
-			return cfg, badFlag("gossip-key", f.keyFile, "must hold 16, 24 or 32 bytes in base64, as from: head -c 32 /dev/urandom | base64")
-		}
+		cfg.Key, cfg.MoreKeys = keys[0], keys[1:]
 	}
 	return cfg, nil
+}
+
+// readKeys reads a file of keys, one a line: the first encrypts, all of them are understood.
+func readKeys(file string) (keys [][]byte, err error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	for line := range strings.Lines(string(text)) {
+		if line = strings.TrimSpace(line); line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		key, err := base64.StdEncoding.DecodeString(line)
+		if err != nil || !slices.Contains([]int{16, 24, 32}, len(key)) {
+			return nil, errKeys
+		}
+		keys = append(keys, key)
+	}
+	if len(keys) == 0 {
+		return nil, errKeys
+	}
+	return keys, nil
+}
+
+var errKeys = errors.New("must hold 16, 24 or 32 bytes in base64, as from: head -c 32 /dev/urandom | base64")
+
+// keyMarks tell which keys a node has, the one that encrypts first, so that all can see when a change of the key has arrived everywhere.
+func keyMarks(keys [][]byte) string {
+	var marks []string
+	for _, k := range keys {
+		marks = append(marks, discovery.KeyMark(k))
+	}
+	return strings.Join(marks, " ")
+}
+
+const (
+	tagKeys   = "keys"
+	keysEvery = 2 * time.Second // the file of keys is looked at
+)
+
+// followKeys takes over what the file of keys has become, until ctx ends. A file that is wrong changes nothing.
+func (g *gossip) followKeys(ctx context.Context, file string, have [][]byte) {
+	tick := time.NewTicker(keysEvery)
+	defer tick.Stop()
+	said := ""
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		keys, err := readKeys(file)
+		if err == nil && keyMarks(keys) == keyMarks(have) {
+			said = ""
+			continue
+		}
+		if err == nil {
+			err = g.node.SetKeys(keys...)
+		}
+		if err != nil {
+			if said != err.Error() {
+				said = err.Error()
+				g.log.Warn("the keys of the gossip were not changed", "file", file, "err", err)
+			}
+			continue
+		}
+		have, said = keys, ""
+		g.log.Info("the keys of the gossip were changed", "file", file, "keys", keyMarks(keys))
+		if err := g.node.UpdateTags(map[string]string{tagKeys: keyMarks(keys)}); err != nil {
+			g.log.Warn("the change of keys is not announced", "err", err)
+		}
+	}
 }
 
 // gossipSelf is what a node tells of itself.
@@ -88,6 +160,11 @@ func (f *gossipFlags) start(ctx context.Context, self gossipSelf) (*gossip, erro
 		address = self.address
 	}
 	cfg.Tags = map[string]string{discovery.TagRole: self.role, discovery.TagAddress: address, discovery.TagVersion: version()}
+	keys := cfg.MoreKeys
+	if len(cfg.Key) > 0 {
+		keys = append([][]byte{cfg.Key}, keys...)
+		cfg.Tags[tagKeys] = keyMarks(keys)
+	}
 	cfg.Name = self.role + "-" + strings.NewReplacer("[", "", "]", "", "%", "-").Replace(address)
 	if strings.HasSuffix(address, ":0") {
 		cfg.Name = "" // a random one: the address does not tell this node from others
@@ -109,6 +186,9 @@ func (f *gossipFlags) start(ctx context.Context, self gossipSelf) (*gossip, erro
 		g.stop()
 		return nil, err
 	case <-g.node.Ready():
+	}
+	if len(keys) > 0 {
+		g.wg.Go(func() { g.followKeys(ctx, f.keyFile, keys) })
 	}
 	return g, nil
 }

@@ -71,6 +71,47 @@ func TestAnyProgramWithTheKeyIsListedByTheGossip(t *testing.T) {
 	require.Contains(t, errs, "/none")
 }
 
+func TestTheKeyOfTheGossipIsChangedWhileItRuns(t *testing.T) {
+	t.Parallel()
+	dir, addresses := folder(t), ports(t, 3)
+	text := func(fill byte) string {
+		return base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{fill}, 32)) + "\n"
+	}
+	write := func(path, content string) {
+		require.NoError(t, os.WriteFile(path+".new", []byte(content), 0o600))
+		require.NoError(t, os.Rename(path+".new", path))
+	}
+	files := []string{filepath.Join(dir, "master.key"), filepath.Join(dir, "slave.key")}
+	for _, f := range files {
+		write(f, "# of the gossip\n"+text('o'))
+	}
+	startNode(t, dir, "master", "master", "--listen", addresses[0], "--gossip", addresses[1], "--expect", "1", "--gossip-key", files[0], "--work-dir", filepath.Join(dir, "m"))
+	startNode(t, dir, "slave", "slave", "--listen", addresses[2], "--gossip", "127.0.0.1:0", "--join", addresses[1], "--gossip-key", files[1],
+		"--work-dir", filepath.Join(dir, "s"))
+	mark := func(fill byte) string { return discovery.KeyMark(bytes.Repeat([]byte{fill}, 32)) }
+	client := filepath.Join(dir, "client.key")
+	agree := func(keys, want string) {
+		write(client, keys)
+		eventually(t, "both have the keys "+want, func() bool {
+			out, _, code := meros(t, "members", "--json", "--join", addresses[1], "--gossip-key", client)
+			return code == 0 && strings.Count(out, `"keys": "`+want+`"`) == 2 && strings.Count(out, `"alive"`) == 2
+		})
+	}
+	agree(text('o'), mark('o'))
+	for _, step := range []struct{ keys, want string }{
+		{text('o') + text('n'), mark('o') + " " + mark('n')},
+		{text('n') + text('o'), mark('n') + " " + mark('o')},
+		{text('n'), mark('n')},
+	} {
+		for _, f := range files {
+			write(f, step.keys)
+		}
+		agree(step.keys, step.want)
+	}
+	write(files[0], "nonsense")
+	agree(text('n'), mark('n'))
+}
+
 func TestMoreMastersThanExpectedAreRefused(t *testing.T) {
 	t.Parallel()
 	dir, addresses := folder(t), ports(t, 6)

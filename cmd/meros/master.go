@@ -170,7 +170,7 @@ func (f *masterNodeFlags) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	m, err := master.New(master.Config{Election: elector, Listen: f.listen, Advertise: f.advertise, ClusterName: f.gossip.cluster, TLS: tlsConfig,
+	m, err := master.New(master.Config{Election: elector, Version: version(), Listen: f.listen, Advertise: f.advertise, ClusterName: f.gossip.cluster, TLS: tlsConfig,
 		Insecure: f.tls.insecure, Logger: log, OfferTimeout: f.offers, Recorder: f.recorder(),
 		Hooks: master.Hooks{Elected: members.leads, Deposed: func(uint64) { members.leads(0) }}})
 	if err != nil {

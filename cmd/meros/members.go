@@ -3,11 +3,14 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -23,6 +26,7 @@ type memberRow struct {
 	Hostname string            `json:"hostname,omitempty"`
 	Role     string            `json:"role"`
 	State    string            `json:"state,omitempty"`
+	Version  string            `json:"version,omitempty"`
 	Voter    bool              `json:"voter,omitempty"`
 	Leader   bool              `json:"leader"`
 	Tags     map[string]string `json:"tags,omitempty"`
@@ -131,12 +135,12 @@ func (f *membersFlags) run(cmd *cobra.Command) error {
 	table := make([][]string, len(rows))
 	for i, m := range rows {
 		state := m.State
-		if m.Leader && state != "leader" { // of the gossip
+		if m.Leader && !strings.HasPrefix(state, "leader") { // of the gossip
 			state += ", leader"
 		}
-		table[i] = []string{m.ID, m.Address, m.Role, state}
+		table[i] = []string{m.ID, m.Address, m.Role, state, m.Version}
 	}
-	return printTable(cmd.OutOrStdout(), "ID\tADDRESS\tROLE\tSTATE", table)
+	return printTable(cmd.OutOrStdout(), "ID\tADDRESS\tROLE\tSTATE\tVERSION", table)
 }
 
 // idOf finds the id of a master that is named by its address.
@@ -164,12 +168,14 @@ func (f *membersFlags) list(ctx context.Context) ([]memberRow, error) {
 	if err != nil {
 		return nil, err
 	}
+	f.versions(ctx, rows)
 	var slaves struct {
 		Slaves []struct {
 			ID          string `json:"id"`
 			Hostname    string `json:"hostname"`
 			Address     string `json:"pid"` // in Mesos' words
 			State       string `json:"state"`
+			Version     string `json:"version"`
 			Deactivated bool   `json:"deactivated"`
 			Draining    bool   `json:"draining"`
 		} `json:"slaves"`
@@ -178,7 +184,7 @@ func (f *membersFlags) list(ctx context.Context) ([]memberRow, error) {
 		return nil, err
 	}
 	for _, s := range slaves.Slaves {
-		row := memberRow{ID: s.ID, Address: s.Address, Hostname: s.Hostname, Role: "slave", State: s.State}
+		row := memberRow{ID: s.ID, Address: s.Address, Hostname: s.Hostname, Role: "slave", State: s.State, Version: s.Version}
 		switch {
 		case s.Draining:
 			row.State += ", draining"
@@ -232,6 +238,33 @@ func (f *membersFlags) masters(ctx context.Context) ([]memberRow, error) {
 	return rows, nil
 }
 
+const versionTimeout = 2 * time.Second
+
+// versions asks each master for its own version. One that does not answer has none, and its state says so.
+func (f *membersFlags) versions(ctx context.Context, rows []memberRow) {
+	client, err := f.master.http()
+	if err != nil {
+		return
+	}
+	defer client.CloseIdleConnections()
+	ctx, cancel := context.WithTimeout(ctx, versionTimeout)
+	defer cancel()
+	var all sync.WaitGroup
+	for i := range rows {
+		all.Go(func() {
+			answer, err := f.master.one(ctx, client, "GET", rows[i].Address, "/version", nil)
+			var said struct{ Version string }
+			switch {
+			case err == nil && json.Unmarshal(answer, &said) == nil:
+				rows[i].Version = said.Version
+			case !errors.As(err, new(*refused)):
+				rows[i].State += ", does not answer"
+			}
+		})
+	}
+	all.Wait()
+}
+
 // joinTimeout is how long it is tried to join the gossip before it is given up.
 const joinTimeout = 5 * time.Second
 
@@ -277,7 +310,8 @@ func (f *membersFlags) listGossip(ctx context.Context) ([]memberRow, error) {
 		if address == "" {
 			address = m.Address
 		}
-		rows = append(rows, memberRow{ID: m.Name, Address: address, Role: role, State: fmt.Sprint(m.State), Leader: m.Tags[discovery.TagLeader] != "", Tags: m.Tags})
+		rows = append(rows, memberRow{ID: m.Name, Address: address, Role: role, State: fmt.Sprint(m.State),
+			Version: m.Tags[discovery.TagVersion], Leader: m.Tags[discovery.TagLeader] != "", Tags: m.Tags})
 	}
 	slices.SortFunc(rows, func(a, b memberRow) int { return cmp.Or(cmp.Compare(a.Role, b.Role), cmp.Compare(a.ID, b.ID)) })
 	return rows, nil

@@ -175,9 +175,10 @@ func TestMastersAreAddedRemovedAndReplacedWhileATaskRuns(t *testing.T) {
 	table, errs, code := meros(t, c.args("members")...)
 	require.Zero(t, code, errs)
 	lines := strings.Split(strings.TrimSpace(table), "\n")
-	require.Equal(t, []string{"ID", "ADDRESS", "ROLE", "STATE"}, strings.Fields(lines[0]))
+	require.Equal(t, []string{"ID", "ADDRESS", "ROLE", "STATE", "VERSION"}, strings.Fields(lines[0]))
 	require.Len(t, lines, 5, table)
 	require.Equal(t, 1, strings.Count(table, "leader"), table)
+	require.Equal(t, 4, strings.Count(table, version()), table)
 	require.Equal(t, 2, strings.Count(table, "voter"), table)
 	require.Contains(t, table, "connected", "the slave")
 

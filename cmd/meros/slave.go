@@ -152,7 +152,8 @@ func (f *slaveFlags) keep(cfg *slave.Config) error {
 }
 
 func (f *slaveFlags) config() (slave.Config, error) {
-	cfg := slave.Config{Masters: f.masters, Listen: f.listen, Advertise: f.advertise, WorkDir: f.workDir, Hostname: f.hostname, Insecure: f.tls.insecure}
+	cfg := slave.Config{Masters: f.masters, Listen: f.listen, Advertise: f.advertise, WorkDir: f.workDir, Hostname: f.hostname, Insecure: f.tls.insecure,
+		Version: version()}
 	if f.workDir == "" {
 		return cfg, badFlag("work-dir", "", "is required: a folder that survives a restart")
 	}

@@ -2,6 +2,7 @@
 // set of masters. Only the leader answers questions about the cluster; the others redirect to it (307).
 //
 //	GET    /health            200 as long as the master serves
+//	GET    /version           {"version": "..."} of this master's program
 //	GET    /state-summary     slaves, frameworks and counts
 //	GET    /slaves            each slave with its resources
 //	GET    /frameworks        each framework

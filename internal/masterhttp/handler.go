@@ -32,6 +32,8 @@ type Source struct {
 	NewToken     func(ctx context.Context, life time.Duration) (token [16]byte, expires time.Time, err error)
 	// Snapshot writes the registry as a saved state. When it fails before the first byte, the error can be answered.
 	Snapshot func(ctx context.Context, w io.Writer) error
+	// Version is that of the host program; may be empty.
+	Version string
 	// TLS says that the leader is to be reached by https.
 	TLS bool
 }
@@ -47,6 +49,7 @@ func New(s Source) http.Handler {
 	h := &handler{s}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /health", h.health)
+	mux.HandleFunc("GET /version", h.version)
 	mux.HandleFunc("GET /state-summary", h.view(h.summary))
 	mux.HandleFunc("GET /slaves", h.view(h.slaves))
 	mux.HandleFunc("GET /frameworks", h.view(h.frameworks))
@@ -110,6 +113,10 @@ func (h *handler) view(next func(http.ResponseWriter, *http.Request, *mastercore
 		}
 		h.redirect(w, r)
 	}
+}
+
+func (h *handler) version(w http.ResponseWriter, _ *http.Request) {
+	reply(w, map[string]string{"version": h.s.Version})
 }
 
 func (h *handler) health(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }

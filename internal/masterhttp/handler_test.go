@@ -188,6 +188,10 @@ func TestAMasterThatDoesNotLeadRedirects(t *testing.T) {
 	require.Equal(t, http.StatusTemporaryRedirect, code)
 	code, _, _ = get(t, masterhttp.New(s), "GET", "/members", "")
 	require.Equal(t, http.StatusTemporaryRedirect, code)
+	s.Version = "1.2"
+	code, _, body := get(t, masterhttp.New(s), "GET", "/version", "")
+	require.Equal(t, 200, code)
+	require.Equal(t, map[string]any{"version": "1.2"}, body)
 	code, _, _ = get(t, masterhttp.New(s), "GET", "/health", "")
 	require.Equal(t, http.StatusOK, code)
 	s.Leader = func() (string, bool) { return "", false }
