@@ -156,11 +156,6 @@ func (a *audience) await(ctx context.Context, what string, view func(alive, gone
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			a.mu.Lock()
-			defer a.mu.Unlock()
-			for i := range a.alive {
-				fmt.Fprint(os.Stderr, len(a.alive[i]), " ")
-			}
 			return last, fmt.Errorf("%s: %d of %d do not see it: %w", what, missing, len(a.alive), context.Cause(ctx))
 		}
 	}
@@ -279,7 +274,7 @@ func (o *convergeOptions) run(ctx context.Context, r *report) (err error) {
 	run, cancel := context.WithCancel(ctx)
 	defer func() { err = errors.Join(err, c.stop(cancel)) }()
 	limited := func() (context.Context, context.CancelFunc) {
-		return context.WithTimeoutCause(ctx, 20*time.Second, errors.New("no result in three minutes"))
+		return context.WithTimeoutCause(ctx, 3*time.Minute, errors.New("no result in three minutes"))
 	}
 	wait, done := limited()
 	defer done()
