@@ -245,6 +245,8 @@ func (c *Core) killTask(n uint32, f *framework, m *message.KillTask) {
 		c.asked(f)
 	case s.connected():
 		c.send(s.conn, &message.Kill{Framework: f.info.ID, Task: m.Task, Policy: m.Policy})
+	case slot != 0 && c.tasks.records.get(slot).latest.Terminal(): // its slave might come back without it, and take it for one that never was
+		c.tellReconciled(f, c.tasks.records.get(slot))
 	default:
 		more := s.more()
 		for i := range more.kills {
