@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/meros-project/meros/internal/loopback"
 	"github.com/stretchr/testify/require"
 )
 
@@ -51,15 +51,15 @@ func eventually(t *testing.T, what string, cond func() bool) {
 	t.Fatalf("not in time: %s", what)
 }
 
-// ports returns n loopback addresses that were free a moment ago.
+// ports returns n loopback addresses that nobody else is given until the test has ended.
 func ports(t *testing.T, n int) []string {
 	t.Helper()
 	addresses := make([]string, n)
 	for i := range addresses {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		p, err := loopback.Keep()
 		require.NoError(t, err)
-		defer ln.Close()
-		addresses[i] = ln.Addr().String()
+		t.Cleanup(p.Free)
+		addresses[i] = p.Address()
 	}
 	return addresses
 }

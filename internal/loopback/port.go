@@ -1,7 +1,8 @@
-package zkserver
+package loopback
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"syscall"
 )
@@ -11,13 +12,14 @@ const (
 	ports      = 15000
 )
 
-// A port is one of loopback that is kept for a server for as long as this process has it, also while the server is down: it is bound, but
+// A Port is one of loopback that is kept for a server for as long as this process has it, also while the server is down: it is bound, but
 // nobody listens. A socket that asks for an address in use, as servers do, may listen on it meanwhile; one that does not, as here, is refused.
-type port struct{ number, fd int }
+type Port struct{ number, fd int }
 
-func freePort() (port, error) {
+// Keep returns a port that nobody has, TCP's at least. It must be freed.
+func Keep() (Port, error) {
 	for range 1000 {
-		p := port{number: lowestPort + rand.IntN(ports)}
+		p := Port{number: lowestPort + rand.IntN(ports)}
 		var err error
 		syscall.ForkLock.RLock()
 		if p.fd, err = syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0); err == nil {
@@ -25,7 +27,7 @@ func freePort() (port, error) {
 		}
 		syscall.ForkLock.RUnlock()
 		if err != nil {
-			return port{}, err
+			return Port{}, err
 		}
 		err = syscall.Bind(p.fd, &syscall.SockaddrInet4{Port: p.number, Addr: [4]byte{127, 0, 0, 1}})
 		if err == nil {
@@ -34,9 +36,16 @@ func freePort() (port, error) {
 		if err == nil {
 			return p, nil
 		}
-		p.free()
+		p.Free()
 	}
-	return port{}, errors.New("zkserver: no port is free")
+	return Port{}, errors.New("loopback: no port is free")
 }
 
-func (p port) free() { _ = syscall.Close(p.fd) }
+// Number is the port's.
+func (p Port) Number() int { return p.number }
+
+// Address is where a server on the port listens.
+func (p Port) Address() string { return fmt.Sprintf("127.0.0.1:%d", p.number) }
+
+// Free gives the port back.
+func (p Port) Free() { _ = syscall.Close(p.fd) }

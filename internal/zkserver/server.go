@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/meros-project/meros/internal/loopback"
 )
 
 const (
@@ -50,7 +52,7 @@ type Server struct {
 	SecureAddress string // host:port for clients with TLS; empty without
 	dir           string
 	config        string
-	ports         []port
+	ports         []loopback.Port
 	cmd           *exec.Cmd
 	exited        chan struct{}
 }
@@ -70,7 +72,7 @@ func Start(o Options) ([]*Server, error) {
 				return err
 			}
 			list = append(list, s)
-			fmt.Fprintf(&peers, "server.%d=127.0.0.1:%d:%d\n", i+1, s.ports[0].number, s.ports[1].number)
+			fmt.Fprintf(&peers, "server.%d=127.0.0.1:%d:%d\n", i+1, s.ports[0].Number(), s.ports[1].Number())
 		}
 		for _, s := range list {
 			if n > 1 {
@@ -98,20 +100,20 @@ func Start(o Options) ([]*Server, error) {
 func (o Options) server(id int) (*Server, error) {
 	s := &Server{dir: filepath.Join(o.Dir, fmt.Sprintf("zk-%d", id))}
 	for range 4 {
-		p, err := freePort()
+		p, err := loopback.Keep()
 		if err != nil {
 			Close([]*Server{s})
 			return nil, err
 		}
 		s.ports = append(s.ports, p)
 	}
-	s.Address = fmt.Sprintf("127.0.0.1:%d", s.ports[2].number)
+	s.Address = s.ports[2].Address()
 	s.config = fmt.Sprintf("tickTime=200\ninitLimit=50\nsyncLimit=25\ndataDir=%s\nclientPort=%d\nclientPortAddress=127.0.0.1\nadmin.enableServer=false\n"+
-		"4lw.commands.whitelist=srvr\nminSessionTimeout=400\nmaxSessionTimeout=60000\nmaxClientCnxns=0\n", s.dir, s.ports[2].number)
+		"4lw.commands.whitelist=srvr\nminSessionTimeout=400\nmaxSessionTimeout=60000\nmaxClientCnxns=0\n", s.dir, s.ports[2].Number())
 	if o.KeyStore != "" && o.TrustStore != "" {
-		s.SecureAddress = fmt.Sprintf("127.0.0.1:%d", s.ports[3].number)
+		s.SecureAddress = s.ports[3].Address()
 		s.config += fmt.Sprintf("secureClientPort=%d\nsecureClientPortAddress=127.0.0.1\nserverCnxnFactory=org.apache.zookeeper.server.NettyServerCnxnFactory\n"+
-			"ssl.keyStore.location=%s\nssl.trustStore.location=%s\n", s.ports[3].number, o.KeyStore, o.TrustStore)
+			"ssl.keyStore.location=%s\nssl.trustStore.location=%s\n", s.ports[3].Number(), o.KeyStore, o.TrustStore)
 	}
 	s.config += o.Config
 	err := os.MkdirAll(s.dir, 0o700)
@@ -130,7 +132,7 @@ func Close(list []*Server) {
 	for _, s := range list {
 		s.Kill()
 		for _, p := range s.ports {
-			p.free()
+			p.Free()
 		}
 		s.ports = nil
 	}

@@ -32,16 +32,3 @@ func TestServersFormAnEnsemble(t *testing.T) {
 	require.NoError(t, list[0].Ready())
 	require.Equal(t, "zk://"+list[0].Address+"/p", URL(list[:1], "/p"))
 }
-
-// A port is not given to two.
-func TestAPortIsKept(t *testing.T) {
-	t.Parallel()
-	seen := map[int]bool{}
-	for range 500 {
-		p, err := freePort()
-		require.NoError(t, err)
-		defer p.free()
-		require.False(t, seen[p.number])
-		seen[p.number] = true
-	}
-}
