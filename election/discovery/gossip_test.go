@@ -10,6 +10,7 @@ import (
 	"runtime/pprof"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -144,22 +145,30 @@ func TestAPlainMemberIsListedAndItsDeathIsSeen(t *testing.T) {
 
 func plainDies(t *testing.T, k []byte) {
 	a := start(t, "a", func(c *Config) { c.Key = k })
-	plain := plainMember(t, "plain", k)
+	var news atomic.Bool
+	plain := plainMember(t, "plain", k, func(c *memberlist.Config) { c.Events = hears{"a", "news", &news} })
 	_, err := plain.Join([]string{a.Address()})
 	require.NoError(t, err)
 	a.eventually(is("a alive master, plain alive "))
 	require.NoError(t, a.UpdateTags(map[string]string{"news": "yes"}))
-	require.Eventually(t, func() bool {
-		for _, n := range plain.Members() {
-			if n.Name == "a" && bytes.Contains(n.Meta, []byte("news")) {
-				return true
-			}
-		}
-		return false
-	}, longest, pause)
+	require.Eventually(t, news.Load, longest, pause)
 	require.NotContains(t, a.log.String(), "gossip refused")
 	require.NoError(t, plain.Shutdown()) // without a word
 	a.eventually(is("a alive master, plain failed "))
+}
+
+// hears waits for a word in the tags of a member. The library hands it over under its lock; what Members returns it goes on writing to.
+type hears struct {
+	name, word string
+	heard      *atomic.Bool
+}
+
+func (h hears) NotifyJoin(n *memberlist.Node) { h.NotifyUpdate(n) }
+func (h hears) NotifyLeave(*memberlist.Node)  {}
+func (h hears) NotifyUpdate(n *memberlist.Node) {
+	if n.Name == h.name && bytes.Contains(n.Meta, []byte(h.word)) {
+		h.heard.Store(true)
+	}
 }
 
 // Run returns when its last goroutine has ended, also one that waits for a member that does not answer.
@@ -182,10 +191,13 @@ func TestNothingIsLeftBehind(t *testing.T) {
 }
 
 // plainMember is a program that only knows the gossip library.
-func plainMember(t *testing.T, name string, k []byte) *memberlist.Memberlist {
+func plainMember(t *testing.T, name string, k []byte, more ...func(*memberlist.Config)) *memberlist.Memberlist {
 	c := memberlist.DefaultLocalConfig()
 	c.Name, c.Label, c.SecretKey, c.BindAddr, c.BindPort, c.AdvertisePort = name, "test", k, "127.0.0.1", 0, 0
 	c.Logger = log.New(io.Discard, "", 0)
+	for _, m := range more {
+		m(c)
+	}
 	var plain *memberlist.Memberlist
 	var err error
 	pprof.Do(context.Background(), pprof.Labels(goroutineLabel, name), func(context.Context) { plain, err = memberlist.Create(c) })

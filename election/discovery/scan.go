@@ -285,7 +285,7 @@ func inflate(packed []byte, limit int, take func(int) error) ([]byte, error) {
 	var out []byte
 	for {
 		if cap(out) == len(out) {
-			step := max(readStep, len(out))
+			step := min(max(readStep, len(out)), limit+1-len(out))
 			if err := take(step); err != nil {
 				return nil, err
 			}
